@@ -1,1 +1,24 @@
-//! Larder's contracts.
+//! What renter and provider agree on, as pure functions that both sides run: signed offers, the
+//! one price formula, contract drafts, revisions and their refusals. `docs/protocol.md` §3.3, §3.10.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::float_arithmetic
+)]
+
+pub mod draft;
+pub mod judge;
+pub mod offer;
+pub mod rate;
+pub mod refusal;
+pub mod revise;
+pub mod signed;
+
+pub use draft::{Draft, contract_id};
+pub use judge::{Room, judge};
+pub use offer::{Offer, OfferRefusal, SignedOffer};
+pub use rate::rate;
+pub use refusal::Refusal;
+pub use revise::{extend, revise, same_money};
+pub use signed::{Auth, Revision, ShardAck, SignedLeaf};

@@ -1,0 +1,140 @@
+//! A new contract as both sides compute it from what they agreed on. `docs/protocol.md` §3.3.
+
+use larder_proofs::contract_leaf::{APPEND_ONLY, VERSION};
+use larder_proofs::{ContentTree, ContractLeaf};
+use larder_types::{AccountId, Amount, ContractId, Epoch, Hash, NodeId, Params};
+
+/// Ends lie on multiples of this, so that a provider tree's expiries come in batches.
+pub const END_STEP: Epoch = 7;
+/// The terms that this code knows.
+pub const TERMS_VERSION: u32 = 1;
+
+/// What a new contract is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Who stores.
+    pub provider: NodeId,
+    /// Who pays.
+    pub renter: AccountId,
+    /// Random: makes the contract's id new.
+    pub nonce16: [u8; 16],
+    /// First epoch.
+    pub start: Epoch,
+    /// Epochs wanted; the end is rounded up to a multiple of seven.
+    pub term: u32,
+    /// Capacity bought, chunks.
+    pub capacity_chunks: u64,
+    /// The offer's price, nano per GiB and 30 days.
+    pub price: Amount,
+    /// The offer's collateral, epochs of pay.
+    pub collateral_epochs: u32,
+}
+
+/// `derive_key("larder v1 contract", provider ‖ renter ‖ nonce16)`.
+#[must_use]
+pub fn contract_id(provider: &NodeId, renter: &AccountId, nonce16: &[u8; 16]) -> ContractId {
+    let mut hasher = blake3::Hasher::new_derive_key("larder v1 contract");
+    hasher.update(&provider.0).update(&renter.0).update(nonce16);
+    ContractId(*hasher.finalize().as_bytes())
+}
+
+/// The collateral of a contract: `epochs` of pay, saturating.
+#[must_use]
+pub(crate) fn collateral(rate: Amount, epochs: u32) -> Amount {
+    rate.checked_mul(u64::from(epochs))
+        .unwrap_or(Amount(u64::MAX))
+}
+
+impl Draft {
+    /// The leaf of the contract's revision 0: empty, append-only, no egress terms yet (reading
+    /// is free until vouchers exist).
+    #[must_use]
+    pub fn leaf(&self, params: &Params) -> ContractLeaf {
+        let empty = ContentTree::default();
+        let rate = crate::rate(self.price, self.capacity_chunks, params);
+        ContractLeaf {
+            version: VERSION,
+            flags: APPEND_ONLY,
+            egress_class: 0,
+            depth: empty.depth(),
+            start_epoch: self.start,
+            end_epoch: self.end(params),
+            terms_version: TERMS_VERSION,
+            contract_id: contract_id(&self.provider, &self.renter, &self.nonce16),
+            renter: self.renter,
+            content_root: empty.root(),
+            used_chunks: 0,
+            capacity_chunks: self.capacity_chunks,
+            rate,
+            collateral: collateral(rate, self.collateral_epochs.max(params.collateral_epochs)),
+            slash_acc: 0,
+            revision: 0,
+            egress_price: Amount::ZERO,
+            included_egress_chunks: 0,
+            terms_hash: Hash::default(),
+            egress_deposit: Amount::ZERO,
+            egress_paid: Amount::ZERO,
+            unpaid_at_start: 0,
+        }
+    }
+
+    /// The term's end rounded up to a multiple of seven, or down where up is beyond the longest.
+    fn end(&self, params: &Params) -> Epoch {
+        let longest = self.start.saturating_add(params.max_term);
+        let wanted = self.start.saturating_add(self.term);
+        wanted
+            .checked_next_multiple_of(END_STEP)
+            .filter(|end| *end <= longest)
+            .unwrap_or_else(|| longest.saturating_sub(longest.checked_rem(END_STEP).unwrap_or(0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_types::Profile;
+
+    fn end(start: Epoch, term: u32) -> Epoch {
+        let draft = Draft {
+            provider: NodeId([1; 32]),
+            renter: AccountId([2; 32]),
+            nonce16: [0; 16],
+            start,
+            term,
+            capacity_chunks: 1,
+            price: Amount(1),
+            collateral_epochs: 0,
+        };
+        draft.leaf(&Params::profile(Profile::Dev)).end_epoch
+    }
+
+    #[test]
+    fn ends_are_multiples_of_seven_within_the_longest_term() {
+        assert_eq!(end(1, 1), 7);
+        assert_eq!(end(1, 6), 7);
+        assert_eq!(end(1, 7), 14);
+        assert_eq!(
+            end(3, 400),
+            399,
+            "403 rounded up is 406, more than 400 epochs away"
+        );
+        assert_eq!(end(Epoch::MAX, 400) % 7, 0);
+    }
+
+    #[test]
+    fn ids_differ_by_every_part() {
+        let id = contract_id(&NodeId([1; 32]), &AccountId([2; 32]), &[3; 16]);
+        assert_ne!(
+            id,
+            contract_id(&NodeId([9; 32]), &AccountId([2; 32]), &[3; 16])
+        );
+        assert_ne!(
+            id,
+            contract_id(&NodeId([1; 32]), &AccountId([9; 32]), &[3; 16])
+        );
+        assert_ne!(
+            id,
+            contract_id(&NodeId([1; 32]), &AccountId([2; 32]), &[9; 16])
+        );
+    }
+}

@@ -1,0 +1,261 @@
+//! Signatures on contracts: the renter's on a leaf, the provider's beside it, and the provider's
+//! acknowledgement of a shard. `docs/protocol.md` §3.1, §3.3, §3.10.
+//!
+//! The ledger fills in `slash_acc` and `unpaid_at_start` when a leaf becomes active; signatures
+//! cover the leaf with both as zero, so that the leaf two parties signed and the leaf the ledger
+//! holds carry the same signatures.
+
+use larder_keys::{Signer, Tag, verify};
+use larder_proofs::ContractLeaf;
+use larder_types::layout::Layout;
+use larder_types::{ContractId, GenesisHash, NodeId, ShardRoot, Signature};
+use serde::{Deserialize, Serialize};
+
+/// The renter's tag.
+pub const REVISION: Tag = Tag("revision");
+/// The provider's tag.
+pub const REVISION_PROVIDER: Tag = Tag("revision provider");
+/// A shard acknowledgement's tag.
+pub const SHARD_ACK: Tag = Tag("shard ack");
+
+/// What a signature that moves a renter's money carries against replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Unused in the account's window; spent when the money moves.
+    pub nonce: u64,
+    /// The last block height at which the ledger may include it.
+    pub expiry: u64,
+}
+
+/// A leaf with its renter's signature. `auth` is there iff the leaf differs in money from the
+/// one that is active on the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedLeaf {
+    /// The leaf.
+    pub leaf: ContractLeaf,
+    /// The licence to move money, if it does.
+    pub auth: Option<Auth>,
+    /// By the renter's account key.
+    pub sig_renter: Signature,
+}
+
+/// A leaf with both signatures: what each side keeps, the highest revision winning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revision {
+    /// The renter's part.
+    pub signed: SignedLeaf,
+    /// By the provider's node key, over the same bytes.
+    pub sig_provider: Signature,
+}
+
+/// A provider's word that it holds a shard durably, to be counted in the contract named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardAck {
+    /// The contract that pays for it.
+    pub contract_id: ContractId,
+    /// The masked shard's root.
+    pub root: ShardRoot,
+    /// Its length in chunks.
+    pub chunks: u64,
+    /// By the provider's node key.
+    pub sig: Signature,
+}
+
+/// What both sides sign: leaf[240] ‖ has_auth u8 ‖ nonce u64 ‖ expiry u64.
+fn layout(leaf: &ContractLeaf, auth: Option<Auth>) -> Vec<u8> {
+    let signed_form = ContractLeaf {
+        slash_acc: 0,
+        unpaid_at_start: 0,
+        ..*leaf
+    };
+    let Auth { nonce, expiry } = auth.unwrap_or(Auth {
+        nonce: 0,
+        expiry: 0,
+    });
+    Layout::new()
+        .fixed(signed_form.to_bytes())
+        .u8(u8::from(auth.is_some()))
+        .u64(nonce)
+        .u64(expiry)
+        .finish()
+}
+
+impl SignedLeaf {
+    /// Signs `leaf` with the renter's account key.
+    #[must_use]
+    pub fn sign(
+        leaf: ContractLeaf,
+        auth: Option<Auth>,
+        renter: &Signer,
+        genesis: &GenesisHash,
+    ) -> Self {
+        let sig_renter = renter.sign(REVISION, genesis, &layout(&leaf, auth));
+        Self {
+            leaf,
+            auth,
+            sig_renter,
+        }
+    }
+
+    /// The bytes under the signatures.
+    #[must_use]
+    pub fn to_layout(&self) -> Vec<u8> {
+        layout(&self.leaf, self.auth)
+    }
+
+    /// Whether the renter that the leaf names signed it.
+    #[must_use]
+    pub fn verify(&self, genesis: &GenesisHash) -> bool {
+        let renter = &self.leaf.renter.0;
+        verify(
+            renter,
+            REVISION,
+            genesis,
+            &self.to_layout(),
+            &self.sig_renter,
+        )
+    }
+
+    /// Adds the provider's signature.
+    #[must_use]
+    pub fn countersign(self, node: &Signer, genesis: &GenesisHash) -> Revision {
+        let sig_provider = node.sign(REVISION_PROVIDER, genesis, &self.to_layout());
+        Revision {
+            signed: self,
+            sig_provider,
+        }
+    }
+}
+
+impl Revision {
+    /// Whether both the renter and `provider` signed it.
+    #[must_use]
+    pub fn verify(&self, provider: &NodeId, genesis: &GenesisHash) -> bool {
+        let bytes = self.signed.to_layout();
+        verify(
+            &provider.0,
+            REVISION_PROVIDER,
+            genesis,
+            &bytes,
+            &self.sig_provider,
+        ) && self.signed.verify(genesis)
+    }
+}
+
+impl ShardAck {
+    /// Acknowledges a shard with the provider's node key.
+    #[must_use]
+    pub fn sign(
+        contract_id: ContractId,
+        root: ShardRoot,
+        chunks: u64,
+        node: &Signer,
+        genesis: &GenesisHash,
+    ) -> Self {
+        let sig = node.sign(SHARD_ACK, genesis, &ack_layout(&contract_id, &root, chunks));
+        Self {
+            contract_id,
+            root,
+            chunks,
+            sig,
+        }
+    }
+
+    /// Whether `provider` signed it.
+    #[must_use]
+    pub fn verify(&self, provider: &NodeId, genesis: &GenesisHash) -> bool {
+        let bytes = ack_layout(&self.contract_id, &self.root, self.chunks);
+        verify(&provider.0, SHARD_ACK, genesis, &bytes, &self.sig)
+    }
+}
+
+fn ack_layout(contract_id: &ContractId, root: &ShardRoot, chunks: u64) -> Vec<u8> {
+    Layout::new()
+        .fixed(contract_id)
+        .fixed(root)
+        .u64(chunks)
+        .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Draft;
+    use larder_types::{Amount, Params, Profile, codec};
+
+    const NET: GenesisHash = GenesisHash([5; 32]);
+
+    fn leaf(renter: &Signer, node: &Signer) -> ContractLeaf {
+        Draft {
+            provider: node.node(),
+            renter: renter.account(),
+            nonce16: [3; 16],
+            start: 2,
+            term: 20,
+            capacity_chunks: 1 << 16,
+            price: Amount(1_000_000),
+            collateral_epochs: 2,
+        }
+        .leaf(&Params::profile(Profile::Dev))
+    }
+
+    #[test]
+    fn both_sign_the_same_bytes_under_different_tags() {
+        let (renter, node) = (Signer::from_seed(&[1; 32]), Signer::from_seed(&[2; 32]));
+        let auth = Some(Auth {
+            nonce: 7,
+            expiry: 100,
+        });
+        let signed = SignedLeaf::sign(leaf(&renter, &node), auth, &renter, &NET);
+        assert!(signed.verify(&NET));
+        assert!(!signed.verify(&GenesisHash([6; 32])));
+        let revision = signed.countersign(&node, &NET);
+        assert!(revision.verify(&node.node(), &NET));
+        assert!(!revision.verify(&NodeId(renter.public()), &NET));
+        let wire = codec::encode(&revision);
+        assert_eq!(codec::decode::<Revision>(&wire), Ok(revision.clone()));
+
+        let mut other_nonce = revision.clone();
+        other_nonce.signed.auth = Some(Auth {
+            nonce: 8,
+            expiry: 100,
+        });
+        assert!(!other_nonce.verify(&node.node(), &NET));
+        let mut no_auth = revision.clone();
+        no_auth.signed.auth = None;
+        assert!(!no_auth.verify(&node.node(), &NET));
+        let mut cheaper = revision;
+        cheaper.signed.leaf.rate = Amount(1);
+        assert!(!cheaper.verify(&node.node(), &NET));
+    }
+
+    #[test]
+    fn what_the_ledger_fills_in_leaves_signatures_good() {
+        let (renter, node) = (Signer::from_seed(&[1; 32]), Signer::from_seed(&[2; 32]));
+        let mut signed = SignedLeaf::sign(leaf(&renter, &node), None, &renter, &NET);
+        signed.leaf.slash_acc = 1 << 60;
+        signed.leaf.unpaid_at_start = 9;
+        assert!(signed.verify(&NET));
+    }
+
+    #[test]
+    fn an_ack_names_contract_root_and_length() {
+        let node = Signer::from_seed(&[2; 32]);
+        let ack = ShardAck::sign(ContractId([1; 32]), ShardRoot([2; 32]), 16, &node, &NET);
+        assert!(ack.verify(&node.node(), &NET));
+        let longer = ShardAck {
+            chunks: 32,
+            ..ack.clone()
+        };
+        assert!(!longer.verify(&node.node(), &NET));
+        let elsewhere = ShardAck {
+            contract_id: ContractId([9; 32]),
+            ..ack
+        };
+        assert!(!elsewhere.verify(&node.node(), &NET));
+    }
+}
