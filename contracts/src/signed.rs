@@ -247,15 +247,11 @@ mod tests {
         let node = Signer::from_seed(&[2; 32]);
         let ack = ShardAck::sign(ContractId([1; 32]), ShardRoot([2; 32]), 16, &node, &NET);
         assert!(ack.verify(&node.node(), &NET));
-        let longer = ShardAck {
-            chunks: 32,
-            ..ack.clone()
-        };
+        let mut longer = ack.clone();
+        longer.chunks = 32;
         assert!(!longer.verify(&node.node(), &NET));
-        let elsewhere = ShardAck {
-            contract_id: ContractId([9; 32]),
-            ..ack
-        };
+        let mut elsewhere = ack;
+        elsewhere.contract_id = ContractId([9; 32]);
         assert!(!elsewhere.verify(&node.node(), &NET));
     }
 }

@@ -1,0 +1,239 @@
+//! What a block did, for those whom it concerns: engines, wallets, logs. Events follow from block
+//! and state alone. `docs/protocol.md` §3.3–3.6.
+
+use crate::Verdict;
+use larder_types::{AccountId, Amount, ContractId, Epoch, NodeId, SlotNo, TxId};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A slot began; its challenges follow from this beacon.
+    SlotOpened {
+        /// The slot.
+        slot: SlotNo,
+        /// Its beacon.
+        #[serde(with = "serde_bytes")]
+        beacon: [u8; 32],
+    },
+    /// An epoch began: pending operations have acted, new roots are active.
+    EpochBegan {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// The faucet granted.
+    Granted {
+        /// To whom.
+        account: AccountId,
+        /// How much.
+        amount: Amount,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// Credit moved.
+    Transferred {
+        /// Who paid.
+        from: AccountId,
+        /// Who received.
+        to: AccountId,
+        /// How much.
+        amount: Amount,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// A provider has its record.
+    Registered {
+        /// Which.
+        provider: NodeId,
+        /// Its index, which its proofs carry.
+        index: u32,
+        /// Where its pay goes.
+        account: AccountId,
+        /// Its first deposit.
+        collateral: Amount,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// A provider's free collateral grew.
+    Deposited {
+        /// Whose.
+        provider: NodeId,
+        /// Who paid.
+        from: AccountId,
+        /// How much.
+        amount: Amount,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// An operation waits for the end of the epoch.
+    Pending {
+        /// Whose tree.
+        provider: NodeId,
+        /// Which contract.
+        contract: ContractId,
+        /// The revision put; `None` for a close.
+        revision: Option<u64>,
+    },
+    /// A contract became active.
+    Opened {
+        /// Who stores.
+        provider: NodeId,
+        /// Who pays.
+        renter: AccountId,
+        /// Which contract.
+        contract: ContractId,
+        /// Its place in the provider's tree.
+        index: u32,
+        /// Paid into escrow.
+        escrow: Amount,
+    },
+    /// A contract's content changed; its money did not.
+    Revised {
+        /// Who stores.
+        provider: NodeId,
+        /// Who pays.
+        renter: AccountId,
+        /// Which contract.
+        contract: ContractId,
+        /// The revision that is now active.
+        revision: u64,
+    },
+    /// A contract's money changed: settled and opened anew in its place.
+    Extended {
+        /// Who stores.
+        provider: NodeId,
+        /// Who pays.
+        renter: AccountId,
+        /// Which contract.
+        contract: ContractId,
+        /// The revision that is now active.
+        revision: u64,
+        /// Returned to the renter for the old terms.
+        refund: Amount,
+        /// Paid into escrow for the new ones.
+        escrow: Amount,
+    },
+    /// A contract ended.
+    Closed {
+        /// Who stored.
+        provider: NodeId,
+        /// Who paid.
+        renter: AccountId,
+        /// Which contract.
+        contract: ContractId,
+        /// Returned to the renter: unpaid epochs, collateral lost, deposit left.
+        refund: Amount,
+        /// Collateral freed for the provider.
+        freed: Amount,
+    },
+    /// An operation had no effect.
+    Skipped {
+        /// Whose tree.
+        provider: NodeId,
+        /// Which contract.
+        contract: ContractId,
+        /// Why.
+        why: Skip,
+    },
+    /// A proven epoch was paid for.
+    Paid {
+        /// Who earned.
+        provider: NodeId,
+        /// For which epoch.
+        epoch: Epoch,
+        /// Gross: what left escrow.
+        pay: Amount,
+        /// What of it is fee.
+        fee: Amount,
+    },
+    /// An epoch was not paid for.
+    Unpaid {
+        /// Who went without.
+        provider: NodeId,
+        /// For which epoch.
+        epoch: Epoch,
+        /// What stayed in escrow.
+        withheld: Amount,
+        /// Why.
+        why: Unpaid,
+    },
+    /// Earlier pay became the provider's own.
+    Vested {
+        /// Whose.
+        provider: NodeId,
+        /// Where it went.
+        account: AccountId,
+        /// How much.
+        amount: Amount,
+    },
+}
+
+/// Why an epoch was not paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unpaid {
+    /// The verdict was not Pass.
+    Verdict(Verdict),
+    /// It passed, but holds a contract that has ended: `CloseExpired` is owed.
+    Expired,
+    /// No verdict was given.
+    NoVerdict,
+}
+
+/// Why an operation was skipped at the boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// The leaf does not start at the epoch that begins.
+    #[error("it does not start at the epoch that begins")]
+    Start,
+    /// The end is no multiple of seven, or the term is not allowed.
+    #[error("its term is not allowed")]
+    Term,
+    /// The end would come earlier, or shards or flags would be dropped: that takes the admin key.
+    #[error("it would drop what the contract promises")]
+    Drops,
+    /// Capacity below the network's least or below what is used.
+    #[error("its capacity is too small")]
+    Capacity,
+    /// Rate below the network's least.
+    #[error("its rate is too low")]
+    Rate,
+    /// Collateral below the network's least.
+    #[error("its collateral is too low")]
+    Collateral,
+    /// The renter has not enough.
+    #[error("the renter cannot pay")]
+    Balance,
+    /// The provider has not enough free collateral.
+    #[error("the provider's free collateral does not suffice")]
+    Free,
+    /// The provider was slashed so far that it opens nothing until all its contracts are closed.
+    #[error("the provider must close all contracts first")]
+    Slashed,
+    /// Money moves, but no nonce and expiry are given.
+    #[error("it moves money without a nonce")]
+    NoAuth,
+    /// The nonce was spent meanwhile.
+    #[error("its nonce is spent")]
+    Nonce,
+    /// A newer revision is active already.
+    #[error("a newer revision is active")]
+    Stale,
+    /// The contract is active with another provider or renter.
+    #[error("the contract is another's")]
+    Foreign,
+    /// The contract to close is not there.
+    #[error("no such contract")]
+    Unknown,
+    /// The contract to close has not ended.
+    #[error("the contract has not ended")]
+    Running,
+    /// Fields that the ledger sets, or egress terms that it does not settle yet, are not zero.
+    #[error("a field has a value that the ledger does not accept")]
+    Field,
+    /// An amount does not fit.
+    #[error("an amount is out of range")]
+    Overflow,
+}

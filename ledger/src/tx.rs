@@ -1,0 +1,334 @@
+//! Transactions: what accounts and providers ask of the ledger. Each signature covers the kind's
+//! own tag and layout; whatever moves a balance carries a nonce and an expiry.
+//! `docs/protocol.md` §3.1, §3.3, §3.12.
+
+use larder_contracts::{Auth, SignedLeaf};
+use larder_keys::{Signer, Tag, verify};
+use larder_types::layout::Layout;
+use larder_types::{
+    AccountId, Amount, ContractId, Epoch, GenesisHash, NodeId, Signature, TxId, codec,
+};
+use serde::{Deserialize, Serialize};
+
+const FAUCET: Tag = Tag("faucet");
+const TRANSFER: Tag = Tag("transfer");
+const REGISTER: Tag = Tag("register");
+const REGISTER_PROVIDER: Tag = Tag("register provider");
+const DEPOSIT: Tag = Tag("deposit");
+const TREE_UPDATE: Tag = Tag("tree update");
+
+/// Most operations in one `TreeUpdate`: about 380 B each, so that an update stays below 128 KiB.
+pub const MAX_OPS: usize = 256;
+
+/// One transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tx {
+    /// A new account asks for its grant.
+    Faucet(Faucet),
+    /// Credit from one account to another.
+    Transfer(Transfer),
+    /// A provider's record.
+    Register(Register),
+    /// More free collateral for a provider.
+    Deposit(Deposit),
+    /// A provider's operations on its tree.
+    TreeUpdate(TreeUpdate),
+}
+
+/// Fee-free, once per account, debited from the founder; refused where the parameters have none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Faucet {
+    /// Who receives.
+    pub account: AccountId,
+    /// By the account.
+    pub sig: Signature,
+}
+
+/// Credit from one account to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transfer {
+    /// Who pays.
+    pub from: AccountId,
+    /// Who receives.
+    pub to: AccountId,
+    /// How much; not nothing.
+    pub amount: Amount,
+    /// Against replay.
+    pub auth: Auth,
+    /// By the payer.
+    pub sig: Signature,
+}
+
+/// A provider's record: its node key, the account it is paid to, and a first deposit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Register {
+    /// The node.
+    pub provider: NodeId,
+    /// Pays the deposit and receives the pay.
+    pub account: AccountId,
+    /// Moved from the account to free collateral; may be nothing.
+    pub collateral: Amount,
+    /// Against replay.
+    pub auth: Auth,
+    /// By the account.
+    pub sig_account: Signature,
+    /// By the node, over the same bytes.
+    pub sig_provider: Signature,
+}
+
+/// Credit from an account to a provider's free collateral.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deposit {
+    /// Whose collateral grows.
+    pub provider: NodeId,
+    /// Who pays.
+    pub from: AccountId,
+    /// How much; not nothing.
+    pub amount: Amount,
+    /// Against replay.
+    pub auth: Auth,
+    /// By the payer.
+    pub sig: Signature,
+}
+
+/// One operation on a provider's tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Open, if the contract is not active, else Revise.
+    Put(SignedLeaf),
+    /// Remove a contract that ends at the coming boundary or has ended.
+    CloseExpired(ContractId),
+}
+
+/// Operations to act at the end of `epoch`. In stage 1 validators compute the roots themselves,
+/// so it carries neither roots nor siblings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TreeUpdate {
+    /// Whose tree.
+    pub provider: NodeId,
+    /// The epoch in which it must be included.
+    pub epoch: Epoch,
+    /// 1 to 256 operations.
+    pub ops: Vec<Op>,
+    /// By the provider's node key.
+    pub sig_provider: Signature,
+}
+
+impl Op {
+    /// The contract it is about.
+    #[must_use]
+    pub fn contract_id(&self) -> ContractId {
+        match self {
+            Self::Put(signed) => signed.leaf.contract_id,
+            Self::CloseExpired(id) => *id,
+        }
+    }
+
+    fn write(&self, layout: Layout) -> Layout {
+        match self {
+            Self::Put(signed) => layout
+                .u8(0)
+                .fixed(signed.to_layout())
+                .fixed(signed.sig_renter.0),
+            Self::CloseExpired(id) => layout.u8(1).fixed(id),
+        }
+    }
+}
+
+impl Faucet {
+    /// Asks for `account`'s grant.
+    #[must_use]
+    pub fn sign(account: &Signer, genesis: &GenesisHash) -> Self {
+        let sig = account.sign(FAUCET, genesis, &account.public());
+        Self {
+            account: account.account(),
+            sig,
+        }
+    }
+}
+
+impl Transfer {
+    fn to_layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.from)
+            .fixed(self.to)
+            .u64(self.amount.0)
+            .u64(self.auth.nonce)
+            .u64(self.auth.expiry)
+            .finish()
+    }
+
+    /// Sends `amount` from the signer's account.
+    #[must_use]
+    pub fn sign(
+        from: &Signer,
+        to: AccountId,
+        amount: Amount,
+        auth: Auth,
+        genesis: &GenesisHash,
+    ) -> Self {
+        let sig = Signature::default();
+        let mut transfer = Self {
+            from: from.account(),
+            to,
+            amount,
+            auth,
+            sig,
+        };
+        transfer.sig = from.sign(TRANSFER, genesis, &transfer.to_layout());
+        transfer
+    }
+}
+
+impl Register {
+    fn to_layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.provider)
+            .fixed(self.account)
+            .u64(self.collateral.0)
+            .u64(self.auth.nonce)
+            .u64(self.auth.expiry)
+            .finish()
+    }
+
+    /// Registers `node`, paid to and funded by `account`.
+    #[must_use]
+    pub fn sign(
+        node: &Signer,
+        account: &Signer,
+        collateral: Amount,
+        auth: Auth,
+        genesis: &GenesisHash,
+    ) -> Self {
+        let mut register = Self {
+            provider: node.node(),
+            account: account.account(),
+            collateral,
+            auth,
+            sig_account: Signature::default(),
+            sig_provider: Signature::default(),
+        };
+        let bytes = register.to_layout();
+        register.sig_account = account.sign(REGISTER, genesis, &bytes);
+        register.sig_provider = node.sign(REGISTER_PROVIDER, genesis, &bytes);
+        register
+    }
+}
+
+impl Deposit {
+    fn to_layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.provider)
+            .fixed(self.from)
+            .u64(self.amount.0)
+            .u64(self.auth.nonce)
+            .u64(self.auth.expiry)
+            .finish()
+    }
+
+    /// Deposits `amount` from the signer's account for `provider`.
+    #[must_use]
+    pub fn sign(
+        provider: NodeId,
+        from: &Signer,
+        amount: Amount,
+        auth: Auth,
+        genesis: &GenesisHash,
+    ) -> Self {
+        let sig = Signature::default();
+        let mut deposit = Self {
+            provider,
+            from: from.account(),
+            amount,
+            auth,
+            sig,
+        };
+        deposit.sig = from.sign(DEPOSIT, genesis, &deposit.to_layout());
+        deposit
+    }
+}
+
+impl TreeUpdate {
+    fn to_layout(&self) -> Vec<u8> {
+        let head = Layout::new().fixed(self.provider).u32(self.epoch);
+        self.ops
+            .iter()
+            .fold(head, |layout, op| op.write(layout))
+            .finish()
+    }
+
+    /// Posts operations with the provider's node key.
+    #[must_use]
+    pub fn sign(node: &Signer, epoch: Epoch, ops: Vec<Op>, genesis: &GenesisHash) -> Self {
+        let sig_provider = Signature::default();
+        let mut update = Self {
+            provider: node.node(),
+            epoch,
+            ops,
+            sig_provider,
+        };
+        update.sig_provider = node.sign(TREE_UPDATE, genesis, &update.to_layout());
+        update
+    }
+
+    fn verify(&self, genesis: &GenesisHash) -> bool {
+        let renters_signed = self.ops.iter().all(|op| match op {
+            Op::Put(signed) => signed.verify(genesis),
+            Op::CloseExpired(_) => true,
+        });
+        let bytes = self.to_layout();
+        renters_signed
+            && verify(
+                &self.provider.0,
+                TREE_UPDATE,
+                genesis,
+                &bytes,
+                &self.sig_provider,
+            )
+    }
+}
+
+impl Tx {
+    /// BLAKE3 of the canonical encoding.
+    #[must_use]
+    pub fn id(&self) -> TxId {
+        TxId(*blake3::hash(&codec::encode(self)).as_bytes())
+    }
+
+    /// Length of the canonical encoding, bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        codec::encode(self).len()
+    }
+
+    /// Whether every signature in it is good. [`crate::verify`] is what calls this.
+    #[must_use]
+    pub(crate) fn is_signed(&self, genesis: &GenesisHash) -> bool {
+        match self {
+            Self::Faucet(Faucet { account, sig }) => {
+                verify(&account.0, FAUCET, genesis, &account.0, sig)
+            }
+            Self::Transfer(tx) => verify(&tx.from.0, TRANSFER, genesis, &tx.to_layout(), &tx.sig),
+            Self::Register(tx) => {
+                let bytes = tx.to_layout();
+                verify(&tx.account.0, REGISTER, genesis, &bytes, &tx.sig_account)
+                    && verify(
+                        &tx.provider.0,
+                        REGISTER_PROVIDER,
+                        genesis,
+                        &bytes,
+                        &tx.sig_provider,
+                    )
+            }
+            Self::Deposit(tx) => verify(&tx.from.0, DEPOSIT, genesis, &tx.to_layout(), &tx.sig),
+            Self::TreeUpdate(tx) => tx.verify(genesis),
+        }
+    }
+}
