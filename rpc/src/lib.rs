@@ -1,1 +1,20 @@
-//! Larder's rpc.
+//! Larder's JSON-RPC surface: one registry of methods from which the server's dispatch, the
+//! server trait and the typed client come; the values and errors that travel; the access rules.
+//! `docs/protocol.md` does not cover it: the names are those of the README and `rpc.discover`.
+
+pub mod access;
+pub mod api;
+pub mod client;
+pub mod endpoint;
+pub mod errors;
+pub mod server;
+pub mod types;
+pub mod values;
+
+pub use api::{Api, METHODS, Method};
+pub use client::{Client, ClientError};
+pub use endpoint::Endpoint;
+pub use errors::{Code, RpcError};
+pub use server::{Probes, ServeError, Server, serve};
+pub use types::*;
+pub use values::{AsOf, Empty, Moment, Nano, Page, PageParams, Text};

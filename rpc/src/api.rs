@@ -1,0 +1,190 @@
+//! The registry of methods. Each row gives a name, what it takes and what it answers; from the
+//! rows come the trait that a node implements, the dispatch, the typed client and [`METHODS`],
+//! so that none of them can disagree.
+
+use crate::client::{Client, ClientError};
+use crate::errors::RpcError;
+use crate::types::{
+    Account, AccountParams, BackupParams, Balance, BrowseParams, ContractParams, Done, Entry,
+    Estimate, EstimateParams, Head, Invite, Job, JobParams, JobStarted, LedgerContract,
+    LedgerParams, LedgerProvider, NodeInfo, NodeStatus, Offer, Peer, ProviderParams,
+    ProviderStatus, RenterContract, Repairs, RestoreParams, SendParams, Sent, Snapshot,
+    Transaction,
+};
+use crate::values::{Empty, Page, PageParams};
+use jsonrpsee::types::error::{INVALID_PARAMS_CODE, INVALID_PARAMS_MSG};
+use jsonrpsee::types::{ErrorObjectOwned, Params};
+use jsonrpsee::{Extensions, RpcModule};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+/// One row of the registry, for documents and checks.
+#[derive(Clone, Copy)]
+pub struct Method {
+    /// The name on the wire.
+    pub name: &'static str,
+    /// The schema of its parameters.
+    pub params: fn(&mut SchemaGenerator) -> Schema,
+    /// The schema of its result.
+    pub result: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Method").field(&self.name).finish()
+    }
+}
+
+/// One macro, because four hand-written lists of the same thirty methods would drift apart.
+macro_rules! methods {
+    ($($(#[$doc:meta])* $wire:literal $name:ident($params:ty) -> $result:ty;)+) => {
+        /// What a node implements.
+        pub trait Api: Send + Sync + 'static {
+            $($(#[$doc])*
+            fn $name(&self, params: $params)
+                -> impl Future<Output = Result<$result, RpcError>> + Send;)+
+        }
+
+        /// Every method, in order.
+        pub const METHODS: &[Method] = &[$(Method {
+            name: $wire,
+            params: schema::<$params>,
+            result: schema::<$result>,
+        },)+];
+
+        /// Every method of `api`, ready to be served.
+        ///
+        /// # Panics
+        /// If two rows share a name, which the tests would show.
+        pub fn dispatch<A: Api>(api: Arc<A>) -> RpcModule<A> {
+            let mut module = RpcModule::from_arc(api);
+            $(module
+                .register_async_method($wire, async |params: Params<'static>, api: Arc<A>, _: Extensions| {
+                    let result: Result<$result, ErrorObjectOwned> = match read(&params) {
+                        Ok(params) => api.$name(params).await.map_err(Into::into),
+                        Err(refused) => Err(refused),
+                    };
+                    result
+                })
+                .expect("names are distinct");)+
+            module
+        }
+
+        impl Client {
+            $($(#[$doc])*
+            ///
+            /// # Errors
+            /// [`ClientError`] if the node cannot be asked or refuses.
+            pub async fn $name(&self, params: &$params) -> Result<$result, ClientError> {
+                self.call($wire, params).await
+            })+
+        }
+    };
+}
+
+methods! {
+    /// What does not change while the node runs.
+    "node_info" node_info(Empty) -> NodeInfo;
+    /// The node at a glance.
+    "node_status" node_status(Empty) -> NodeStatus;
+    /// Connected peers.
+    "node_peers" node_peers(PageParams) -> Page<Peer>;
+    /// What lets another node join.
+    "node_invite" node_invite(Empty) -> Invite;
+    /// Stops the node cleanly, after it answered.
+    "node_shutdown" node_shutdown(Empty) -> Done;
+
+    /// The newest block applied.
+    "chain_head" chain_head(Empty) -> Head;
+    /// What an account can spend.
+    "ledger_getBalance" ledger_get_balance(AccountParams) -> Balance;
+    /// All that the ledger holds of an account.
+    "ledger_getAccount" ledger_get_account(AccountParams) -> Account;
+    /// All that the ledger holds of a provider.
+    "ledger_getProvider" ledger_get_provider(ProviderParams) -> LedgerProvider;
+    /// A contract as it is active on the ledger.
+    "ledger_getContract" ledger_get_contract(ContractParams) -> LedgerContract;
+    /// The network's parameters.
+    "ledger_params" ledger_params(Empty) -> LedgerParams;
+
+    /// What the home's account can spend.
+    "wallet_getBalance" wallet_get_balance(Empty) -> Balance;
+    /// Movements of the home's account, newest first.
+    "wallet_listTransactions" wallet_list_transactions(PageParams) -> Page<Transaction>;
+    /// Pays another account; answers once the payment is in a block, or after a few seconds.
+    "wallet_send" wallet_send(SendParams) -> Sent;
+
+    /// Valid offers, by provider.
+    "market_listOffers" market_list_offers(PageParams) -> Page<Offer>;
+    /// What this node stores and earns; all zero if it does not provide.
+    "provider_status" provider_status(Empty) -> ProviderStatus;
+    /// The home's contracts, by provider.
+    "renter_listContracts" renter_list_contracts(PageParams) -> Page<RenterContract>;
+    /// The redundancy of all that the home has stored.
+    "renter_repairs" renter_repairs(Empty) -> Repairs;
+
+    /// Begins a backup.
+    "backup_start" backup_start(BackupParams) -> JobStarted;
+    /// What a backup would read.
+    "backup_estimate" backup_estimate(EstimateParams) -> Estimate;
+    /// The vault's snapshots, oldest first.
+    "backup_listSnapshots" backup_list_snapshots(PageParams) -> Page<Snapshot>;
+    /// What lies in a folder of a snapshot.
+    "backup_browse" backup_browse(BrowseParams) -> Page<Entry>;
+    /// Begins a restore.
+    "backup_restore" backup_restore(RestoreParams) -> JobStarted;
+
+    /// Jobs, newest first.
+    "job_list" job_list(PageParams) -> Page<Job>;
+    /// One job.
+    "job_get" job_get(JobParams) -> Job;
+    /// Asks a job to stop; it is over once its state says so.
+    "job_cancel" job_cancel(JobParams) -> Done;
+}
+
+fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// Reads parameters, named or positional; none at all is an empty list.
+fn read<P: DeserializeOwned>(params: &Params<'_>) -> Result<P, ErrorObjectOwned> {
+    serde_json::from_str(params.as_str().unwrap_or("[]")).map_err(|e| {
+        ErrorObjectOwned::owned(INVALID_PARAMS_CODE, INVALID_PARAMS_MSG, Some(e.to_string()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_surface() {
+        let names: Vec<_> = METHODS.iter().map(|m| m.name).collect();
+        for name in &names {
+            let (area, verb) = name.split_once('_').unwrap();
+            assert!(area.bytes().all(|b| b.is_ascii_lowercase()), "{name}");
+            assert!(verb.bytes().all(|b| b.is_ascii_alphabetic()), "{name}");
+        }
+        let mut generator = SchemaGenerator::default();
+        for method in METHODS {
+            assert!((method.params)(&mut generator).as_object().is_some());
+            assert!((method.result)(&mut generator).as_object().is_some());
+        }
+    }
+
+    #[test]
+    fn parameters_are_named_or_positional_and_unknown_ones_are_refused() {
+        let limit = |text: &str| read::<PageParams>(&Params::new(Some(text))).map(|p| p.limit);
+        assert_eq!(limit("{\"limit\":5}"), Ok(Some(5)));
+        assert_eq!(limit("[null,5]"), Ok(Some(5)));
+        assert_eq!(limit("[]"), Ok(None));
+        assert_eq!(read::<Empty>(&Params::new(None)), Ok(Empty {}));
+        for bad in ["{\"limits\":5}", "[null,5,6]", "5", "{\"limit\":-1}"] {
+            assert!(limit(bad).is_err(), "{bad}");
+        }
+        assert!(read::<Empty>(&Params::new(Some("[1]"))).is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! `job_*`: work that outlasts a call. A job keeps its outcome until the node stops.
+
+use crate::types::backup::{BackupSummary, RestoreSummary};
+use crate::values::Moment;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobParams {
+    /// The job's id.
+    pub job: String,
+}
+
+/// A job that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobStarted {
+    /// The job's id.
+    pub job: String,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JobKind {
+    /// Makes a snapshot.
+    Backup,
+    /// Recreates one.
+    Restore,
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// Waits for another one.
+    Queued,
+    /// Works.
+    Running,
+    /// Ended well, perhaps in part: see its result.
+    Done,
+    /// Failed: see its error.
+    Failed,
+    /// Was cancelled.
+    Cancelled,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Progress {
+    /// What it does now, a word or two: `reading`, `uploading`.
+    pub stage: String,
+    /// Files done.
+    pub files: u64,
+    /// Bytes of them done.
+    pub bytes: u64,
+    /// Files in all, as far as known.
+    pub total_files: u64,
+    /// Bytes in all, as far as known.
+    pub total_bytes: u64,
+    /// Bytes per second of late.
+    pub rate: u64,
+    /// The path it is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<String>,
+}
+
+/// What a job brought.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JobResult {
+    /// A snapshot.
+    Backup(BackupSummary),
+    /// Files.
+    Restore(RestoreSummary),
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobError {
+    /// A row of the error table.
+    pub code: i32,
+    /// What the command line exits with.
+    pub exit_code: u8,
+    /// One line that names the mend.
+    pub message: String,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Job {
+    /// The job's id.
+    pub job: String,
+    /// What it does.
+    pub kind: JobKind,
+    /// Where it stands.
+    pub state: JobState,
+    /// When it was begun.
+    pub started: Moment,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Moment>,
+    /// How far it is.
+    pub progress: Progress,
+    /// What it brought, once it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<JobResult>,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+}
+
+impl JobState {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Queued | Self::Running => false,
+            Self::Done | Self::Failed | Self::Cancelled => true,
+        }
+    }
+}
+
+impl From<crate::errors::RpcError> for JobError {
+    fn from(error: crate::errors::RpcError) -> Self {
+        Self {
+            code: error.code.number(),
+            exit_code: error.code.exit_code(),
+            message: error.message,
+        }
+    }
+}
