@@ -152,15 +152,15 @@ pub fn seal(
     plain: &[u8],
     nonce: [u8; 12],
 ) -> Result<Vec<u8>, SealError> {
+    let plain_len = match u32::try_from(plain.len()) {
+        Ok(len) if plain.len() <= MAX_PLAIN => len,
+        Ok(_) | Err(_) => return Err(SealError::TooLong { len: plain.len() }),
+    };
     debug_assert_eq!(
         blob_id(keys, plain),
         id,
         "a blob is sealed under its own id"
     );
-    let plain_len = match u32::try_from(plain.len()) {
-        Ok(len) if plain.len() <= MAX_PLAIN => len,
-        Ok(_) | Err(_) => return Err(SealError::TooLong { len: plain.len() }),
-    };
     let mut out = vec![0; plain.len() + OVERHEAD];
     let packed = compress(plain, &mut out[HEADER_LEN..]);
     let body = packed.unwrap_or(plain.len());
