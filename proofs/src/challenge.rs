@@ -54,6 +54,9 @@ impl Challenge {
 }
 
 /// `(draw · n) >> 128`: the position below `n` that a draw names. The bias is below 2^-64.
+///
+/// # Panics
+/// Never.
 #[must_use]
 pub fn scale(draw: u128, n: u64) -> u64 {
     let (high, low) = (draw >> 64, draw & u128::from(u64::MAX));

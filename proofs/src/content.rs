@@ -26,8 +26,6 @@ static EMPTY: LazyLock<[ContentNode; 33]> = LazyLock::new(|| {
 });
 
 impl Node for ContentNode {
-    const WIRE: usize = 40;
-
     fn empty(height: u8) -> Self {
         EMPTY[usize::from(height)]
     }

@@ -75,6 +75,9 @@ impl ContractLeaf {
     const RESERVED: [u8; 12] = [0; 12];
 
     /// The layout.
+    ///
+    /// # Panics
+    /// Never: the layout has this length.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let bytes = Layout::new()

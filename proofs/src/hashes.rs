@@ -10,10 +10,14 @@ use std::sync::LazyLock;
 pub(crate) struct Domain(LazyLock<[u8; 32]>);
 
 macro_rules! domain {
-    ($($name:ident = $text:literal),+ $(,)?) => {$(
-        pub(crate) static $name: Domain =
-            Domain(LazyLock::new(|| blake3::derive_key(concat!("larder v1 ", $text), b"")));
-    )+};
+    ($($name:ident = $text:literal),+ $(,)?) => {
+        $(pub(crate) static $name: Domain =
+            Domain(LazyLock::new(|| blake3::derive_key(concat!("larder v1 ", $text), b"")));)+
+
+        /// Every domain's name and key, for the vectors.
+        #[cfg(test)]
+        pub(crate) const KEYS: &[(&str, fn() -> [u8; 32])] = &[$(($text, || *$name.0)),+];
+    };
 }
 
 domain! {
@@ -38,11 +42,5 @@ impl Domain {
             .update(bytes)
             .finalize_xof()
             .fill(out);
-    }
-
-    /// The key, for the vectors.
-    #[cfg(test)]
-    pub(crate) fn key(&self) -> &[u8; 32] {
-        &self.0
     }
 }

@@ -2,17 +2,33 @@
 //! a beacon draws, the proof that answers it and the check of that proof. `docs/protocol.md` §3.2–3.8.
 #![deny(clippy::float_arithmetic)]
 
+pub mod beacon;
+mod blob;
+pub mod bls;
 pub mod challenge;
+pub mod chunk;
 pub mod content;
 pub mod contract_leaf;
+mod hasher;
 mod hashes;
 mod layout_reader;
+mod outboard;
+pub mod prove;
 pub mod provider;
-pub mod shard_leaf;
+mod shard_leaf;
 mod sum_tree;
+#[cfg(test)]
+mod testing;
+mod verify;
 
+pub use beacon::{Reveal, Single};
+pub use blob::{MAX_BLOB, MAX_DRAWS};
 pub use challenge::Challenge;
 pub use content::ContentTree;
-pub use contract_leaf::ContractLeaf;
+pub use contract_leaf::{APPEND_ONLY, ContractLeaf};
+pub use hasher::ShardHasher;
+pub use outboard::Outboard;
+pub use prove::{Commitment, Pick, Plan, PlanError, ProveError, ShardReader, prove};
 pub use provider::{ProviderRoot, ProviderTree, TreeError};
 pub use shard_leaf::ShardLeaf;
+pub use verify::{VerifyError, verify};

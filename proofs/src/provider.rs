@@ -51,6 +51,9 @@ impl ProviderRoot {
     pub const LEN: usize = 44;
 
     /// `hash[32] | sum u64 | min_end u32`.
+    ///
+    /// # Panics
+    /// Never: the layout has this length.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let bytes = Layout::new()
@@ -83,8 +86,6 @@ impl Default for ProviderRoot {
 }
 
 impl Node for ProviderRoot {
-    const WIRE: usize = Self::LEN;
-
     fn empty(height: u8) -> Self {
         EMPTY[usize::from(height)]
     }
@@ -308,3 +309,7 @@ impl ProviderTree {
         &self.nodes
     }
 }
+
+#[cfg(test)]
+#[path = "provider/tests.rs"]
+mod tests;

@@ -23,6 +23,9 @@ impl ShardLeaf {
     pub const LEN: usize = 48;
 
     /// The layout `root[32] | chunks u64 | tag[8]`.
+    ///
+    /// # Panics
+    /// Never: the layout has this length.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let bytes = Layout::new()

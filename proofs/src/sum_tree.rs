@@ -5,19 +5,18 @@
 use crate::layout_reader::Reader;
 use larder_types::codec::DecodeError;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 /// A node of one of the two trees.
 pub(crate) trait Node: Copy + Eq + fmt::Debug + 'static {
-    /// Bytes of a sibling on the wire.
-    const WIRE: usize;
     /// The root of an empty subtree of this height (0 is an empty leaf; at most 32).
     fn empty(height: u8) -> Self;
     /// The parent at `height`; `None` if the sums overflow.
     fn join(left: &Self, right: &Self, height: u8) -> Option<Self>;
     /// The weight below this node.
     fn sum(&self) -> u64;
-    /// Appends the wire form, of [`Node::WIRE`] bytes.
+    /// Appends the wire form, of a fixed width.
     fn write(&self, out: &mut Vec<u8>);
     /// Reads the wire form.
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
@@ -172,8 +171,8 @@ impl<N: Node> PartialTree<N> {
                 if above.contains_key(&(index >> 1)) {
                     continue;
                 }
-                if !below.contains_key(&(index ^ 1)) {
-                    below.insert(index ^ 1, sibling()?);
+                if let Entry::Vacant(place) = below.entry(index ^ 1) {
+                    place.insert(sibling()?);
                 }
                 let Some(parent) = N::join(&below[&(index & !1)], &below[&(index | 1)], height)
                 else {
@@ -207,3 +206,7 @@ impl<N: Node> PartialTree<N> {
         Some((index, at))
     }
 }
+
+#[cfg(test)]
+#[path = "sum_tree/tests.rs"]
+mod tests;

@@ -1,0 +1,331 @@
+//! The prover: from a commitment and a challenge to a signed ProofBlob. It reads only the 16-KiB
+//! groups that the draws hit, and signs nothing that its own hashes contradict: a missing or
+//! damaged shard is an error here, never a bad proof. `docs/protocol.md` §3.5.
+
+use crate::blob::{MAX_DRAWS, PROOF, Writer, header};
+use crate::challenge::scale;
+use crate::chunk::{self, CHUNK, GROUP_CHUNKS};
+use crate::{Challenge, ContentTree, ContractLeaf, Outboard, ProviderTree, ShardLeaf};
+use larder_keys::Signer;
+use larder_types::{ContractId, GenesisHash, ShardRoot};
+use std::borrow::Cow;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Reads stored shards: declared here, implemented by the node's store.
+pub trait ShardReader {
+    /// Why a read fails.
+    type Error: std::error::Error;
+
+    /// Group number `group` of a shard: 16 KiB.
+    ///
+    /// # Errors
+    /// If the shard or the group cannot be read.
+    fn group(&self, shard: &ShardRoot, group: u64) -> Result<Vec<u8>, Self::Error>;
+
+    /// A shard's outboard.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn outboard(&self, shard: &ShardRoot) -> Result<Outboard, Self::Error>;
+}
+
+/// All that a provider has committed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commitment {
+    /// Its contracts.
+    pub tree: ProviderTree,
+    /// Each contract's shards. A list may be longer than the leaf in `tree` knows.
+    pub contents: BTreeMap<ContractId, ContentTree>,
+}
+
+/// Why a challenge has no answer from this commitment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The challenge asks nothing, or more than 64 draws: there is no proof of it.
+    #[error("a challenge of {draws} draws over a sum of {sum} nano has no proof")]
+    Unanswerable {
+        /// Number of draws.
+        draws: u8,
+        /// Nano per epoch of the active root.
+        sum: u64,
+    },
+    /// The tree is not the one that is active.
+    #[error("this tree is not the active one")]
+    OtherTree,
+    /// A contract's shards are not known.
+    #[error("the shards of {0} are not known")]
+    NoContent(ContractId),
+    /// No prefix of a contract's shards makes the content root of its leaf.
+    #[error("the shards of {0} are not those that its leaf commits")]
+    OtherContent(ContractId),
+    /// A chunk's number does not fit the format (a shard of 4 TiB).
+    #[error("a shard of {0} is too long to be proved")]
+    ShardTooLong(ContractId),
+}
+
+/// Why no proof was made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProveError<E: std::error::Error> {
+    /// The commitment does not answer the challenge.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The signer is not the provider who is asked.
+    #[error("the challenge is for another node's key")]
+    OtherKey,
+    /// A shard could not be read.
+    #[error("shard {shard} cannot be read: {source}")]
+    Read {
+        /// Which shard.
+        shard: ShardRoot,
+        /// Why.
+        source: E,
+    },
+    /// A shard's outboard is not that of its root and length.
+    #[error("the outboard of shard {shard} is not that of its root")]
+    BadOutboard {
+        /// Which shard.
+        shard: ShardRoot,
+    },
+    /// A group's bytes are not those that were stored.
+    #[error("group {group} of shard {shard} is damaged")]
+    Damaged {
+        /// Which shard.
+        shard: ShardRoot,
+        /// Which group of 16 KiB, from 0.
+        group: u64,
+    },
+}
+
+/// The chunk that a draw names.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Pick {
+    /// The contract's index in the provider tree.
+    pub contract: u32,
+    /// The shard's index in the contract, and the chunk's in the shard; `None` where the contract
+    /// holds nothing and the draw passes vacuously.
+    pub place: Option<(u32, u32)>,
+}
+
+/// What a proof shows of one contract.
+#[derive(Debug)]
+struct Shown<'a> {
+    leaf: &'a ContractLeaf,
+    /// The content tree as the leaf commits it.
+    content: Cow<'a, ContentTree>,
+    /// Chunks by shard.
+    shards: BTreeMap<u32, BTreeSet<u32>>,
+}
+
+/// What a challenge asks of a commitment: one pick a draw, in the order of the draws.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    tree: &'a ProviderTree,
+    contracts: BTreeMap<u32, Shown<'a>>,
+    picks: Vec<Pick>,
+}
+
+impl<'a> Plan<'a> {
+    /// Finds out which chunks of which shards a challenge asks for. Reads no shard.
+    ///
+    /// # Errors
+    /// [`PlanError`] says why the commitment does not answer the challenge.
+    pub fn new(commitment: &'a Commitment, challenge: &Challenge) -> Result<Self, PlanError> {
+        let (draws, sum) = (challenge.c, challenge.active.sum);
+        if draws == 0 || usize::from(draws) > MAX_DRAWS || sum == 0 {
+            return Err(PlanError::Unanswerable { draws, sum });
+        }
+        let tree = &commitment.tree;
+        if tree.root() != challenge.active || tree.depth() != challenge.depth {
+            return Err(PlanError::OtherTree);
+        }
+        let mut plan = Self {
+            tree,
+            contracts: BTreeMap::new(),
+            picks: Vec::new(),
+        };
+        for (by_credit, by_chunk) in challenge.draws() {
+            let (contract, _) = tree.nodes().find(scale(by_credit, sum));
+            let shown = match plan.contracts.entry(contract) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(Shown::of(commitment, contract)?),
+            };
+            let place = shown.pick(by_chunk)?;
+            plan.picks.push(Pick { contract, place });
+        }
+        Ok(plan)
+    }
+
+    /// The picks, in the order of the draws.
+    #[must_use]
+    pub fn picks(&self) -> &[Pick] {
+        &self.picks
+    }
+
+    /// The shards that will be read.
+    pub fn shards(&self) -> impl Iterator<Item = &ShardLeaf> {
+        self.contracts
+            .values()
+            .flat_map(|shown| shown.shards.keys().map(|index| shown.shard(*index)))
+    }
+}
+
+impl<'a> Shown<'a> {
+    fn of(commitment: &'a Commitment, index: u32) -> Result<Self, PlanError> {
+        let leaf = commitment.tree.get(index).expect("a weight has a leaf");
+        let id = leaf.contract_id;
+        let content = match (leaf.used_chunks, commitment.contents.get(&id)) {
+            (0, _) => Cow::Owned(ContentTree::new()),
+            (_, None) => return Err(PlanError::NoContent(id)),
+            (used, Some(content)) if content.chunks() == used => Cow::Borrowed(content),
+            (used, Some(longer)) => longer
+                .prefix_with_chunks(used)
+                .map(Cow::Owned)
+                .ok_or(PlanError::OtherContent(id))?,
+        };
+        let committed = (leaf.content_root, leaf.depth);
+        if leaf.used_chunks > 0 && (content.root(), content.depth()) != committed {
+            return Err(PlanError::OtherContent(id));
+        }
+        Ok(Self {
+            leaf,
+            content,
+            shards: BTreeMap::new(),
+        })
+    }
+
+    fn pick(&mut self, by_chunk: u128) -> Result<Option<(u32, u32)>, PlanError> {
+        if self.leaf.used_chunks == 0 {
+            return Ok(None);
+        }
+        let position = scale(by_chunk, self.leaf.used_chunks);
+        let (shard, chunk) = self.content.nodes().find(position);
+        let chunk =
+            u32::try_from(chunk).map_err(|_| PlanError::ShardTooLong(self.leaf.contract_id))?;
+        self.shards.entry(shard).or_default().insert(chunk);
+        Ok(Some((shard, chunk)))
+    }
+
+    fn shard(&self, index: u32) -> &ShardLeaf {
+        &self.content.leaves()[index as usize]
+    }
+}
+
+/// Makes the ProofBlob that answers a challenge.
+///
+/// # Errors
+/// [`ProveError`]: the commitment is not the active one, or a shard is missing or damaged.
+pub fn prove<R: ShardReader>(
+    commitment: &Commitment,
+    challenge: &Challenge,
+    reader: &R,
+    key: &Signer,
+    genesis: &GenesisHash,
+) -> Result<Vec<u8>, ProveError<R::Error>> {
+    if key.node() != challenge.provider {
+        return Err(ProveError::OtherKey);
+    }
+    let plan = Plan::new(commitment, challenge)?;
+    let mut out = Writer::new(header(challenge));
+    write_contracts(&plan, &mut out);
+    for shown in plan.contracts.values() {
+        write_shards(shown, &mut out);
+    }
+    for shown in plan.contracts.values() {
+        for (index, chunks) in &shown.shards {
+            write_chunks(shown.shard(*index), chunks, reader, &mut out)?;
+        }
+    }
+    let mut blob = out.finish();
+    let signature = key.sign(PROOF, genesis, &blob);
+    blob.extend_from_slice(&signature.0);
+    Ok(blob)
+}
+
+/// Section A.
+fn write_contracts(plan: &Plan<'_>, out: &mut Writer) {
+    out.count(plan.contracts.len());
+    for (index, shown) in &plan.contracts {
+        out.index(*index);
+        out.bytes(&shown.leaf.to_bytes());
+    }
+    let indices: Vec<u32> = plan.contracts.keys().copied().collect();
+    out.nodes(&plan.tree.nodes().siblings(&indices));
+}
+
+/// Section B of one contract; two zero counts where it holds nothing.
+fn write_shards(shown: &Shown<'_>, out: &mut Writer) {
+    out.count(shown.shards.len());
+    for index in shown.shards.keys() {
+        out.index(*index);
+        out.bytes(&shown.shard(*index).to_bytes());
+    }
+    let indices: Vec<u32> = shown.shards.keys().copied().collect();
+    out.nodes(&shown.content.nodes().siblings(&indices));
+}
+
+/// Section C of one shard.
+fn write_chunks<R: ShardReader>(
+    leaf: &ShardLeaf,
+    chunks: &BTreeSet<u32>,
+    reader: &R,
+    out: &mut Writer,
+) -> Result<(), ProveError<R::Error>> {
+    let outboard = read_outboard(leaf, reader)?;
+    let indices: Vec<u64> = chunks.iter().map(|chunk| u64::from(*chunk)).collect();
+    let mut groups = BTreeMap::new();
+    for group in indices.iter().map(|index| index / GROUP_CHUNKS) {
+        if let Entry::Vacant(entry) = groups.entry(group) {
+            entry.insert(read_group(leaf, &outboard, group, reader)?);
+        }
+    }
+    out.count(chunks.len());
+    for index in chunks {
+        let within = (*index as usize % 16) * CHUNK;
+        let group = &groups[&(u64::from(*index) / GROUP_CHUNKS)];
+        out.index(*index);
+        out.bytes(&group[within..within + CHUNK]);
+    }
+    let cvs = chunk::path(&outboard, &indices, &groups);
+    out.count(cvs.len());
+    for cv in cvs {
+        out.bytes(&cv);
+    }
+    Ok(())
+}
+
+fn read_outboard<R: ShardReader>(
+    leaf: &ShardLeaf,
+    reader: &R,
+) -> Result<Outboard, ProveError<R::Error>> {
+    let shard = leaf.root;
+    let outboard = reader
+        .outboard(&shard)
+        .map_err(|source| ProveError::Read { shard, source })?;
+    let root = outboard.root();
+    if outboard.chunks() != leaf.chunks || root.is_some_and(|root| root != shard) {
+        return Err(ProveError::BadOutboard { shard });
+    }
+    Ok(outboard)
+}
+
+fn read_group<R: ShardReader>(
+    leaf: &ShardLeaf,
+    outboard: &Outboard,
+    group: u64,
+    reader: &R,
+) -> Result<Vec<u8>, ProveError<R::Error>> {
+    let shard = leaf.root;
+    let bytes = reader
+        .group(&shard, group)
+        .map_err(|source| ProveError::Read { shard, source })?;
+    // The root of a shard of one group is no merge of CVs: it is the hash of these bytes.
+    let good = bytes.len() == chunk::GROUP
+        && outboard.holds(group, &bytes)
+        && (leaf.chunks > GROUP_CHUNKS || shard.0 == *blake3::hash(&bytes).as_bytes());
+    if good {
+        Ok(bytes)
+    } else {
+        Err(ProveError::Damaged { shard, group })
+    }
+}
