@@ -1,1 +1,3 @@
 //! Larder's node.
+
+pub mod net;
