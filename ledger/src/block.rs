@@ -4,6 +4,7 @@
 use crate::verdict::merkle_root;
 use crate::{Tx, VerdictBatch};
 use larder_keys::{Signer, Tag, verify};
+use larder_proofs::Reveal;
 use larder_types::layout::Layout;
 use larder_types::{BlockHash, Epoch, GenesisHash, Hash, NodeId, Signature, SlotNo, Time, codec};
 use serde::{Deserialize, Serialize};
@@ -17,11 +18,6 @@ const VERDICTS_CONTEXT: &str = "larder v1 verdict root";
 pub const MAX_BLOCK_TX_BYTES: usize = 1 << 20;
 /// Most transactions in one block.
 pub const MAX_BLOCK_TXS: usize = 4096;
-
-/// The validator's unique BLS signature from which a slot's beacon is drawn: 96 bytes (G2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Reveal(#[serde(with = "serde_bytes")] pub [u8; 96]);
 
 /// What a block's hash covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -151,9 +151,11 @@ pub enum Event {
     Unpaid {
         /// Who went without.
         provider: NodeId,
-        /// For which epoch.
+        /// From which epoch on.
         epoch: Epoch,
-        /// What stayed in escrow.
+        /// For how many epochs; more than one where no block was made for longer.
+        epochs: u32,
+        /// What stayed in escrow in each of them.
         withheld: Amount,
         /// Why.
         why: Unpaid,

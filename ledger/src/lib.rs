@@ -7,14 +7,31 @@
     clippy::float_arithmetic
 )]
 
+pub mod account;
+pub mod apply;
 pub mod block;
+mod boundary;
+pub mod check;
 pub mod event;
 pub mod genesis;
+pub mod nonce;
+mod pairs;
+pub mod provider;
+pub mod state;
 pub mod tx;
 pub mod verdict;
+pub mod verify;
 
-pub use block::{Block, Header, Reveal};
+pub use account::Account;
+pub use apply::ApplyError;
+pub use block::{Block, Header};
+pub use check::TxRefusal;
 pub use event::{Event, Skip, Unpaid};
-pub use genesis::Genesis;
+pub use genesis::{Genesis, GenesisError};
+pub use larder_proofs::Reveal;
+pub use nonce::{NonceError, Nonces};
+pub use provider::Provider;
+pub use state::{Head, State};
 pub use tx::{Deposit, Faucet, Op, Register, Transfer, TreeUpdate, Tx};
 pub use verdict::{Verdict, VerdictBatch};
+pub use verify::{Authority, Verified, VerifyError};

@@ -1,0 +1,563 @@
+//! One block's effect on the state, whole or not at all. In order: verdicts of the epoch that the
+//! state is in, the boundary if the block begins a new epoch, the slot it opens, its transactions.
+//! `docs/protocol.md` §3.3–3.6, §3.12.
+
+use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root, verdict_root};
+use crate::check::Place;
+use crate::provider::Provider;
+use crate::state::{Head, Opened};
+use crate::{
+    Account, Block, Deposit, Event, Faucet, Header, Op, Register, Reveal, State, Transfer,
+    TreeUpdate, Tx, TxRefusal, Unpaid, Verdict, VerdictBatch, Verified, boundary,
+};
+use larder_types::{AccountId, Amount, BlockHash, Epoch, Hash, NodeId, SlotNo, Time, TxId};
+use std::collections::BTreeMap;
+
+/// Parts in a million.
+const PPM: u64 = 1_000_000;
+
+/// Why a block does not follow from the state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// Another height than the next.
+    #[error("height {got}, expected {want}")]
+    Height {
+        /// The block's.
+        got: u64,
+        /// The next one.
+        want: u64,
+    },
+    /// Not linked to the newest block.
+    #[error("the block follows {got}, the newest is {want}")]
+    Prev {
+        /// What it links to.
+        got: BlockHash,
+        /// The head.
+        want: BlockHash,
+    },
+    /// Too soon after the newest block.
+    #[error("made at {got:?}, the earliest is {earliest:?}")]
+    Time {
+        /// The block's.
+        got: Time,
+        /// The earliest allowed.
+        earliest: Time,
+    },
+    /// Not the epoch that holds the block's time.
+    #[error("epoch {got}, its time lies in {want}")]
+    Epoch {
+        /// The block's.
+        got: Epoch,
+        /// The calendar's.
+        want: Epoch,
+    },
+    /// Not the slot that a block at this time opens.
+    #[error("opens slot {got:?}, expected {want:?}")]
+    Slot {
+        /// The block's.
+        got: Option<SlotNo>,
+        /// The calendar's.
+        want: Option<SlotNo>,
+    },
+    /// A slot without a reveal, or the reverse.
+    #[error("a block that opens a slot reveals its beacon, and no other does")]
+    Reveal,
+    /// A root in the header is not that of the body.
+    #[error("a root in the header does not match the body")]
+    BodyRoot,
+    /// Too many transactions, or too large.
+    #[error("the block is too large")]
+    TooLarge,
+    /// Verdicts on a slot that is not owed any.
+    #[error("no verdicts are owed on slot {0}")]
+    NotOwed(SlotNo),
+    /// The batch does not cover exactly the slot's providers.
+    #[error("{got} verdicts on slot {slot}, {want} providers are asked in it")]
+    Coverage {
+        /// The slot.
+        slot: SlotNo,
+        /// Verdicts given.
+        got: usize,
+        /// Providers asked.
+        want: usize,
+    },
+    /// A transaction cannot be included.
+    #[error("transaction {index}: {why}")]
+    Tx {
+        /// Its place in the block.
+        index: usize,
+        /// The rule it breaks.
+        why: TxRefusal,
+    },
+    /// An amount or counter does not fit: excluded by the invariants.
+    #[error("an amount is out of range")]
+    Overflow,
+    /// The state after the block is not the one that the header names.
+    #[error("the state's root is {got}, the header says {want}")]
+    StateRoot {
+        /// Ours.
+        got: Hash,
+        /// The header's.
+        want: Hash,
+    },
+}
+
+impl State {
+    /// Applies the next block; on error nothing changes. Time spent: O(accounts + providers) for
+    /// the copy and the root, beside the block's own content.
+    ///
+    /// # Errors
+    /// [`ApplyError`] names the first rule that the block breaks.
+    ///
+    /// # Panics
+    /// If credit was made or lost, which is a bug.
+    pub fn apply(&mut self, block: &Verified<Block>) -> Result<Vec<Event>, ApplyError> {
+        let block = block.get();
+        check_header(self, &block.header)?;
+        check_body(block)?;
+        let mut next = self.clone();
+        let mut events = next.begin(&block.header, &block.verdicts)?;
+        for (index, tx) in block.txs.iter().enumerate() {
+            let event = next.include(tx, block.header.height);
+            events.extend(event.map_err(|why| ApplyError::Tx { index, why })?);
+        }
+        next.seal(&block.header);
+        let (got, want) = (next.root(), block.header.state_root);
+        if got != want {
+            return Err(ApplyError::StateRoot { got, want });
+        }
+        next.head.hash = block.hash();
+        *self = next;
+        Ok(events)
+    }
+
+    /// All of a block that comes before its transactions. On error the state is spoilt: callers
+    /// work on a copy.
+    pub(crate) fn begin(
+        &mut self,
+        header: &Header,
+        verdicts: &[VerdictBatch],
+    ) -> Result<Vec<Event>, ApplyError> {
+        let mut events = Vec::new();
+        for batch in verdicts {
+            judge(self, batch, header.time, &mut events)?;
+        }
+        boundary::advance(self, header.epoch, &mut events)?;
+        if let (Some(slot), Some(reveal)) = (header.slot, &header.beacon) {
+            open_slot(self, slot, reveal, &mut events);
+        }
+        Ok(events)
+    }
+
+    /// Includes one transaction at `height`; on error nothing changes.
+    pub(crate) fn include(&mut self, tx: &Tx, height: u64) -> Result<Vec<Event>, TxRefusal> {
+        self.check(
+            tx,
+            Place {
+                height,
+                epoch: self.epoch,
+            },
+        )?;
+        let id = tx.id();
+        match tx {
+            Tx::Faucet(tx) => grant(self, tx, id),
+            Tx::Transfer(tx) => transfer(self, tx, id),
+            Tx::Register(tx) => register(self, tx, id),
+            Tx::Deposit(tx) => deposit(self, tx, id),
+            Tx::TreeUpdate(tx) => Ok(update(self, tx)),
+        }
+    }
+
+    /// Ends a block: its height and time, and the check that no credit was made or lost.
+    pub(crate) fn seal(&mut self, header: &Header) {
+        self.head = Head {
+            height: header.height,
+            time: header.time,
+            hash: self.head.hash,
+        };
+        let (total, supply) = (self.total_credit(), u128::from(self.supply.0));
+        assert!(
+            total == supply,
+            "credit is not conserved at height {}: counted {total} nano, supply {supply} nano",
+            header.height
+        );
+    }
+
+    /// The earliest time of the next block.
+    #[must_use]
+    pub fn earliest_block(&self) -> Time {
+        match self.head.height {
+            0 => self.start,
+            _ => self.head.time.after(self.params.block_interval),
+        }
+    }
+}
+
+fn check_header(state: &State, header: &Header) -> Result<(), ApplyError> {
+    let want = state
+        .head
+        .height
+        .checked_add(1)
+        .ok_or(ApplyError::Overflow)?;
+    if header.height != want {
+        return Err(ApplyError::Height {
+            got: header.height,
+            want,
+        });
+    }
+    if header.prev != state.head.hash {
+        return Err(ApplyError::Prev {
+            got: header.prev,
+            want: state.head.hash,
+        });
+    }
+    let earliest = state.earliest_block();
+    if header.time < earliest {
+        return Err(ApplyError::Time {
+            got: header.time,
+            earliest,
+        });
+    }
+    let want = state.schedule().epoch_at(header.time);
+    if header.epoch != want {
+        return Err(ApplyError::Epoch {
+            got: header.epoch,
+            want,
+        });
+    }
+    let want = state.slot_to_open(header.time);
+    if header.slot != want {
+        return Err(ApplyError::Slot {
+            got: header.slot,
+            want,
+        });
+    }
+    if header.slot.is_some() != header.beacon.is_some() {
+        return Err(ApplyError::Reveal);
+    }
+    Ok(())
+}
+
+fn check_body(block: &Block) -> Result<(), ApplyError> {
+    if block.txs.len() > MAX_BLOCK_TXS {
+        return Err(ApplyError::TooLarge);
+    }
+    let bytes = block
+        .txs
+        .iter()
+        .map(Tx::size)
+        .fold(0usize, usize::saturating_add);
+    if bytes > MAX_BLOCK_TX_BYTES {
+        return Err(ApplyError::TooLarge);
+    }
+    let Header {
+        tx_root: txs,
+        verdict_root: verdicts,
+        ..
+    } = &block.header;
+    if *txs != tx_root(&block.txs) || *verdicts != verdict_root(&block.verdicts) {
+        return Err(ApplyError::BodyRoot);
+    }
+    Ok(())
+}
+
+/// A slot's verdicts: each of its providers is paid or not.
+fn judge(
+    state: &mut State,
+    batch: &VerdictBatch,
+    now: Time,
+    events: &mut Vec<Event>,
+) -> Result<(), ApplyError> {
+    let slot = batch.slot;
+    if !state.slots_to_judge(now).contains(&slot) {
+        return Err(ApplyError::NotOwed(slot));
+    }
+    let asked: Vec<NodeId> = state.slot_providers(slot).iter().map(|p| p.node).collect();
+    let (got, want) = (batch.verdicts.len(), asked.len());
+    if got != want {
+        return Err(ApplyError::Coverage { slot, got, want });
+    }
+    for (provider, verdict) in asked.iter().zip(&batch.verdicts) {
+        events.push(judge_one(state, provider, *verdict)?);
+    }
+    state.judged.insert(slot);
+    Ok(())
+}
+
+fn judge_one(state: &mut State, id: &NodeId, verdict: Verdict) -> Result<Event, ApplyError> {
+    let epoch = state.epoch;
+    let provider = state.providers.get_mut(id).ok_or(ApplyError::Overflow)?;
+    provider.verdict = Some(verdict);
+    let root = provider.root();
+    let unpaid = |why| Event::Unpaid {
+        provider: *id,
+        epoch,
+        epochs: 1,
+        withheld: Amount(root.sum),
+        why,
+    };
+    match verdict {
+        Verdict::Pass if root.min_end <= epoch => Ok(unpaid(Unpaid::Expired)),
+        Verdict::Pass => pay(state, id),
+        Verdict::Miss | Verdict::Fail | Verdict::Declared => Ok(unpaid(Unpaid::Verdict(verdict))),
+    }
+}
+
+/// A proven epoch: the tree's sum leaves escrow; fee and burn first, the rest vests.
+fn pay(state: &mut State, id: &NodeId) -> Result<Event, ApplyError> {
+    let epoch = state.epoch;
+    let (fee_ppm, burn_ppm) = (state.params.fee_ppm, state.params.burn_ppm);
+    let (founder, ring) = (state.founder, state.params.vesting);
+    let provider = state.providers.get_mut(id).ok_or(ApplyError::Overflow)?;
+    let pay = provider.sum();
+    let share = |ppm: u32| {
+        let product = u128::from(pay.0).checked_mul(u128::from(ppm))?;
+        // Rounding goes against the provider.
+        u64::try_from(product.div_ceil(u128::from(PPM)))
+            .ok()
+            .map(Amount)
+    };
+    let fee = share(fee_ppm).ok_or(ApplyError::Overflow)?;
+    let burn = share(burn_ppm).ok_or(ApplyError::Overflow)?;
+    let net = pay.checked_sub(fee).ok_or(ApplyError::Overflow)?;
+    provider.escrow = provider
+        .escrow
+        .checked_sub(pay)
+        .ok_or(ApplyError::Overflow)?;
+    provider.paid = true;
+    let payout = hold(provider, net, epoch, ring)?;
+    if let Some((account, amount)) = payout {
+        credit(&mut state.accounts, &account, amount)?;
+    }
+    let validators = fee.checked_sub(burn).ok_or(ApplyError::Overflow)?;
+    credit(&mut state.accounts, &founder, validators)?;
+    state.burned = state.burned.checked_add(burn).ok_or(ApplyError::Overflow)?;
+    Ok(Event::Paid {
+        provider: *id,
+        epoch,
+        pay,
+        fee,
+    })
+}
+
+/// Puts net pay in the vesting ring, or says where it goes at once.
+fn hold(
+    provider: &mut Provider,
+    net: Amount,
+    epoch: Epoch,
+    ring: u32,
+) -> Result<Option<(AccountId, Amount)>, ApplyError> {
+    let Some(slot) = epoch.checked_rem(ring) else {
+        return Ok(Some((provider.payout, net)));
+    };
+    let held = provider
+        .vest
+        .get_mut(slot as usize)
+        .ok_or(ApplyError::Overflow)?;
+    *held = held.checked_add(net).ok_or(ApplyError::Overflow)?;
+    Ok(None)
+}
+
+/// Opens a slot: its beacon is mixed; an epoch's first deals the slots.
+fn open_slot(state: &mut State, slot: SlotNo, reveal: &Reveal, events: &mut Vec<Event>) {
+    let beacon = mix(&state.beacon, reveal);
+    if state.opened.is_empty() {
+        state.epoch_beacon = beacon;
+    }
+    state.beacon = beacon;
+    state.last_slot = Some(slot);
+    state.opened.push(Opened { slot, beacon });
+    events.push(Event::SlotOpened { slot, beacon });
+}
+
+/// `R_h = BLAKE3(R_{h−1} ‖ reveal)`, as [`larder_proofs::Single`] gives it; the reveal itself was
+/// checked before.
+fn mix(prev: &[u8; 32], reveal: &Reveal) -> [u8; 32] {
+    *blake3::Hasher::new()
+        .update(prev)
+        .update(&reveal.0)
+        .finalize()
+        .as_bytes()
+}
+
+fn grant(state: &mut State, tx: &Faucet, id: TxId) -> Result<Vec<Event>, TxRefusal> {
+    let (account, founder) = (tx.account, state.founder);
+    let amount = state.params.faucet.ok_or(TxRefusal::NoFaucet)?;
+    move_credit(state, &founder, &account, amount)?;
+    account_mut(&mut state.accounts, &account).granted = true;
+    Ok(vec![Event::Granted {
+        account,
+        amount,
+        tx: id,
+    }])
+}
+
+fn transfer(state: &mut State, tx: &Transfer, id: TxId) -> Result<Vec<Event>, TxRefusal> {
+    let Transfer {
+        from,
+        to,
+        amount,
+        auth,
+        ..
+    } = *tx;
+    move_credit(state, &from, &to, amount)?;
+    account_mut(&mut state.accounts, &from)
+        .nonces
+        .spend(auth.nonce)?;
+    Ok(vec![Event::Transferred {
+        from,
+        to,
+        amount,
+        tx: id,
+    }])
+}
+
+fn register(state: &mut State, tx: &Register, id: TxId) -> Result<Vec<Event>, TxRefusal> {
+    let Register {
+        provider,
+        account,
+        collateral,
+        auth,
+        ..
+    } = *tx;
+    let index = u32::try_from(state.providers.len()).map_err(|_| TxRefusal::Overflow)?;
+    spend(state, &account, collateral, auth.nonce)?;
+    let record = Provider::new(provider, index, account, collateral);
+    state.providers.insert(provider, record);
+    Ok(vec![Event::Registered {
+        provider,
+        index,
+        account,
+        collateral,
+        tx: id,
+    }])
+}
+
+fn deposit(state: &mut State, tx: &Deposit, id: TxId) -> Result<Vec<Event>, TxRefusal> {
+    let Deposit {
+        provider,
+        from,
+        amount,
+        auth,
+        ..
+    } = *tx;
+    let record = state
+        .providers
+        .get(&provider)
+        .ok_or(TxRefusal::Unregistered)?;
+    let free = record.free.checked_add(amount).ok_or(TxRefusal::Overflow)?;
+    spend(state, &from, amount, auth.nonce)?;
+    if let Some(record) = state.providers.get_mut(&provider) {
+        record.free = free;
+    }
+    Ok(vec![Event::Deposited {
+        provider,
+        from,
+        amount,
+        tx: id,
+    }])
+}
+
+/// Merges operations by contract: the highest revision wins; all act at the epoch's end.
+fn update(state: &mut State, tx: &TreeUpdate) -> Vec<Event> {
+    let new = |op: &&Op| state.is_new(&tx.provider, op);
+    let ops: Vec<Op> = tx.ops.iter().filter(new).cloned().collect();
+    let queue = &mut state.pending.entry(tx.provider).or_default().0;
+    let mut events = Vec::new();
+    for op in ops {
+        let (provider, contract) = (tx.provider, op.contract_id());
+        let pending = queue.entry(contract).or_default();
+        let revision = match op {
+            Op::CloseExpired(_) => {
+                pending.close = true;
+                None
+            }
+            Op::Put(signed) => {
+                let revision = signed.leaf.revision;
+                // Two of one contract in one update: the highest wins here too.
+                if pending
+                    .put
+                    .as_ref()
+                    .is_none_or(|put| put.leaf.revision < revision)
+                {
+                    pending.put = Some(signed);
+                }
+                Some(revision)
+            }
+        };
+        events.push(Event::Pending {
+            provider,
+            contract,
+            revision,
+        });
+    }
+    events
+}
+
+/// Takes credit and a nonce from an account; on error nothing changes.
+fn spend(state: &mut State, from: &AccountId, amount: Amount, nonce: u64) -> Result<(), TxRefusal> {
+    let mut account = state.accounts.get(from).copied().unwrap_or_default();
+    account.balance = account
+        .balance
+        .checked_sub(amount)
+        .ok_or(TxRefusal::Overflow)?;
+    account.nonces.spend(nonce)?;
+    state.accounts.insert(*from, account);
+    Ok(())
+}
+
+/// Moves credit between accounts, which may be one and the same; on error nothing changes.
+fn move_credit(
+    state: &mut State,
+    from: &AccountId,
+    to: &AccountId,
+    amount: Amount,
+) -> Result<(), TxRefusal> {
+    let left = state
+        .balance(from)
+        .checked_sub(amount)
+        .ok_or(TxRefusal::Overflow)?;
+    // The supply bounds every balance, so the sum fits.
+    let target = if from == to { left } else { state.balance(to) };
+    let grown = target.checked_add(amount).ok_or(TxRefusal::Overflow)?;
+    account_mut(&mut state.accounts, from).balance = left;
+    account_mut(&mut state.accounts, to).balance = grown;
+    Ok(())
+}
+
+/// Adds to an account, which is made if it is new.
+pub(crate) fn credit(
+    accounts: &mut BTreeMap<AccountId, Account>,
+    id: &AccountId,
+    amount: Amount,
+) -> Result<(), ApplyError> {
+    let account = account_mut(accounts, id);
+    account.balance = account
+        .balance
+        .checked_add(amount)
+        .ok_or(ApplyError::Overflow)?;
+    Ok(())
+}
+
+/// An account's record, made if it is new.
+pub(crate) fn account_mut<'a>(
+    accounts: &'a mut BTreeMap<AccountId, Account>,
+    id: &AccountId,
+) -> &'a mut Account {
+    accounts.entry(*id).or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_proofs::Single;
+    use larder_proofs::bls::SecretKey;
+    use larder_types::GenesisHash;
+
+    #[test]
+    fn beacons_are_mixed_as_the_proofs_crate_does() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let (beacon, reveal) = Single::next(&[2; 32], &GenesisHash([3; 32]), 4, &key);
+        assert_eq!(mix(&[2; 32], &reveal), beacon);
+    }
+}

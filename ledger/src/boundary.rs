@@ -1,0 +1,383 @@
+//! An epoch's boundary: pay vests, unpaid epochs are counted, pending operations act, each applied
+//! or skipped alone, and new roots become active. `docs/protocol.md` §3.3, §3.4.
+
+use crate::apply::{ApplyError, account_mut, credit};
+use crate::provider::{Provider, SLASH_ACC_LEAST};
+use crate::state::{Pending, Seat};
+use crate::{Event, Skip, State, Unpaid};
+use larder_contracts::{SignedLeaf, same_money};
+use larder_proofs::{APPEND_ONLY, ContractLeaf};
+use larder_types::{Amount, ContractId, Epoch, NodeId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Ends lie on multiples of this.
+const END_STEP: Epoch = larder_contracts::draft::END_STEP;
+
+/// Ends every epoch before `target`: the current one in full, those without any block at once.
+pub(crate) fn advance(
+    state: &mut State,
+    target: Epoch,
+    events: &mut Vec<Event>,
+) -> Result<(), ApplyError> {
+    if target <= state.epoch {
+        return Ok(());
+    }
+    let next = state.epoch.saturating_add(1);
+    count_unpaid(state, events);
+    state.epoch = next;
+    vest(state, next, next, events)?;
+    act_on_pending(state, events);
+    let missed = target.saturating_sub(next);
+    if missed > 0 {
+        sleep(state, missed, events);
+        vest(state, next.saturating_add(1), target, events)?;
+        state.epoch = target;
+    }
+    state.opened.clear();
+    state.judged.clear();
+    events.push(Event::EpochBegan { epoch: target });
+    Ok(())
+}
+
+/// Ends the epoch for every provider; those without a verdict go unpaid.
+fn count_unpaid(state: &mut State, events: &mut Vec<Event>) {
+    let epoch = state.epoch;
+    for provider in state.providers.values_mut() {
+        if provider.verdict.is_none() && provider.sum() > Amount::ZERO {
+            events.push(no_verdict(provider, epoch, 1));
+        }
+        provider.end_epoch();
+    }
+}
+
+/// Epochs in which no block was made are unpaid for everyone, without a strike.
+fn sleep(state: &mut State, epochs: u32, events: &mut Vec<Event>) {
+    let first = state.epoch;
+    for provider in state.providers.values_mut() {
+        if provider.sum() > Amount::ZERO {
+            events.push(no_verdict(provider, first, epochs));
+        }
+        provider.sleep(epochs);
+    }
+}
+
+fn no_verdict(provider: &Provider, epoch: Epoch, epochs: u32) -> Event {
+    Event::Unpaid {
+        provider: provider.node,
+        epoch,
+        epochs,
+        withheld: provider.sum(),
+        why: Unpaid::NoVerdict,
+    }
+}
+
+/// Releases what vests at the boundaries `from..=to`.
+fn vest(
+    state: &mut State,
+    from: Epoch,
+    to: Epoch,
+    events: &mut Vec<Event>,
+) -> Result<(), ApplyError> {
+    let ring = state.params.vesting;
+    // After `ring` boundaries every slot has been released.
+    let last = to.min(from.saturating_add(ring));
+    for slot in (from..=last).filter_map(|z| z.checked_rem(ring)) {
+        vest_slot(state, slot, events)?;
+    }
+    Ok(())
+}
+
+fn vest_slot(state: &mut State, slot: u32, events: &mut Vec<Event>) -> Result<(), ApplyError> {
+    for provider in state.providers.values_mut() {
+        let Some(held) = provider.vest.get_mut(slot as usize) else {
+            continue;
+        };
+        let amount = std::mem::take(held);
+        if amount == Amount::ZERO {
+            continue;
+        }
+        credit(&mut state.accounts, &provider.payout, amount)?;
+        let (provider, account) = (provider.node, provider.payout);
+        events.push(Event::Vested {
+            provider,
+            account,
+            amount,
+        });
+    }
+    Ok(())
+}
+
+/// Applies pending operations: first those on active contracts, which free room, then Opens.
+fn act_on_pending(state: &mut State, events: &mut Vec<Event>) {
+    for (provider, queue) in std::mem::take(&mut state.pending) {
+        let (held, opens): (BTreeMap<_, _>, BTreeMap<_, _>) = queue
+            .0
+            .into_iter()
+            .partition(|(id, _)| state.contracts.contains_key(id));
+        for (contract, pending) in held.iter().chain(&opens) {
+            for result in act(state, &provider, contract, pending) {
+                events.push(result.unwrap_or_else(|why| Event::Skipped {
+                    provider,
+                    contract: *contract,
+                    why,
+                }));
+            }
+        }
+        if let Some(record) = state.providers.get_mut(&provider) {
+            record.renew_slash_acc();
+        }
+    }
+}
+
+/// One contract's operations: the highest revision, then the close if it still is due.
+fn act(
+    state: &mut State,
+    provider: &NodeId,
+    contract: &ContractId,
+    pending: &Pending,
+) -> Vec<Result<Event, Skip>> {
+    let put = pending
+        .put
+        .as_ref()
+        .map(|signed| put(state, provider, signed));
+    let close = pending
+        .close
+        .then(|| close_expired(state, provider, contract));
+    put.into_iter().chain(close).collect()
+}
+
+/// An Open, a Revise, or a Close + Open: which, the active leaf decides.
+fn put(state: &mut State, provider: &NodeId, signed: &SignedLeaf) -> Result<Event, Skip> {
+    let active = state
+        .contract(&signed.leaf.contract_id)
+        .map(|(i, holder, leaf)| (i, holder, *leaf));
+    match active {
+        None => open(state, provider, signed),
+        Some((_, holder, _)) if holder != *provider => Err(Skip::Foreign),
+        Some((_, _, old)) if old.renter != signed.leaf.renter => Err(Skip::Foreign),
+        Some((_, _, old)) if old.revision >= signed.leaf.revision => Err(Skip::Stale),
+        Some((_, _, old)) if drops(&old, &signed.leaf) => Err(Skip::Drops),
+        Some((index, _, old)) if same_money(&old, &signed.leaf) => {
+            revise(state, provider, index, &old, &signed.leaf)
+        }
+        Some((index, _, old)) => extend(state, provider, index, &old, signed),
+    }
+}
+
+/// Whether the new leaf takes back what the old one promised, for which no signature is enough
+/// yet: the admin key's operations come in a later issue.
+fn drops(old: &ContractLeaf, new: &ContractLeaf) -> bool {
+    let shrinks = new.used_chunks < old.used_chunks || new.end_epoch < old.end_epoch;
+    new.flags != old.flags || (shrinks && old.flags & APPEND_ONLY != 0)
+}
+
+/// Opens a contract in the lowest free place.
+fn open(state: &mut State, provider: &NodeId, signed: &SignedLeaf) -> Result<Event, Skip> {
+    let leaf = &signed.leaf;
+    check_leaf(state, leaf, state.params.min_term)?;
+    let mut record = state
+        .providers
+        .get(provider)
+        .cloned()
+        .ok_or(Skip::Unknown)?;
+    if record.slash_acc < SLASH_ACC_LEAST {
+        return Err(Skip::Slashed);
+    }
+    let escrow = fund(state, &mut record, signed, Amount::ZERO)?;
+    let active = record.open(leaf, escrow.paid).ok_or(Skip::Overflow)?;
+    let index = Arc::make_mut(&mut record.active)
+        .insert(active)
+        .map_err(|_| Skip::Overflow)?;
+    let (contract, renter) = (leaf.contract_id, leaf.renter);
+    state.contracts.insert(
+        contract,
+        Seat {
+            provider: *provider,
+            index,
+        },
+    );
+    commit(state, record, escrow.renter, renter);
+    Ok(Event::Opened {
+        provider: *provider,
+        renter,
+        contract,
+        index,
+        escrow: escrow.paid,
+    })
+}
+
+/// Puts the new content in; money, start and what the ledger filled in stay.
+fn revise(
+    state: &mut State,
+    provider: &NodeId,
+    index: u32,
+    old: &ContractLeaf,
+    new: &ContractLeaf,
+) -> Result<Event, Skip> {
+    if new.used_chunks > new.capacity_chunks {
+        return Err(Skip::Capacity);
+    }
+    let leaf = ContractLeaf {
+        slash_acc: old.slash_acc,
+        unpaid_at_start: old.unpaid_at_start,
+        ..*new
+    };
+    let record = state.providers.get_mut(provider).ok_or(Skip::Unknown)?;
+    Arc::make_mut(&mut record.active)
+        .replace(index, leaf)
+        .map_err(|_| Skip::Overflow)?;
+    Ok(Event::Revised {
+        provider: *provider,
+        renter: leaf.renter,
+        contract: leaf.contract_id,
+        revision: leaf.revision,
+    })
+}
+
+/// Settles the old terms and opens the new ones in the same place.
+fn extend(
+    state: &mut State,
+    provider: &NodeId,
+    index: u32,
+    old: &ContractLeaf,
+    signed: &SignedLeaf,
+) -> Result<Event, Skip> {
+    let leaf = &signed.leaf;
+    check_leaf(state, leaf, 1)?;
+    let mut record = state
+        .providers
+        .get(provider)
+        .cloned()
+        .ok_or(Skip::Unknown)?;
+    let settled = record.close(old, state.epoch).ok_or(Skip::Overflow)?;
+    let escrow = fund(state, &mut record, signed, settled.refund)?;
+    let active = record.open(leaf, escrow.paid).ok_or(Skip::Overflow)?;
+    Arc::make_mut(&mut record.active)
+        .replace(index, active)
+        .map_err(|_| Skip::Overflow)?;
+    let (contract, renter) = (leaf.contract_id, leaf.renter);
+    commit(state, record, escrow.renter, renter);
+    Ok(Event::Extended {
+        provider: *provider,
+        renter,
+        contract,
+        revision: leaf.revision,
+        refund: settled.refund,
+        escrow: escrow.paid,
+    })
+}
+
+/// Removes a contract whose end has come and settles it.
+fn close_expired(
+    state: &mut State,
+    provider: &NodeId,
+    contract: &ContractId,
+) -> Result<Event, Skip> {
+    let (index, holder, leaf) = state.contract(contract).ok_or(Skip::Unknown)?;
+    let leaf = *leaf;
+    if holder != *provider {
+        return Err(Skip::Foreign);
+    }
+    if leaf.end_epoch > state.epoch {
+        return Err(Skip::Running);
+    }
+    let mut record = state
+        .providers
+        .get(provider)
+        .cloned()
+        .ok_or(Skip::Unknown)?;
+    let settled = record.close(&leaf, state.epoch).ok_or(Skip::Overflow)?;
+    Arc::make_mut(&mut record.active)
+        .remove(index)
+        .map_err(|_| Skip::Unknown)?;
+    let mut renter = state
+        .accounts
+        .get(&leaf.renter)
+        .copied()
+        .unwrap_or_default();
+    renter.balance = renter
+        .balance
+        .checked_add(settled.refund)
+        .ok_or(Skip::Overflow)?;
+    state.contracts.remove(contract);
+    commit(state, record, renter, leaf.renter);
+    Ok(Event::Closed {
+        provider: *provider,
+        renter: leaf.renter,
+        contract: *contract,
+        refund: settled.refund,
+        freed: settled.freed,
+    })
+}
+
+/// The rules of every leaf that begins at this boundary.
+fn check_leaf(state: &State, leaf: &ContractLeaf, min_term: u32) -> Result<(), Skip> {
+    let params = &state.params;
+    if leaf.start_epoch != state.epoch {
+        return Err(Skip::Start);
+    }
+    let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
+    if !leaf.end_epoch.is_multiple_of(END_STEP) || !(min_term..=params.max_term).contains(&term) {
+        return Err(Skip::Term);
+    }
+    if leaf.capacity_chunks < params.min_capacity_chunks.max(leaf.used_chunks) {
+        return Err(Skip::Capacity);
+    }
+    if leaf.rate < params.min_rate {
+        return Err(Skip::Rate);
+    }
+    let least = leaf
+        .rate
+        .checked_mul(u64::from(params.collateral_epochs))
+        .ok_or(Skip::Overflow)?;
+    if leaf.collateral < least {
+        return Err(Skip::Collateral);
+    }
+    if leaf.egress_paid != Amount::ZERO {
+        return Err(Skip::Field);
+    }
+    Ok(())
+}
+
+/// A renter's account after it paid, and what it paid.
+struct Funded {
+    renter: crate::Account,
+    paid: Amount,
+}
+
+/// Spends the nonce and takes rate × term + deposit from the renter, to whom `refund` comes first.
+fn fund(
+    state: &State,
+    record: &mut Provider,
+    signed: &SignedLeaf,
+    refund: Amount,
+) -> Result<Funded, Skip> {
+    let leaf = &signed.leaf;
+    let auth = signed.auth.ok_or(Skip::NoAuth)?;
+    let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
+    let paid = larder_contracts::judge::cost(leaf, term).map_err(|_| Skip::Overflow)?;
+    let mut renter = state
+        .accounts
+        .get(&leaf.renter)
+        .copied()
+        .ok_or(Skip::Balance)?;
+    renter.nonces.spend(auth.nonce).map_err(|_| Skip::Nonce)?;
+    renter.balance = renter.balance.checked_add(refund).ok_or(Skip::Overflow)?;
+    renter.balance = renter.balance.checked_sub(paid).ok_or(Skip::Balance)?;
+    if record.free < leaf.collateral {
+        return Err(Skip::Free);
+    }
+    Ok(Funded { renter, paid })
+}
+
+/// Puts both changed records in place: from here on nothing can fail.
+fn commit(
+    state: &mut State,
+    record: Provider,
+    renter: crate::Account,
+    renter_id: larder_types::AccountId,
+) {
+    *account_mut(&mut state.accounts, &renter_id) = renter;
+    state.providers.insert(record.node, record);
+}

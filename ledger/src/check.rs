@@ -1,0 +1,242 @@
+//! Whether a transaction may enter the next block: the rules that admission and `apply` share.
+//! Signatures are checked before, by [`crate::verify`]. `docs/protocol.md` §3.1, §3.3, §3.12.
+
+use crate::tx::MAX_OPS;
+use crate::{Deposit, Faucet, NonceError, Op, Register, State, Transfer, TreeUpdate, Tx};
+use larder_contracts::{Auth, SignedLeaf, same_money};
+use larder_types::{AccountId, Amount, Epoch, NodeId};
+
+/// Most contracts of one provider with operations pending: what one epoch's updates may hold.
+pub const MAX_PENDING: usize = 4096;
+
+/// Where a transaction would be included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The block's height.
+    pub height: u64,
+    /// The block's epoch.
+    pub epoch: Epoch,
+}
+
+/// Why a transaction cannot be included.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TxRefusal {
+    /// This network has no faucet.
+    #[error("this network has no faucet")]
+    NoFaucet,
+    /// The account has had its grant.
+    #[error("the account has had its grant")]
+    Granted,
+    /// The payer has too little.
+    #[error("{needed} needed, {have} there")]
+    Balance {
+        /// What it takes.
+        needed: Amount,
+        /// What there is.
+        have: Amount,
+    },
+    /// An amount of nothing moves nothing.
+    #[error("the amount is zero")]
+    Nothing,
+    /// The nonce is spent or far off.
+    #[error(transparent)]
+    Nonce(#[from] NonceError),
+    /// Its time has passed.
+    #[error("it expired at height {expiry}, the next block is {height}")]
+    Expired {
+        /// The last height it allows.
+        expiry: u64,
+        /// The block's.
+        height: u64,
+    },
+    /// Its expiry lies further ahead than the network allows.
+    #[error("its expiry at height {expiry} lies beyond {latest}")]
+    ExpiryFar {
+        /// The last height it allows.
+        expiry: u64,
+        /// The latest that may be.
+        latest: u64,
+    },
+    /// The provider has a record already.
+    #[error("the provider is registered already")]
+    Registered,
+    /// The provider has no record.
+    #[error("the provider is not registered")]
+    Unregistered,
+    /// The update is meant for another epoch.
+    #[error("the update is for epoch {epoch}, the block's is {now}")]
+    Epoch {
+        /// Its epoch.
+        epoch: Epoch,
+        /// The block's.
+        now: Epoch,
+    },
+    /// No operation, or more than an update may carry.
+    #[error("an update carries 1 to {MAX_OPS} operations")]
+    Operations,
+    /// Nothing in the update is newer than what is active or pending.
+    #[error("nothing in the update is new")]
+    Stale,
+    /// Too many operations are pending.
+    #[error("at most {MAX_PENDING} contracts may have operations pending")]
+    Pending,
+    /// An amount does not fit.
+    #[error("an amount is out of range")]
+    Overflow,
+}
+
+impl TxRefusal {
+    /// The number in logs and in RPC errors; never reused.
+    #[must_use]
+    pub const fn code(&self) -> u16 {
+        match self {
+            Self::NoFaucet => 101,
+            Self::Granted => 102,
+            Self::Balance { .. } => 103,
+            Self::Nothing => 104,
+            Self::Nonce(_) => 105,
+            Self::Expired { .. } => 106,
+            Self::ExpiryFar { .. } => 107,
+            Self::Registered => 108,
+            Self::Unregistered => 109,
+            Self::Epoch { .. } => 110,
+            Self::Operations => 111,
+            Self::Stale => 112,
+            Self::Pending => 113,
+            Self::Overflow => 114,
+        }
+    }
+}
+
+impl State {
+    /// Whether `tx` could be included at `place`, as things stand.
+    ///
+    /// # Errors
+    /// [`TxRefusal`] names the first rule it breaks.
+    pub fn check(&self, tx: &Tx, place: Place) -> Result<(), TxRefusal> {
+        match tx {
+            Tx::Faucet(tx) => self.check_faucet(tx),
+            Tx::Transfer(tx) => self.check_transfer(tx, place),
+            Tx::Register(tx) => self.check_register(tx, place),
+            Tx::Deposit(tx) => self.check_deposit(tx, place),
+            Tx::TreeUpdate(tx) => self.check_update(tx, place),
+        }
+    }
+
+    fn check_faucet(&self, tx: &Faucet) -> Result<(), TxRefusal> {
+        let grant = self.params().faucet.ok_or(TxRefusal::NoFaucet)?;
+        if self
+            .account(&tx.account)
+            .is_some_and(|account| account.granted)
+        {
+            return Err(TxRefusal::Granted);
+        }
+        self.check_balance(&self.founder(), grant)
+    }
+
+    fn check_transfer(&self, tx: &Transfer, place: Place) -> Result<(), TxRefusal> {
+        self.check_payment(&tx.from, tx.amount, tx.auth, place)
+    }
+
+    fn check_register(&self, tx: &Register, place: Place) -> Result<(), TxRefusal> {
+        if self.provider(&tx.provider).is_some() {
+            return Err(TxRefusal::Registered);
+        }
+        self.check_auth(&tx.account, tx.auth, place)?;
+        self.check_balance(&tx.account, tx.collateral)
+    }
+
+    fn check_deposit(&self, tx: &Deposit, place: Place) -> Result<(), TxRefusal> {
+        self.check_registered(&tx.provider)?;
+        self.check_payment(&tx.from, tx.amount, tx.auth, place)
+    }
+
+    fn check_payment(
+        &self,
+        from: &AccountId,
+        amount: Amount,
+        auth: Auth,
+        place: Place,
+    ) -> Result<(), TxRefusal> {
+        if amount == Amount::ZERO {
+            return Err(TxRefusal::Nothing);
+        }
+        self.check_auth(from, auth, place)?;
+        self.check_balance(from, amount)
+    }
+
+    fn check_balance(&self, account: &AccountId, needed: Amount) -> Result<(), TxRefusal> {
+        let have = self.balance(account);
+        if have < needed {
+            return Err(TxRefusal::Balance { needed, have });
+        }
+        Ok(())
+    }
+
+    fn check_registered(&self, provider: &NodeId) -> Result<(), TxRefusal> {
+        self.provider(provider)
+            .map(drop)
+            .ok_or(TxRefusal::Unregistered)
+    }
+
+    fn check_auth(&self, account: &AccountId, auth: Auth, place: Place) -> Result<(), TxRefusal> {
+        let Auth { nonce, expiry } = auth;
+        if expiry < place.height {
+            return Err(TxRefusal::Expired {
+                expiry,
+                height: place.height,
+            });
+        }
+        let latest = place.height.saturating_add(self.params().max_expiry);
+        if expiry > latest {
+            return Err(TxRefusal::ExpiryFar { expiry, latest });
+        }
+        let nonces = self
+            .account(account)
+            .map(|account| account.nonces)
+            .unwrap_or_default();
+        Ok(nonces.check(nonce)?)
+    }
+
+    fn check_update(&self, tx: &TreeUpdate, place: Place) -> Result<(), TxRefusal> {
+        self.check_registered(&tx.provider)?;
+        if tx.epoch != place.epoch {
+            return Err(TxRefusal::Epoch {
+                epoch: tx.epoch,
+                now: place.epoch,
+            });
+        }
+        if tx.ops.is_empty() || tx.ops.len() > MAX_OPS {
+            return Err(TxRefusal::Operations);
+        }
+        for op in &tx.ops {
+            self.check_op(op, place)?;
+        }
+        // What is pending acts at this very boundary, so nothing in it can be of an older epoch.
+        let pending = self.pending_count(&tx.provider);
+        if pending.saturating_add(tx.ops.len()) > MAX_PENDING {
+            return Err(TxRefusal::Pending);
+        }
+        if !tx.ops.iter().any(|op| self.is_new(&tx.provider, op)) {
+            return Err(TxRefusal::Stale);
+        }
+        Ok(())
+    }
+
+    /// An operation that moves money must be in time; all else is judged at the boundary.
+    fn check_op(&self, op: &Op, place: Place) -> Result<(), TxRefusal> {
+        match op {
+            Op::Put(SignedLeaf {
+                leaf,
+                auth: Some(auth),
+                ..
+            }) if self.moves_money(leaf) => self.check_auth(&leaf.renter, *auth, place),
+            Op::Put(_) | Op::CloseExpired(_) => Ok(()),
+        }
+    }
+
+    fn moves_money(&self, leaf: &larder_proofs::ContractLeaf) -> bool {
+        self.contract(&leaf.contract_id)
+            .is_none_or(|(_, _, active)| !same_money(active, leaf))
+    }
+}

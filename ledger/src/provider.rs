@@ -1,0 +1,210 @@
+//! A provider's record and its arithmetic: pay, unpaid epochs, charges and the settlement of a
+//! contract, each O(1) whatever the number of contracts. `docs/protocol.md` §3.3, §3.4.
+
+use crate::Verdict;
+use larder_proofs::{ContractLeaf, ProviderRoot, ProviderTree};
+use larder_types::{AccountId, Amount, Epoch, NodeId};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// S at first: no collateral has been charged. Q0.64.
+pub const SLASH_ACC_START: u64 = u64::MAX;
+/// Below this S is too coarse: no Opens until all leaves are closed, then S starts anew.
+pub const SLASH_ACC_LEAST: u64 = 1 << 32;
+/// Slots of the vesting ring, epochs.
+pub const VEST_SLOTS: usize = 7;
+/// The trailing epochs in which misses count.
+const MISS_MASK: u32 = (1 << 30) - 1;
+
+/// What the ledger knows of one provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Its id.
+    pub node: NodeId,
+    /// Its index, in order of registration.
+    pub index: u32,
+    /// The account that its pay goes to.
+    pub payout: AccountId,
+    /// The contracts that are active in this epoch.
+    pub active: Arc<ProviderTree>,
+    /// What renters paid in and is neither earned nor refunded; egress deposits too.
+    pub escrow: Amount,
+    /// Collateral of open contracts.
+    pub locked: Amount,
+    /// Collateral that new contracts can lock.
+    pub free: Amount,
+    /// Charged collateral that closes have not yet paid to renters.
+    pub slashed: Amount,
+    /// Pay that has not vested: slot `e mod vesting` holds what epoch e earned.
+    pub vest: [Amount; VEST_SLOTS],
+    /// S: what is left of one unit of collateral locked since S was 2^64 − 1. Q0.64.
+    pub slash_acc: u64,
+    /// Epochs that were not paid while contracts were active, ever.
+    pub unpaid: u32,
+    /// Bit i: whether the epoch i before the last one ended in a miss. 30 bits.
+    pub misses: u32,
+    /// The verdict of this epoch, once given.
+    pub verdict: Option<Verdict>,
+    /// Whether this epoch is paid.
+    pub paid: bool,
+}
+
+/// What a contract's close moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settlement {
+    /// To the renter: unpaid and unused epochs, what is left of the deposit, collateral lost.
+    pub refund: Amount,
+    /// Collateral that became free.
+    pub freed: Amount,
+}
+
+impl Provider {
+    /// A record without contracts.
+    #[must_use]
+    pub fn new(node: NodeId, index: u32, payout: AccountId, free: Amount) -> Self {
+        Self {
+            node,
+            index,
+            payout,
+            active: Arc::default(),
+            escrow: Amount::ZERO,
+            locked: Amount::ZERO,
+            free,
+            slashed: Amount::ZERO,
+            vest: [Amount::ZERO; VEST_SLOTS],
+            slash_acc: SLASH_ACC_START,
+            unpaid: 0,
+            misses: 0,
+            verdict: None,
+            paid: false,
+        }
+    }
+
+    /// The root of the active tree.
+    #[must_use]
+    pub fn root(&self) -> ProviderRoot {
+        self.active.root()
+    }
+
+    /// Nano per epoch of all active contracts: its weight and its pay.
+    #[must_use]
+    pub fn sum(&self) -> Amount {
+        Amount(self.root().sum)
+    }
+
+    /// Misses in a row up to the last epoch.
+    #[must_use]
+    pub const fn consecutive_misses(&self) -> u32 {
+        self.misses.trailing_ones()
+    }
+
+    /// All credit in the record; `None` on overflow.
+    #[must_use]
+    pub fn credit(&self) -> Option<u128> {
+        [self.escrow, self.locked, self.free, self.slashed]
+            .iter()
+            .chain(&self.vest)
+            .try_fold(0u128, |sum, amount| sum.checked_add(u128::from(amount.0)))
+    }
+
+    /// Takes a contract's money in: `escrow` from its renter, its collateral from `free`. Gives
+    /// the leaf as it becomes active; `None` if an amount does not fit.
+    pub(crate) fn open(&mut self, leaf: &ContractLeaf, escrow: Amount) -> Option<ContractLeaf> {
+        self.free = self.free.checked_sub(leaf.collateral)?;
+        self.locked = self.locked.checked_add(leaf.collateral)?;
+        self.escrow = self.escrow.checked_add(escrow)?;
+        Some(ContractLeaf {
+            slash_acc: self.slash_acc,
+            unpaid_at_start: self.unpaid,
+            ..*leaf
+        })
+    }
+
+    /// Settles a contract at epoch `z`. `None` if an amount does not fit, which the invariants
+    /// exclude; then nothing may be kept of the record.
+    pub(crate) fn close(&mut self, leaf: &ContractLeaf, z: Epoch) -> Option<Settlement> {
+        let due = self.claim(leaf, z)?;
+        let freed = self.remaining_collateral(leaf);
+        let lost = leaf.collateral.checked_sub(freed)?;
+        self.escrow = self.escrow.checked_sub(due)?;
+        // Rounding leaves its dust in `locked`: locked + slashed is exactly the collateral of the
+        // open contracts, so what `slashed` lacks is there.
+        let from_slashed = lost.min(self.slashed);
+        let dust = lost.checked_sub(from_slashed)?;
+        self.slashed = self.slashed.checked_sub(from_slashed)?;
+        self.locked = self.locked.checked_sub(freed)?.checked_sub(dust)?;
+        self.free = self.free.checked_add(freed)?;
+        Some(Settlement {
+            refund: due.checked_add(lost)?,
+            freed,
+        })
+    }
+
+    /// What a contract's renter gets back from escrow if it closes at epoch `z`:
+    /// rate · (m + max(0, end − z)) with m its unpaid epochs, and what is left of the deposit.
+    #[must_use]
+    pub fn claim(&self, leaf: &ContractLeaf, z: Epoch) -> Option<Amount> {
+        let overdue = z.saturating_sub(leaf.end_epoch);
+        let unpaid = self
+            .unpaid
+            .checked_sub(leaf.unpaid_at_start)?
+            .checked_sub(overdue)?;
+        let unused = leaf.end_epoch.saturating_sub(z);
+        let epochs = u64::from(unpaid).checked_add(u64::from(unused))?;
+        let deposit = leaf.egress_deposit.checked_sub(leaf.egress_paid)?;
+        leaf.rate.checked_mul(epochs)?.checked_add(deposit)
+    }
+
+    /// `⌊collateral · S/S_start⌋`: what a contract's provider would get back.
+    #[must_use]
+    pub fn remaining_collateral(&self, leaf: &ContractLeaf) -> Amount {
+        leaf.collateral
+            .mul_div(self.slash_acc, leaf.slash_acc)
+            .unwrap_or(Amount::ZERO)
+    }
+
+    /// Charges `epochs` epochs' pay against the collateral, with one multiplication: what was
+    /// taken. The strike schedule that calls it comes in a later issue.
+    pub fn charge(&mut self, epochs: u64) -> Amount {
+        let wanted = self.sum().checked_mul(epochs).unwrap_or(Amount(u64::MAX));
+        let taken = wanted.min(self.locked);
+        let left = self.locked.saturating_sub(taken);
+        let Some(scaled) = Amount(self.slash_acc).mul_div(left.0, self.locked.0) else {
+            return Amount::ZERO;
+        };
+        let Some(slashed) = self.slashed.checked_add(taken) else {
+            return Amount::ZERO;
+        };
+        self.slash_acc = scaled.0;
+        self.locked = left;
+        self.slashed = slashed;
+        taken
+    }
+
+    /// Ends an epoch: counts it if it was not paid, notes a miss, forgets the verdict.
+    pub(crate) fn end_epoch(&mut self) {
+        if !self.paid && self.sum() > Amount::ZERO {
+            self.unpaid = self.unpaid.saturating_add(1);
+        }
+        let missed = u32::from(self.verdict == Some(Verdict::Miss));
+        self.misses = ((self.misses << 1) | missed) & MISS_MASK;
+        self.verdict = None;
+        self.paid = false;
+    }
+
+    /// Counts `epochs` more epochs in which the network made no block: unpaid, no strike.
+    pub(crate) fn sleep(&mut self, epochs: u32) {
+        if self.sum() > Amount::ZERO {
+            self.unpaid = self.unpaid.saturating_add(epochs);
+        }
+        self.misses = self.misses.checked_shl(epochs).unwrap_or(0) & MISS_MASK;
+    }
+
+    /// Once all contracts are closed, S starts anew.
+    pub(crate) fn renew_slash_acc(&mut self) {
+        if self.active.iter().next().is_none() {
+            self.slash_acc = SLASH_ACC_START;
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! The ledger's state: what every node holds after each block, read here, advanced by
+//! [`State::apply`]. Serialising it gives a snapshot; its root is a hash over accounts, provider
+//! records with their active roots, and pending operations. The root is one flat hash: proofs of
+//! single accounts need an authenticated map, which a later issue brings.
+//! `docs/protocol.md` §3.3, §3.5.
+
+use crate::provider::Provider;
+use crate::{Account, Authority, Genesis, GenesisError, Op, pairs};
+use larder_contracts::SignedLeaf;
+use larder_proofs::{Challenge, ContractLeaf};
+use larder_types::{
+    AccountId, Amount, BlockHash, ContractId, Epoch, GenesisHash, Hash, NodeId, Params, Schedule,
+    SlotNo, Time, codec,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The newest block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// 0 before the first block.
+    pub height: u64,
+    /// Before the first block, the genesis hash.
+    pub hash: BlockHash,
+    /// Before the first block, the genesis' start.
+    pub time: Time,
+}
+
+/// A slot of this epoch that a block opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Opened {
+    pub(crate) slot: SlotNo,
+    #[serde(with = "serde_bytes")]
+    pub(crate) beacon: [u8; 32],
+}
+
+/// What waits for the epoch's end for one contract.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pending {
+    /// The highest revision put.
+    pub put: Option<SignedLeaf>,
+    /// Whether to remove it if it has ended.
+    pub close: bool,
+}
+
+/// One provider's pending operations.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Queue(#[serde(with = "pairs")] pub(crate) BTreeMap<ContractId, Pending>);
+
+/// Where a contract is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Seat {
+    pub(crate) provider: NodeId,
+    pub(crate) index: u32,
+}
+
+/// The whole ledger after one block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    pub(crate) genesis: GenesisHash,
+    pub(crate) start: Time,
+    pub(crate) params: Params,
+    pub(crate) founder: AccountId,
+    pub(crate) supply: Amount,
+    pub(crate) validator: NodeId,
+    #[serde(with = "serde_bytes")]
+    pub(crate) validator_bls: [u8; 48],
+    pub(crate) head: Head,
+    pub(crate) epoch: Epoch,
+    /// The newest beacon.
+    #[serde(with = "serde_bytes")]
+    pub(crate) beacon: [u8; 32],
+    /// The first beacon of this epoch: it deals the slots.
+    #[serde(with = "serde_bytes")]
+    pub(crate) epoch_beacon: [u8; 32],
+    /// The newest slot opened, ever.
+    pub(crate) last_slot: Option<SlotNo>,
+    /// This epoch's open slots, in order.
+    pub(crate) opened: Vec<Opened>,
+    /// This epoch's slots with a verdict batch.
+    pub(crate) judged: BTreeSet<SlotNo>,
+    #[serde(with = "pairs")]
+    pub(crate) accounts: BTreeMap<AccountId, Account>,
+    #[serde(with = "pairs")]
+    pub(crate) providers: BTreeMap<NodeId, Provider>,
+    #[serde(with = "pairs")]
+    pub(crate) contracts: BTreeMap<ContractId, Seat>,
+    #[serde(with = "pairs")]
+    pub(crate) pending: BTreeMap<NodeId, Queue>,
+    pub(crate) burned: Amount,
+}
+
+impl State {
+    /// The state before the first block: the founder holds everything.
+    ///
+    /// # Errors
+    /// [`GenesisError`] if no network can begin like this.
+    pub fn genesis(genesis: &Genesis) -> Result<Self, GenesisError> {
+        genesis.check()?;
+        let hash = genesis.hash();
+        let founder = Account {
+            balance: genesis.supply,
+            ..Account::default()
+        };
+        Ok(Self {
+            genesis: hash,
+            start: genesis.start,
+            params: genesis.params.clone(),
+            founder: genesis.founder,
+            supply: genesis.supply,
+            validator: genesis.validator,
+            validator_bls: genesis.validator_bls,
+            head: Head {
+                height: 0,
+                hash: BlockHash(hash.0),
+                time: genesis.start,
+            },
+            epoch: 0,
+            beacon: hash.0,
+            epoch_beacon: hash.0,
+            last_slot: None,
+            opened: Vec::new(),
+            judged: BTreeSet::new(),
+            accounts: BTreeMap::from([(genesis.founder, founder)]),
+            providers: BTreeMap::new(),
+            contracts: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            burned: Amount::ZERO,
+        })
+    }
+
+    /// The newest block.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The epoch of the newest block.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The newest beacon.
+    #[must_use]
+    pub const fn beacon(&self) -> &[u8; 32] {
+        &self.beacon
+    }
+
+    /// The network's calendar.
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        Schedule::new(self.start, &self.params)
+    }
+
+    /// The network's rules.
+    #[must_use]
+    pub const fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn genesis_hash(&self) -> GenesisHash {
+        self.genesis
+    }
+
+    /// Who held the supply at first; the faucet's source.
+    #[must_use]
+    pub const fn founder(&self) -> AccountId {
+        self.founder
+    }
+
+    /// Who may make blocks.
+    #[must_use]
+    pub const fn authority(&self) -> Authority {
+        Authority {
+            genesis: self.genesis,
+            validator: self.validator,
+            bls: self.validator_bls,
+        }
+    }
+
+    /// An account's record, if it has one.
+    #[must_use]
+    pub fn account(&self, id: &AccountId) -> Option<&Account> {
+        self.accounts.get(id)
+    }
+
+    /// An account's balance; nothing if it has no record.
+    #[must_use]
+    pub fn balance(&self, id: &AccountId) -> Amount {
+        self.account(id)
+            .map_or(Amount::ZERO, |account| account.balance)
+    }
+
+    /// The least unspent nonce of an account that is at least `from`.
+    #[must_use]
+    pub fn free_nonce(&self, id: &AccountId, from: u64) -> Option<u64> {
+        self.account(id)
+            .map(|account| account.nonces)
+            .unwrap_or_default()
+            .free(from)
+    }
+
+    /// A provider's record.
+    #[must_use]
+    pub fn provider(&self, id: &NodeId) -> Option<&Provider> {
+        self.providers.get(id)
+    }
+
+    /// Every provider, by id.
+    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.providers.values()
+    }
+
+    /// An active contract: its place in its provider's tree, the provider, the leaf.
+    #[must_use]
+    pub fn contract(&self, id: &ContractId) -> Option<(u32, NodeId, &ContractLeaf)> {
+        let Seat { provider, index } = *self.contracts.get(id)?;
+        let leaf = self.provider(&provider)?.active.get(index)?;
+        Some((index, provider, leaf))
+    }
+
+    /// The active contracts that an account pays for.
+    pub fn contracts_of(
+        &self,
+        renter: &AccountId,
+    ) -> impl Iterator<Item = (u32, NodeId, &ContractLeaf)> {
+        let renter = *renter;
+        self.providers()
+            .flat_map(|p| p.active.iter().map(|(index, leaf)| (index, p.node, leaf)))
+            .filter(move |(_, _, leaf)| leaf.renter == renter)
+    }
+
+    /// What waits for the epoch's end for one contract of a provider.
+    #[must_use]
+    pub fn pending(&self, provider: &NodeId, contract: &ContractId) -> Option<&Pending> {
+        self.pending.get(provider)?.0.get(contract)
+    }
+
+    pub(crate) fn pending_count(&self, provider: &NodeId) -> usize {
+        self.pending.get(provider).map_or(0, |queue| queue.0.len())
+    }
+
+    /// The slot of this epoch in which a provider is asked.
+    #[must_use]
+    pub fn slot_of(&self, provider: &NodeId) -> SlotNo {
+        self.schedule()
+            .provider_slot(self.epoch, &self.epoch_beacon, provider)
+    }
+
+    /// The challenge that a provider must answer in this epoch, once its slot has opened; it may
+    /// do so until its slot's window closes. `None` too if it has no contract.
+    #[must_use]
+    pub fn challenge_for(&self, provider: &NodeId) -> Option<Challenge> {
+        let record = self.provider(provider)?;
+        let slot = self.slot_of(provider);
+        let opened = self.opened.iter().find(|opened| opened.slot >= slot)?;
+        (record.sum() > Amount::ZERO).then(|| Challenge {
+            chain_id: self.genesis.chain_id(),
+            slot_no: slot,
+            beacon: opened.beacon,
+            provider: *provider,
+            provider_index: record.index,
+            active: record.root(),
+            depth: record.active.depth(),
+            c: self.params.challenges,
+        })
+    }
+
+    /// The providers on which a slot of this epoch gives a verdict, by ascending index: those with
+    /// a contract whose slot it is.
+    #[must_use]
+    pub fn slot_providers(&self, slot: SlotNo) -> Vec<&Provider> {
+        let mut asked: Vec<&Provider> = self
+            .providers()
+            .filter(|p| p.sum() > Amount::ZERO && self.slot_of(&p.node) == slot)
+            .collect();
+        asked.sort_by_key(|p| p.index);
+        asked
+    }
+
+    /// The slots of this epoch that have opened, whose windows have closed at `now`, that ask
+    /// someone and are not judged: those that the next block owes a batch.
+    #[must_use]
+    pub fn slots_to_judge(&self, now: Time) -> Vec<SlotNo> {
+        let Some(newest) = self.opened.last() else {
+            return Vec::new();
+        };
+        let schedule = self.schedule();
+        (schedule.slot_no(self.epoch, 0)..=newest.slot)
+            .filter(|slot| schedule.slot_close(*slot) <= now && !self.judged.contains(slot))
+            .filter(|slot| !self.slot_providers(*slot).is_empty())
+            .collect()
+    }
+
+    /// Whether this very slot was opened by a block, rather than one after it.
+    #[must_use]
+    pub fn was_opened(&self, slot: SlotNo) -> bool {
+        self.opened.iter().any(|opened| opened.slot == slot)
+    }
+
+    /// The slot that a block at `now` must open, if any.
+    #[must_use]
+    pub fn slot_to_open(&self, now: Time) -> Option<SlotNo> {
+        let slot = self.schedule().slot_at(now);
+        self.last_slot
+            .is_none_or(|last| last < slot)
+            .then_some(slot)
+    }
+
+    /// Whether an operation is newer than what is active or pending.
+    pub(crate) fn is_new(&self, provider: &NodeId, op: &Op) -> bool {
+        let id = op.contract_id();
+        let active = self.contract(&id);
+        if active.is_some_and(|(_, holder, _)| holder != *provider) {
+            return false;
+        }
+        let pending = self.pending(provider, &id);
+        match op {
+            Op::Put(signed) => {
+                let newest = active.map(|(_, _, leaf)| leaf.revision).max(
+                    pending
+                        .and_then(|p| p.put.as_ref())
+                        .map(|put| put.leaf.revision),
+                );
+                newest.is_none_or(|newest| signed.leaf.revision > newest)
+            }
+            Op::CloseExpired(_) => active.is_some() && pending.is_none_or(|p| !p.close),
+        }
+    }
+
+    /// All credit there is, by definition.
+    #[must_use]
+    pub const fn supply(&self) -> Amount {
+        self.supply
+    }
+
+    /// Credit burned as fees.
+    #[must_use]
+    pub const fn burned(&self) -> Amount {
+        self.burned
+    }
+
+    /// All credit there is, by counting: accounts, provider records, burned. Equal to the supply.
+    ///
+    /// # Panics
+    /// If the sum passes 2^128, which takes more records than there are atoms.
+    #[must_use]
+    pub fn total_credit(&self) -> u128 {
+        let accounts = self
+            .accounts
+            .values()
+            .map(|account| u128::from(account.balance.0));
+        let providers = self
+            .providers()
+            .map(|p| p.credit().expect("eleven u64 fit a u128"));
+        accounts
+            .chain(providers)
+            .chain([u128::from(self.burned.0)])
+            .try_fold(0u128, u128::checked_add)
+            .expect("fewer than 2^60 records")
+    }
+
+    /// BLAKE3 over accounts, providers with their active roots, pending operations and the
+    /// calendar's position. The head's hash is not in it: a header holds both.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        let mut hasher = blake3::Hasher::new_derive_key("larder v1 state root");
+        let mut put = |bytes: &[u8]| {
+            hasher.update(bytes);
+        };
+        put(&self.genesis.0);
+        put(&codec::encode(&(
+            self.head.height,
+            self.head.time,
+            self.epoch,
+            self.last_slot,
+        )));
+        put(&self.beacon);
+        put(&self.epoch_beacon);
+        put(&codec::encode(&(&self.opened, &self.judged, self.burned)));
+        put(&codec::encode(&(
+            self.accounts.len(),
+            self.providers.len(),
+            self.pending.len(),
+        )));
+        for entry in &self.accounts {
+            put(&codec::encode(&entry));
+        }
+        for provider in self.providers.values() {
+            put(&record_bytes(provider));
+        }
+        for entry in &self.pending {
+            put(&codec::encode(&entry));
+        }
+        Hash(*hasher.finalize().as_bytes())
+    }
+}
+
+/// A provider's record with its tree's root in the tree's place.
+fn record_bytes(p: &Provider) -> Vec<u8> {
+    codec::encode(&(
+        (p.node, p.index, p.payout, p.root(), p.active.depth()),
+        (p.escrow, p.locked, p.free, p.slashed, p.vest),
+        (p.slash_acc, p.unpaid, p.misses, p.verdict, p.paid),
+    ))
+}
