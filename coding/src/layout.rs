@@ -10,6 +10,8 @@ use std::ops::Range;
 pub const GROUP_LEN: u64 = 16 << 10;
 /// Most bytes of one position in a column stripe: measured best for the encoder's caches.
 pub const STRIPE_LEN: usize = 64 << 10;
+/// Data bytes that are decoded at a time, if 64 KiB a position are not more.
+const DECODE_BYTES: usize = 1 << 20;
 /// Most positions of a code; bounds an encoder's memory to 2 · 16 MiB.
 pub const MAX_POSITIONS: u16 = 256;
 
@@ -169,6 +171,14 @@ pub fn stripes(shard_len: u64) -> u64 {
 pub fn stripe_range(shard_len: u64, stripe: u64) -> Range<u64> {
     let start = (stripe * STRIPE_LEN as u64).min(shard_len);
     start..(start + STRIPE_LEN as u64).min(shard_len)
+}
+
+/// How many bytes of each position to decode at a time when some are to be computed: the package's
+/// decoder has a fixed cost of 0.46 ms, so that a small k wants longer rows. A multiple of 64 KiB.
+#[must_use]
+pub fn decode_step(code: Code) -> usize {
+    let rows = DECODE_BYTES / usize::from(code.k());
+    (rows / STRIPE_LEN).max(1) * STRIPE_LEN
 }
 
 /// Where the bytes `range` of C lie: data positions with the range inside each one's shard.

@@ -1,10 +1,11 @@
 //! Whole segments through the stripes: C ⇄ n shards over readers and writers, hashing on the way.
-//! Memory: 2n stripes of 64 KiB, whatever the segment's length. `docs/protocol.md` §3.2.
+//! Memory: a few MiB (about 2n rows of 64 KiB), whatever the segment's length. `docs/protocol.md` §3.2.
 
-use crate::layout::{Code, STRIPE_LEN, shard_len, stripe_range, stripes};
+use crate::layout::{Code, STRIPE_LEN, decode_step, shard_len, stripe_range, stripes};
 use crate::stripes::{StripeDecoder, StripeEncoder, StripeError};
 use larder_types::ShardRoot;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 
 /// Why a segment could not be coded or decoded.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,7 @@ pub fn encode_segment<R: Read + Seek, W: Write>(
             )?;
         }
         let rows: Vec<&[u8]> = data.chunks_exact(len).take(k.into()).collect();
-        let shards = encoder.encode(stripe, &rows)?;
+        let shards = encoder.encode(&range, &rows)?;
         write_rows(shards, sinks, &mut hashers)?;
     }
     flush(sinks)?;
@@ -78,10 +79,9 @@ pub fn decode_segment<R: Read + Seek, W: Write + Seek>(
     let shard_len = shard_len(segment_len, code.k());
     let mut decoder = StripeDecoder::new(code, shard_len, mask_key)?;
     let mut columns = Columns::new(code, sources);
-    for stripe in 0..stripes(shard_len) {
-        let range = stripe_range(shard_len, stripe);
+    for range in columns.ranges(shard_len) {
         let rows = columns.read(range.start, span(&range))?;
-        let data = decoder.decode(stripe, &rows)?;
+        let data = decoder.decode(&range, &rows)?;
         for (j, row) in (0_u64..).zip(data) {
             let at = j * shard_len + range.start;
             let inside = segment_len.saturating_sub(at).min(row.len() as u64);
@@ -113,10 +113,9 @@ pub fn rebuild_shards<R: Read + Seek, W: Write>(
     let mut decoder = StripeDecoder::new(code, shard_len, mask_key)?;
     let mut hashers = vec![blake3::Hasher::new(); missing.len()];
     let mut columns = Columns::new(code, sources);
-    for stripe in 0..stripes(shard_len) {
-        let range = stripe_range(shard_len, stripe);
+    for range in columns.ranges(shard_len) {
         let rows = columns.read(range.start, span(&range))?;
-        let rebuilt = decoder.rebuild(stripe, &rows, missing)?;
+        let rebuilt = decoder.rebuild(&range, &rows, missing)?;
         write_rows(rebuilt, sinks, &mut hashers)?;
     }
     flush(sinks)?;
@@ -127,6 +126,7 @@ pub fn rebuild_shards<R: Read + Seek, W: Write>(
 struct Columns<'s, R> {
     sources: Vec<&'s mut (u16, R)>,
     buf: Vec<u8>,
+    step: usize,
 }
 
 impl<'s, R: Read + Seek> Columns<'s, R> {
@@ -135,8 +135,20 @@ impl<'s, R: Read + Seek> Columns<'s, R> {
         sources.sort_by_key(|(j, _)| *j);
         sources.dedup_by_key(|(j, _)| *j);
         sources.truncate(code.k().into());
-        let buf = vec![0; sources.len() * STRIPE_LEN];
-        Self { sources, buf }
+        let all_data = sources.last().is_some_and(|(j, _)| *j < code.k());
+        let step = if all_data {
+            STRIPE_LEN
+        } else {
+            decode_step(code)
+        };
+        let buf = vec![0; sources.len() * step];
+        Self { sources, buf, step }
+    }
+
+    /// The columns that are read at a time.
+    fn ranges(&self, shard_len: u64) -> impl Iterator<Item = Range<u64>> + use<R> {
+        let step = self.step as u64;
+        (0..shard_len.div_ceil(step)).map(move |i| i * step..((i + 1) * step).min(shard_len))
     }
 
     fn read(&mut self, at: u64, len: usize) -> io::Result<Vec<(u16, &[u8])>> {
@@ -203,6 +215,6 @@ fn roots(hashers: &[blake3::Hasher]) -> Vec<ShardRoot> {
 }
 
 /// A stripe's length as a `usize`.
-fn span(range: &std::ops::Range<u64>) -> usize {
-    usize::try_from(range.end - range.start).expect("a stripe has at most 64 KiB")
+fn span(range: &Range<u64>) -> usize {
+    usize::try_from(range.end - range.start).expect("at most a MiB of columns at a time")
 }

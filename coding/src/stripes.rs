@@ -2,10 +2,17 @@
 //! at most 64 KiB. Every 64-byte column of the code stands alone, so that stripes give the same
 //! shards as whole shards would, at the caches' speed. `docs/protocol.md` §3.2.
 
-use crate::layout::{Code, GROUP_LEN, Rate, STRIPE_LEN, stripe_range};
+use crate::layout::{Code, GROUP_LEN, Rate, STRIPE_LEN};
 use crate::mask::Mask;
 use reed_solomon_simd::{ReedSolomonDecoder, ReedSolomonEncoder};
 use std::fmt;
+use std::ops::Range;
+use std::slice::ChunksExact;
+
+/// The code's unit: 64-byte columns stand alone.
+const COLUMN_LEN: u64 = 64;
+/// Most bytes of one position at a time; bounds memory.
+pub const MAX_COLUMNS: usize = 1 << 20;
 
 /// Why a stripe cannot be worked on. All of these are about the caller's slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -13,9 +20,16 @@ pub enum StripeError {
     /// Shards are not a positive multiple of 16 KiB.
     #[error("a shard of {0} bytes is no multiple of 16 KiB")]
     ShardLen(u64),
-    /// The stripe lies beyond the shard.
-    #[error("no stripe {0} in this shard")]
-    Stripe(u64),
+    /// The columns do not lie in the shard, are none or too many, or split a 64-byte column.
+    #[error("no columns {start}..{end} in a shard of {shard_len} bytes")]
+    Columns {
+        /// First byte.
+        start: u64,
+        /// Behind the last byte.
+        end: u64,
+        /// L.
+        shard_len: u64,
+    },
     /// A slice that is not as long as the stripe.
     #[error("a slice of {got} bytes in a stripe of {want}")]
     SliceLen {
@@ -49,11 +63,25 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(count: u16) -> Self {
+    /// No rows, no memory yet.
+    const fn new() -> Self {
         Self {
-            bytes: vec![0; usize::from(count) * STRIPE_LEN],
-            len: STRIPE_LEN,
+            bytes: Vec::new(),
+            len: 0,
         }
+    }
+
+    /// Makes room for `count` rows of `len` bytes; what they hold is of no meaning.
+    fn shape(&mut self, count: usize, len: usize) {
+        self.len = len;
+        if self.bytes.len() < count * len {
+            self.bytes.resize(count * len, 0);
+        }
+    }
+
+    /// The first `count` rows.
+    fn rows(&self, count: usize) -> ChunksExact<'_, u8> {
+        self.bytes[..count * self.len].chunks_exact(self.len)
     }
 
     fn row(&self, i: usize) -> &[u8] {
@@ -80,12 +108,17 @@ impl Frame {
         Ok(Self { code, shard_len })
     }
 
-    /// Offset in the shard and length of a stripe.
-    fn stripe(self, stripe: u64) -> Result<(u64, usize), StripeError> {
-        let range = stripe_range(self.shard_len, stripe);
-        match usize::try_from(range.end - range.start) {
-            Ok(len) if len > 0 => Ok((range.start, len)),
-            Ok(_) | Err(_) => Err(StripeError::Stripe(stripe)),
+    /// Checks a range of columns: its offset in the shard and its length.
+    fn columns(self, columns: &Range<u64>) -> Result<(u64, usize), StripeError> {
+        let Range { start, end } = *columns;
+        let whole = start.is_multiple_of(COLUMN_LEN) && end.is_multiple_of(COLUMN_LEN);
+        match end.checked_sub(start).map(usize::try_from) {
+            Some(Ok(len @ 1..=MAX_COLUMNS)) if whole && end <= self.shard_len => Ok((start, len)),
+            Some(_) | None => Err(StripeError::Columns {
+                start,
+                end,
+                shard_len: self.shard_len,
+            }),
         }
     }
 
@@ -181,21 +214,22 @@ impl StripeEncoder {
             frame: Frame::new(code, shard_len)?,
             parity: Parity::new(code),
             masks: masks(code, mask_key),
-            out: Rows::new(code.n()),
+            out: Rows::new(),
         })
     }
 
-    /// The n masked slices of column stripe `stripe`, in order of position, from the k slices of C
-    /// (`data[j]` = C\[j·L + stripe's range\], zeros beyond C's end).
+    /// The n masked slices of the bytes `columns` of each shard, in order of position, from the k
+    /// slices of C (`data[j]` = C\[j·L + columns\], zeros beyond C's end). Best fed the stripes of
+    /// [`crate::layout::stripe_range`], in order.
     ///
     /// # Errors
-    /// [`StripeError`] unless there are exactly k slices of the stripe's length.
+    /// [`StripeError`] unless there are exactly k slices of the columns' length.
     pub fn encode(
         &mut self,
-        stripe: u64,
+        columns: &Range<u64>,
         data: &[&[u8]],
     ) -> Result<impl ExactSizeIterator<Item = &[u8]>, StripeError> {
-        let (offset, len) = self.frame.stripe(stripe)?;
+        let (offset, len) = self.frame.columns(columns)?;
         let k = self.frame.code.k();
         if data.len() != usize::from(k) {
             return Err(StripeError::TooFew {
@@ -204,7 +238,7 @@ impl StripeEncoder {
             });
         }
         data.iter().try_for_each(|slice| same_len(len, slice))?;
-        self.out.len = len;
+        self.out.shape(self.frame.code.n().into(), len);
         for (j, slice) in data.iter().enumerate() {
             self.out.row_mut(j).copy_from_slice(slice);
         }
@@ -218,7 +252,7 @@ impl StripeEncoder {
             mask.apply(offset, self.out.row_mut(j));
         }
         let n = usize::from(self.frame.code.n());
-        Ok(self.out.bytes[..n * len].chunks_exact(len))
+        Ok(self.out.rows(n))
     }
 }
 
@@ -242,27 +276,28 @@ impl StripeDecoder {
         Ok(Self {
             frame: Frame::new(code, shard_len)?,
             masks: masks(code, mask_key),
-            data: Rows::new(code.k()),
+            data: Rows::new(),
             scratch: Vec::new(),
             decoder: None,
             rebuild: None,
         })
     }
 
-    /// The k slices of C in column stripe `stripe`, from masked slices of at least k distinct
-    /// positions; which more are given is of no matter. Data positions are preferred: with all of
+    /// The k slices of C in the bytes `columns` of each shard (multiples of 64, at most
+    /// [`MAX_COLUMNS`] long; any range, so that a few groups can be had alone), from masked slices
+    /// of at least k distinct positions; which more are given is of no matter. Data positions are preferred: with all of
     /// them at hand nothing is decoded. The slices are taken as true (their roots were verified).
     ///
     /// # Errors
     /// [`StripeError`] for too few positions, one that does not exist, or a wrong length.
     pub fn decode(
         &mut self,
-        stripe: u64,
+        columns: &Range<u64>,
         shards: &[(u16, &[u8])],
     ) -> Result<impl ExactSizeIterator<Item = &[u8]>, StripeError> {
-        let (_, len) = self.restore(stripe, shards)?;
+        self.restore(columns, shards)?;
         let k = usize::from(self.frame.code.k());
-        Ok(self.data.bytes[..k * len].chunks_exact(len))
+        Ok(self.data.rows(k))
     }
 
     /// The masked slices of the positions `missing`, in that order, from masked slices of at least
@@ -272,24 +307,20 @@ impl StripeDecoder {
     /// As [`Self::decode`], and for a missing position that does not exist.
     pub fn rebuild(
         &mut self,
-        stripe: u64,
+        columns: &Range<u64>,
         shards: &[(u16, &[u8])],
         missing: &[u16],
     ) -> Result<impl ExactSizeIterator<Item = &[u8]>, StripeError> {
         for position in missing {
             self.frame.position(*position)?;
         }
-        let (offset, len) = self.restore(stripe, shards)?;
+        let (offset, len) = self.restore(columns, shards)?;
         let code = self.frame.code;
         let k = code.k();
         let (parity, rows) = self
             .rebuild
-            .get_or_insert_with(|| (Parity::new(code), Rows::new(0)));
-        let wanted = missing.len() * STRIPE_LEN;
-        if rows.bytes.len() < wanted {
-            rows.bytes.resize(wanted, 0);
-        }
-        rows.len = len;
+            .get_or_insert_with(|| (Parity::new(code), Rows::new()));
+        rows.shape(missing.len(), len);
         let data = &self.data;
         for (i, j) in missing.iter().enumerate().filter(|(_, j)| **j < k) {
             rows.row_mut(i).copy_from_slice(data.row(usize::from(*j)));
@@ -309,19 +340,19 @@ impl StripeDecoder {
         for (i, j) in missing.iter().enumerate() {
             self.masks[usize::from(*j)].apply(offset, rows.row_mut(i));
         }
-        Ok(rows.bytes[..missing.len() * len].chunks_exact(len))
+        Ok(rows.rows(missing.len()))
     }
 
     /// Fills `data` with the stripe's k unmasked slices; the stripe's offset and length.
     fn restore(
         &mut self,
-        stripe: u64,
+        columns: &Range<u64>,
         shards: &[(u16, &[u8])],
     ) -> Result<(u64, usize), StripeError> {
-        let (offset, len) = self.frame.stripe(stripe)?;
+        let (offset, len) = self.frame.columns(columns)?;
         let chosen = self.choose(len, shards)?;
-        self.data.len = len;
         let k = usize::from(self.frame.code.k());
+        self.data.shape(k, len);
         let mut have = vec![false; k];
         for (j, slice) in chosen.iter().filter(|(j, _)| *j < k) {
             let row = self.data.row_mut(*j);

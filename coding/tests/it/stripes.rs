@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use reed_solomon_simd::engine::DefaultEngine;
 use reed_solomon_simd::rate::{HighRateEncoder, LowRateEncoder, RateEncoder};
 use std::io::Cursor;
+use std::ops::Range;
 
 const KEY: [u8; 32] = [9; 32];
 
@@ -148,26 +149,30 @@ fn what_does_not_fit_is_refused() {
     assert!(StripeDecoder::new(code, 0, &KEY).is_err());
     let mut decoder = StripeDecoder::new(code, 16 << 10, &KEY).unwrap();
     let row = vec![0; 16 << 10];
-    let mut refused = |stripe, shards: &[(u16, &[u8])]| decoder.decode(stripe, shards).err();
+    let all = 0..16 << 10;
+    let mut refused =
+        |columns: &Range<u64>, shards: &[(u16, &[u8])]| decoder.decode(columns, shards).err();
     assert_eq!(
-        refused(0, &[(1, &row), (1, &row)]),
+        refused(&all, &[(1, &row), (1, &row)]),
         Some(StripeError::TooFew { need: 2, got: 1 })
     );
     assert_eq!(
-        refused(0, &[(0, &row), (4, &row)]),
+        refused(&all, &[(0, &row), (4, &row)]),
         Some(StripeError::Position { position: 4, n: 4 })
     );
     assert!(matches!(
-        refused(0, &[(0, &row), (1, &row[1..])]),
+        refused(&all, &[(0, &row), (1, &row[1..])]),
         Some(StripeError::SliceLen { .. })
     ));
-    assert_eq!(
-        refused(1, &[(0, &row), (1, &row)]),
-        Some(StripeError::Stripe(1))
-    );
+    for bad in [0..0, 0..63, 32..96, 0..32 << 10] {
+        assert!(matches!(
+            refused(&bad, &[(0, &row), (1, &row)]),
+            Some(StripeError::Columns { .. })
+        ));
+    }
     let mut encoder = StripeEncoder::new(code, 16 << 10, &KEY).unwrap();
-    assert!(encoder.encode(0, &[&row]).is_err());
-    assert!(encoder.encode(0, &[&row, &row[1..]]).is_err());
+    assert!(encoder.encode(&all, &[&row]).is_err());
+    assert!(encoder.encode(&all, &[&row, &row[1..]]).is_err());
 }
 
 #[test]
