@@ -1,1 +1,25 @@
-//! Larder's engine.
+//! One node's behaviour, as a pure state machine: `Input → Effects`. What to store where, what to
+//! post, what to prove, what to pay: decided here; files, sockets and clocks are the shell's.
+//!
+//! See [`Engine::step`]; [`io`] lists what goes in and comes out.
+
+mod ctx;
+pub mod durability;
+mod engine;
+pub mod io;
+mod ops;
+pub mod placement;
+mod provider;
+mod renter;
+pub mod report;
+pub mod rows;
+pub mod view;
+mod wallet;
+pub mod wire;
+
+pub use ctx::Identity;
+pub use engine::Engine;
+pub use io::{Command, Effect, Input, Job, Notice, OpId, Outcome, PeerInput, Token};
+pub use provider::Provide;
+pub use renter::NoRoom;
+pub use wallet::{SendRefusal, TxEnd};

@@ -55,7 +55,10 @@ impl Words {
             .map(Self)
             .map_err(|e| match e {
                 bip39::Error::UnknownWord(at) => WordsError::Unknown(at + 1),
-                _ => WordsError::Checksum,
+                bip39::Error::BadWordCount(_)
+                | bip39::Error::BadEntropyBitCount(_)
+                | bip39::Error::InvalidChecksum
+                | bip39::Error::AmbiguousLanguages(_) => WordsError::Checksum,
             })
     }
 

@@ -157,6 +157,9 @@ impl Params {
     }
 
     /// The same parameters with epochs of another length; the window scales with them.
+    ///
+    /// # Panics
+    /// Never for sound parameters: a window is shorter than its epoch.
     #[must_use]
     pub fn with_epoch(mut self, epoch: Millis) -> Self {
         let window =

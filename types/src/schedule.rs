@@ -100,6 +100,9 @@ impl Schedule {
     }
 
     /// The next moment after `now` at which a slot begins or a window closes.
+    ///
+    /// # Panics
+    /// Never: the next epoch begins after `now`.
     #[must_use]
     pub fn next_event(&self, now: Time) -> Time {
         let e = self.epoch_at(now);

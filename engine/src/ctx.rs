@@ -1,0 +1,116 @@
+//! What every part of the engine is handed: who we are, where the chain stands, the randomness,
+//! and where effects go.
+
+use crate::io::{Effect, Job, Notice, OpId, Submission};
+use crate::ops::{Ops, Pending};
+use crate::rows::Write;
+use crate::wire::Request;
+use larder_keys::Signer;
+use larder_ledger::Account;
+use larder_types::{AccountId, Epoch, GenesisHash, Millis, NodeId, Params, Schedule, Time};
+use rand_core::Rng;
+
+/// Who the node is, and on which network. Keys sign here: ed25519 is deterministic and cheap.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The network.
+    pub genesis: GenesisHash,
+    /// Its parameters.
+    pub params: Params,
+    /// Its calendar.
+    pub schedule: Schedule,
+    /// The node key: provider id and libp2p identity.
+    pub node_key: Signer,
+    /// The account key (on the device until ledger sub-keys exist).
+    pub account_key: Signer,
+}
+
+impl Identity {
+    /// The node's id.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.node_key.node()
+    }
+
+    /// The account's id.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.account_key.account()
+    }
+}
+
+/// Where the chain stands, as far as we have applied it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chain {
+    pub(crate) height: u64,
+    pub(crate) epoch: Epoch,
+    /// Whether a block has been seen since the start.
+    pub(crate) live: bool,
+    pub(crate) account: Option<Account>,
+}
+
+/// One step's surroundings.
+pub(crate) struct Ctx<'a> {
+    pub(crate) now: Time,
+    pub(crate) rng: &'a mut dyn Rng,
+    pub(crate) me: &'a Identity,
+    pub(crate) chain: &'a Chain,
+    pub(crate) ops: &'a mut Ops,
+    pub(crate) out: &'a mut Vec<Effect>,
+}
+
+impl Ctx<'_> {
+    pub(crate) fn persist(&mut self, rows: Vec<Write>) {
+        if !rows.is_empty() {
+            self.out.push(Effect::Persist(rows));
+        }
+    }
+
+    pub(crate) fn request(&mut self, to: NodeId, request: Request, what: Pending) -> OpId {
+        let op = self.ops.begin(what);
+        self.out.push(Effect::Request { op, to, request });
+        op
+    }
+
+    pub(crate) fn run(&mut self, job: Job, deadline: Time, what: Pending) -> OpId {
+        let op = self.ops.begin(what);
+        self.out.push(Effect::Run { op, job, deadline });
+        op
+    }
+
+    pub(crate) fn submit(&mut self, submission: Submission, what: Pending) -> OpId {
+        let op = self.ops.begin(what);
+        self.out.push(Effect::Submit {
+            op,
+            what: submission,
+        });
+        op
+    }
+
+    pub(crate) fn discard(&mut self, segment: larder_types::SegmentId, fetched: bool) {
+        let op = self.ops.unanswered();
+        let deadline = self.now.after(Millis::from_secs(600));
+        self.out.push(Effect::Run {
+            op,
+            job: Job::Discard { segment, fetched },
+            deadline,
+        });
+    }
+
+    pub(crate) fn tell(&mut self, notice: Notice) {
+        self.out.push(Effect::Tell(notice));
+    }
+}
+
+/// Waiting longer after each failure in a row: half a second, doubled up to a minute.
+pub(crate) fn backoff(fails: u32) -> Millis {
+    Millis((500u64 << fails.min(7)).min(60_000))
+}
+
+/// The earlier of two moments that may not come.
+pub(crate) fn sooner(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,317 @@
+//! The engine: durable rows in, one input at a time, effects out.
+
+use crate::ctx::{Chain, Ctx, Identity, sooner};
+use crate::io::{Command, Effect, Input, OpId, Outcome, PeerInput, SubmitError};
+use crate::ops::{Ops, Pending};
+use crate::provider::{Provide, Provider};
+use crate::renter::Renter;
+use crate::rows::{RowError, Snapshot, Tables};
+use crate::view::BlockInput;
+use crate::wallet::Wallet;
+use crate::wire::{Deny, Response};
+use larder_contracts::SignedOffer;
+use larder_types::Time;
+use rand_core::Rng;
+
+/// The behaviour of one node.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) me: Identity,
+    pub(crate) chain: Chain,
+    ops: Ops,
+    pub(crate) wallet: Wallet,
+    pub(crate) provider: Option<Provider>,
+    pub(crate) renter: Renter,
+    now: Time,
+}
+
+impl Engine {
+    /// Rebuilds the engine from durable rows. Same rows, same engine. `provide` is what the node
+    /// offers, if it offers anything.
+    ///
+    /// # Errors
+    /// [`RowError`] if a row cannot be read: the database is damaged or from another version.
+    pub fn restore(
+        me: Identity,
+        provide: Option<Provide>,
+        rows: Snapshot,
+    ) -> Result<Self, RowError> {
+        let tables = Tables::read(rows)?;
+        let mut wallet = Wallet::default();
+        for (id, tx) in tables.outbox {
+            wallet.restore(id, tx);
+        }
+        for (_, row) in &tables.rented {
+            if let Some(auth) = row.signed.auth {
+                wallet.promised(auth);
+            }
+        }
+        // What a node has promised it keeps, even if its configuration offers nothing any more.
+        let promised = !tables.held.is_empty();
+        let provide = provide.or_else(|| promised.then(Provide::nothing));
+        let provider = provide.map(|p| Provider::restore(p, tables.held, tables.shards));
+        let renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
+        let (chain, ops) = (Chain::default(), Ops::default());
+        Ok(Self {
+            me,
+            chain,
+            ops,
+            wallet,
+            provider,
+            renter,
+            now: Time(0),
+        })
+    }
+
+    /// Advances by one input. `now` never runs back (an earlier one counts as the last); `rng` is
+    /// the only randomness. Effects are to be carried out in order.
+    pub fn step(&mut self, now: Time, rng: &mut dyn Rng, input: Input) -> Vec<Effect> {
+        self.now = self.now.max(now);
+        let mut out = Vec::new();
+        let Self {
+            me,
+            chain,
+            ops,
+            wallet,
+            provider,
+            renter,
+            now,
+        } = self;
+        if let Input::Block(block) = &input {
+            chain.follow(block);
+        }
+        let ctx = &mut Ctx {
+            now: *now,
+            rng,
+            me,
+            chain,
+            ops,
+            out: &mut out,
+        };
+        let parts = &mut Parts {
+            wallet,
+            provider: provider.as_mut(),
+            renter,
+        };
+        match input {
+            Input::Started => parts.renter.started(ctx),
+            Input::Tick => {}
+            Input::Block(block) => parts.block(ctx, &block),
+            Input::Offer(offer) => parts.offer(ctx, offer),
+            Input::Peer(peer) => parts.peer(ctx, peer),
+            Input::Command(command) => parts.command(ctx, command),
+            Input::Done { op, outcome } => parts.done(ctx, op, outcome),
+        }
+        parts.go_on(ctx);
+        out
+    }
+
+    /// When [`Input::Tick`] is next owed, if ever.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        let renter = [
+            self.renter.planning_deadline(),
+            self.renter.leases_deadline(),
+            self.renter.uploads_deadline(self.now),
+            self.wallet.deadline(),
+        ];
+        let provider = self
+            .provider
+            .as_ref()
+            .and_then(|p| p.deadline(&self.me, &self.chain, self.now));
+        renter.into_iter().fold(provider, sooner)
+    }
+}
+
+impl Chain {
+    fn follow(&mut self, block: &BlockInput) {
+        self.height = block.height;
+        self.epoch = block.epoch;
+        self.live = true;
+        self.account.clone_from(&block.account);
+    }
+}
+
+/// The subsystems, borrowed for one step.
+struct Parts<'a> {
+    wallet: &'a mut Wallet,
+    provider: Option<&'a mut Provider>,
+    renter: &'a mut Renter,
+}
+
+impl Parts<'_> {
+    fn block(&mut self, ctx: &mut Ctx<'_>, block: &BlockInput) {
+        self.renter.live_since.get_or_insert(ctx.now);
+        self.wallet.block(ctx, &block.txs);
+        self.wallet.ask_faucet(ctx);
+        if let Some(provider) = &mut self.provider {
+            provider.block(ctx, self.wallet, block);
+        }
+        self.renter.block_leases(ctx, self.wallet, block);
+        self.renter.tell_placed(ctx);
+    }
+
+    fn offer(&mut self, ctx: &mut Ctx<'_>, offer: SignedOffer) {
+        self.renter
+            .book
+            .note(offer, ctx.now, &ctx.me.params, &ctx.me.genesis);
+    }
+
+    fn peer(&mut self, ctx: &mut Ctx<'_>, input: PeerInput) {
+        match input {
+            PeerInput::Request {
+                token,
+                request,
+                renter_balance,
+                ..
+            } => {
+                let response = match &mut self.provider {
+                    Some(provider) => provider.answer(ctx, request, renter_balance),
+                    None => Response::Denied(Deny::NotProviding),
+                };
+                ctx.out.push(Effect::Reply { token, response });
+            }
+            PeerInput::Bulk {
+                from,
+                token,
+                header,
+            } => match &mut self.provider {
+                Some(provider) => provider.bulk(ctx, from, token, &header),
+                None => ctx.deny_bulk(token, Deny::NotProviding),
+            },
+            PeerInput::Received { token, stored } => {
+                if let Some(provider) = &mut self.provider {
+                    provider.received(ctx, token, stored);
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, ctx: &mut Ctx<'_>, command: Command) {
+        match command {
+            Command::Prepare { job, class, bytes } => {
+                self.renter.prepare(ctx, self.wallet, job, class, bytes);
+            }
+            Command::Store {
+                segment,
+                class,
+                meta,
+                len,
+            } => {
+                self.renter.store(ctx, segment, class, meta, len);
+            }
+            Command::Fetch { segment } => self.renter.fetch(ctx, segment),
+            Command::Release { segment } => self.renter.release(ctx, segment),
+            Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
+            Command::Addresses(addrs) => {
+                if let Some(provider) = &mut self.provider {
+                    provider.addrs = addrs;
+                    provider.offer_changed(ctx);
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, ctx: &mut Ctx<'_>, op: OpId, outcome: Outcome) {
+        let Some(pending) = ctx.ops.end(op) else {
+            return;
+        };
+        match outcome {
+            Outcome::Response(answer) => self.answered(ctx, pending, answer),
+            Outcome::Encoded(_)
+            | Outcome::Put(_)
+            | Outcome::Got(_)
+            | Outcome::Decoded(_)
+            | Outcome::Proved(_) => self.job_done(ctx, pending, outcome),
+            Outcome::Submitted(end) => self.submitted(ctx, &pending, end),
+        }
+    }
+
+    fn answered(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        pending: Pending,
+        answer: Result<Response, crate::io::Unreachable>,
+    ) {
+        let (renter, wallet) = (&mut self.renter, &mut self.wallet);
+        if let Pending::Propose { contract, signed } = pending {
+            renter.proposed(ctx, wallet, contract, signed, answer);
+        } else if let Pending::Revise {
+            contract,
+            signed,
+            puts,
+        } = pending
+        {
+            renter.revised(ctx, contract, signed, &puts, answer);
+        } else if let Pending::Latest { contract } = pending {
+            renter.latest(ctx, wallet, contract, answer);
+        } else {
+            mismatch(&pending);
+        }
+    }
+
+    fn submitted(&mut self, ctx: &mut Ctx<'_>, pending: &Pending, end: Result<(), SubmitError>) {
+        if let Pending::Tx { id } = pending {
+            self.wallet.submitted(ctx, *id, end);
+        } else if let (Pending::Proof { slot }, Some(provider)) = (pending, &mut self.provider) {
+            provider.proof_sent(ctx, *slot, end);
+        } else {
+            mismatch(pending);
+        }
+    }
+
+    fn job_done(&mut self, ctx: &mut Ctx<'_>, pending: Pending, outcome: Outcome) {
+        match (pending, outcome) {
+            (Pending::Encode { segment }, Outcome::Encoded(roots)) => {
+                self.renter.encoded(ctx, segment, roots);
+            }
+            (
+                Pending::Put {
+                    segment,
+                    position,
+                    contract,
+                },
+                Outcome::Put(ack),
+            ) => {
+                self.renter.put_done(ctx, segment, position, contract, ack);
+            }
+            (Pending::Get { segment, position }, Outcome::Got(got)) => {
+                self.renter.got(ctx, segment, position, got);
+            }
+            (Pending::Decode { segment }, Outcome::Decoded(end)) => {
+                self.renter.decoded(ctx, segment, end);
+            }
+            (Pending::Prove { slot }, Outcome::Proved(blob)) => {
+                if let Some(provider) = &mut self.provider {
+                    provider.proved(ctx, slot, blob);
+                }
+            }
+            (other, _) => mismatch(&other),
+        }
+    }
+
+    /// After every input: whatever can go on now goes on.
+    fn go_on(&mut self, ctx: &mut Ctx<'_>) {
+        self.renter.plan_all(ctx, self.wallet);
+        self.renter.place_all(ctx, self.wallet);
+        if let Some(provider) = &mut self.provider {
+            provider.post(ctx, self.wallet);
+            provider.send_proof(ctx);
+            provider.offer_if_due(ctx);
+        }
+        self.wallet.flush(ctx);
+    }
+}
+
+/// An outcome of another kind than its operation: a bug in the shell.
+fn mismatch(pending: &Pending) {
+    unreachable!("the shell answered {pending:?} with an outcome of another kind");
+}
+
+impl Ctx<'_> {
+    fn deny_bulk(&mut self, token: crate::io::Token, deny: Deny) {
+        let reply = crate::wire::BulkReply::Denied(deny);
+        self.out
+            .push(Effect::Bulk(crate::io::BulkEffect::Reply { token, reply }));
+    }
+}

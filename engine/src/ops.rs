@@ -1,0 +1,72 @@
+//! Operations under way: what each was for, so that its outcome finds its way back.
+
+use crate::io::OpId;
+use larder_contracts::SignedLeaf;
+use larder_proofs::ShardLeaf;
+use larder_types::{ContractId, SegmentId, SlotNo, TxId};
+use std::collections::BTreeMap;
+
+/// What an operation is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Pending {
+    /// A contract's terms were proposed.
+    Propose {
+        contract: ContractId,
+        signed: SignedLeaf,
+    },
+    /// A contract's content was revised.
+    Revise {
+        contract: ContractId,
+        signed: SignedLeaf,
+        puts: Vec<ShardLeaf>,
+    },
+    /// A contract's newest revision was asked for.
+    Latest { contract: ContractId },
+    /// A segment is being coded.
+    Encode { segment: SegmentId },
+    /// A position is being placed under a contract.
+    Put {
+        segment: SegmentId,
+        position: u16,
+        contract: ContractId,
+    },
+    /// A position is being fetched.
+    Get { segment: SegmentId, position: u16 },
+    /// A segment is being decoded.
+    Decode { segment: SegmentId },
+    /// A challenge is being answered.
+    Prove { slot: SlotNo },
+    /// A proof is on its way to the validators.
+    Proof { slot: SlotNo },
+    /// A transaction is on its way to the validators.
+    Tx { id: TxId },
+}
+
+/// The operations under way.
+#[derive(Debug, Default)]
+pub(crate) struct Ops {
+    next: u64,
+    pending: BTreeMap<OpId, Pending>,
+}
+
+impl Ops {
+    /// Names a new operation.
+    pub(crate) fn begin(&mut self, what: Pending) -> OpId {
+        let op = OpId(self.next);
+        self.next += 1;
+        self.pending.insert(op, what);
+        op
+    }
+
+    /// Names an operation whose outcome nobody waits for.
+    pub(crate) fn unanswered(&mut self) -> OpId {
+        let op = OpId(self.next);
+        self.next += 1;
+        op
+    }
+
+    /// What an operation was for; each ends once.
+    pub(crate) fn end(&mut self, op: OpId) -> Option<Pending> {
+        self.pending.remove(&op)
+    }
+}

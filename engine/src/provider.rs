@@ -1,0 +1,219 @@
+//! The provider's side: what it has promised, what it stores, what it posts, what it proves.
+//! One contract per account; every promise is a durable row before it is sent.
+
+pub(crate) mod offering;
+pub(crate) mod posting;
+pub(crate) mod proving;
+pub(crate) mod requests;
+pub(crate) mod shards;
+
+use crate::io::{OpId, Token};
+use crate::rows::{ShardRow, Write};
+use larder_contracts::{Revision, SignedLeaf};
+use larder_proofs::{Commitment, ContentTree, ContractLeaf, ShardLeaf};
+use larder_types::{Amount, Bytes, ContractId, Epoch, ShardRoot, Signature, SlotNo, Time};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a provider offers; from its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provide {
+    /// How much disk.
+    pub quota: Bytes,
+    /// Nano per GiB and 30 days.
+    pub price: Amount,
+    /// Nano per MiB that is read.
+    pub egress_price: Amount,
+    /// Where it stands, at most 16 characters.
+    pub region: String,
+    /// Who runs it, at most 64 characters.
+    pub operator: String,
+}
+
+impl Provide {
+    /// No space for anyone new; what is held is kept.
+    pub(crate) const fn nothing() -> Self {
+        Self {
+            quota: Bytes(0),
+            price: Amount::ZERO,
+            egress_price: Amount::ZERO,
+            region: String::new(),
+            operator: String::new(),
+        }
+    }
+}
+
+/// A contract that we provide.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The newest leaf, as the renter signed it, with our signature.
+    pub(crate) signed: SignedLeaf,
+    pub(crate) sig_provider: Signature,
+    /// Its ordered shards.
+    pub(crate) content: ContentTree,
+    /// Stored and acknowledged, in no revision yet.
+    pub(crate) loose: BTreeMap<ShardRoot, ShardLeaf>,
+    /// Chunks that are being received.
+    pub(crate) incoming: u64,
+    /// The leaf that is active on the ledger.
+    pub(crate) active: Option<ContractLeaf>,
+    /// The newest revision that was posted, and the epoch it was posted in.
+    pub(crate) posted: Option<(Epoch, u64)>,
+}
+
+impl Held {
+    pub(crate) fn leaf(&self) -> &ContractLeaf {
+        &self.signed.leaf
+    }
+
+    /// Chunks that are spoken for: in the tree, acknowledged, or on their way.
+    pub(crate) fn spoken_chunks(&self) -> u64 {
+        self.leaf().used_chunks + self.loose.values().map(|l| l.chunks).sum::<u64>() + self.incoming
+    }
+}
+
+/// The provider's side of the engine.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    pub(crate) config: Provide,
+    pub(crate) addrs: Vec<String>,
+    pub(crate) contracts: BTreeMap<ContractId, Held>,
+    /// Every stored shard and the contract it belongs to.
+    pub(crate) shards: BTreeMap<ShardRoot, ContractId>,
+    pub(crate) receiving: BTreeMap<Token, (ContractId, ShardLeaf)>,
+    /// What was committed to for this epoch.
+    pub(crate) commitment: Option<Arc<Commitment>>,
+    pub(crate) proof: Option<Proof>,
+    /// When the offer is due to be spread again.
+    pub(crate) offer_at: Time,
+    /// Contracts whose money terms are to be posted at once.
+    pub(crate) urgent: std::collections::BTreeSet<ContractId>,
+    /// The epoch whose content revisions have been posted.
+    pub(crate) posted_epoch: Option<Epoch>,
+    pub(crate) free_collateral: Option<Amount>,
+    pub(crate) registering: Option<larder_types::TxId>,
+}
+
+/// The proof for one slot, on its way.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    pub(crate) slot: SlotNo,
+    pub(crate) blob: Option<Vec<u8>>,
+    pub(crate) op: Option<OpId>,
+    pub(crate) done: bool,
+    pub(crate) tries: u32,
+    pub(crate) retry_at: Time,
+}
+
+impl Provider {
+    pub(crate) fn new(config: Provide) -> Self {
+        Self {
+            config,
+            addrs: Vec::new(),
+            contracts: BTreeMap::new(),
+            shards: BTreeMap::new(),
+            receiving: BTreeMap::new(),
+            commitment: None,
+            proof: None,
+            offer_at: Time(0),
+            urgent: std::collections::BTreeSet::new(),
+            posted_epoch: None,
+            free_collateral: None,
+            registering: None,
+        }
+    }
+
+    /// Takes durable rows up again. Shards beyond the signed revision are loose.
+    pub(crate) fn restore(
+        config: Provide,
+        held: Vec<(ContractId, Revision)>,
+        mut shards: Vec<(ShardRoot, ShardRow)>,
+    ) -> Self {
+        let mut provider = Self::new(config);
+        for (id, row) in held {
+            let held = Held {
+                signed: row.signed,
+                sig_provider: row.sig_provider,
+                content: ContentTree::new(),
+                loose: BTreeMap::new(),
+                incoming: 0,
+                active: None,
+                posted: None,
+            };
+            provider.contracts.insert(id, held);
+        }
+        shards.sort_by_key(|(root, row)| (row.index, *root));
+        for (root, row) in shards {
+            let Some(held) = provider.contracts.get_mut(&row.contract) else {
+                continue;
+            };
+            match row.index {
+                Some(_) => held
+                    .content
+                    .push(row.leaf)
+                    .expect("what was co-signed is a sound tree"),
+                None => {
+                    held.loose.insert(root, row.leaf);
+                }
+            }
+            provider.shards.insert(root, row.contract);
+        }
+        provider
+    }
+
+    /// Chunks of quota that no contract has bought.
+    pub(crate) fn free_chunks(&self) -> u64 {
+        let sold: u64 = self
+            .contracts
+            .values()
+            .map(|h| h.leaf().capacity_chunks)
+            .sum();
+        (self.config.quota.0 / larder_types::params::CHUNK).saturating_sub(sold)
+    }
+
+    /// Forgets a contract: its rows go, its shards go to the trash.
+    pub(crate) fn forget(&mut self, ctx: &mut crate::ctx::Ctx<'_>, id: &ContractId) {
+        let Some(held) = self.contracts.remove(id) else {
+            return;
+        };
+        self.urgent.remove(id);
+        let roots: Vec<ShardRoot> = held
+            .content
+            .leaves()
+            .iter()
+            .map(|l| l.root)
+            .chain(held.loose.keys().copied())
+            .collect();
+        let mut rows = vec![Write::held(id, None)];
+        rows.extend(roots.iter().map(|root| Write::shard(root, None)));
+        ctx.persist(rows);
+        for root in roots {
+            self.shards.remove(&root);
+            ctx.out
+                .push(crate::io::Effect::Bulk(crate::io::BulkEffect::Drop {
+                    root,
+                }));
+        }
+    }
+
+    /// When something of the provider's is due.
+    pub(crate) fn deadline(
+        &self,
+        me: &crate::ctx::Identity,
+        chain: &crate::ctx::Chain,
+        now: Time,
+    ) -> Option<Time> {
+        self.free_collateral?;
+        let post = (self.posted_epoch != Some(chain.epoch))
+            .then(|| posting::post_at(me, chain.epoch))
+            .map(|at| at.max(now));
+        let proof = self
+            .proof
+            .as_ref()
+            .filter(|p| !p.done && p.op.is_none() && p.blob.is_some())
+            .map(|p| p.retry_at);
+        [post, proof]
+            .into_iter()
+            .fold(Some(self.offer_at), crate::ctx::sooner)
+    }
+}

@@ -1,0 +1,86 @@
+//! Registering, and spreading the signed offer: free quota, price, terms, addresses.
+
+use super::Provider;
+use crate::ctx::Ctx;
+use crate::io::Effect;
+use crate::wallet::Wallet;
+use larder_contracts::Offer;
+use larder_ledger::{Register, Tx};
+use larder_types::params::CHUNK;
+use larder_types::{Amount, Bytes, Millis};
+
+/// How often an offer is spread again, at most and at least.
+const OFFER_EVERY: (u64, u64) = (2_000, 600_000);
+/// An offer holds this many times the interval at which it is spread again.
+const OFFER_LIVES: u64 = 6;
+/// Collateral promised, in epochs of pay. `docs/protocol.md` §3.7.
+const COLLATERAL_EPOCHS: u32 = 30;
+/// Share of the account's credit that goes into collateral on registering, percent.
+const DEPOSIT_PERCENT: u64 = 90;
+
+impl Provider {
+    /// What we offer now.
+    pub(crate) fn offer(&self, ctx: &Ctx<'_>) -> Offer {
+        let params = &ctx.me.params;
+        let life = Millis(interval(ctx).0.saturating_mul(OFFER_LIVES).max(60_000));
+        Offer {
+            provider: ctx.me.node(),
+            account: ctx.me.account(),
+            price: self.config.price,
+            egress_price: self.config.egress_price,
+            free: Bytes(self.free_chunks() * CHUNK),
+            min_term: params.min_term,
+            max_term: params.max_term,
+            collateral_epochs: COLLATERAL_EPOCHS,
+            region: self.config.region.clone(),
+            operator: self.config.operator.clone(),
+            addrs: self.addrs.clone(),
+            issued: ctx.now,
+            valid_until: ctx.now.after(life.min(params.offer_ttl)),
+        }
+    }
+
+    /// Spreads the offer if it is due and the ledger knows us.
+    pub(crate) fn offer_if_due(&mut self, ctx: &mut Ctx<'_>) {
+        if self.free_collateral.is_none() || ctx.now < self.offer_at {
+            return;
+        }
+        self.offer_at = ctx.now.after(interval(ctx));
+        let offer = self.offer(ctx).sign(&ctx.me.node_key, &ctx.me.genesis);
+        ctx.out.push(Effect::Publish(Box::new(offer)));
+    }
+
+    /// Makes the offer due: something in it has changed.
+    pub(crate) fn offer_changed(&mut self, ctx: &Ctx<'_>) {
+        self.offer_at = self.offer_at.min(ctx.now.after(Millis(OFFER_EVERY.0 / 2)));
+    }
+
+    /// Registers with the ledger as soon as the account is known there.
+    pub(crate) fn register(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
+        let waits = self.registering.is_some_and(|tx| wallet.is_waiting(&tx));
+        if self.free_collateral.is_some() || waits || ctx.chain.account.is_none() {
+            return;
+        }
+        let deposit = wallet
+            .spendable(ctx)
+            .mul_div(DEPOSIT_PERCENT, 100)
+            .unwrap_or(Amount::ZERO);
+        let Some(auth) = wallet.reserve(ctx) else {
+            return;
+        };
+        let me = ctx.me;
+        let tx = Tx::Register(Register::sign(
+            &me.node_key,
+            &me.account_key,
+            deposit,
+            auth,
+            &me.genesis,
+        ));
+        self.registering = Some(wallet.queue_durable(ctx, tx));
+    }
+}
+
+/// A quarter of an epoch, within bounds.
+fn interval(ctx: &Ctx<'_>) -> Millis {
+    Millis((ctx.me.params.epoch.0 / 4).clamp(OFFER_EVERY.0, OFFER_EVERY.1))
+}

@@ -1,0 +1,240 @@
+//! What renters ask of a provider over control requests: to open or extend a contract, to
+//! countersign a revision, to tell the newest one. `docs/protocol.md` §3.3, §3.10.
+
+use super::{Held, Provider};
+use crate::ctx::Ctx;
+use crate::rows::{ShardRow, Write};
+use crate::wire::{Deny, MAX_LEAVES, Request, Response};
+use larder_contracts::{Revision, Room, SignedLeaf, judge, revise, same_money};
+use larder_proofs::{ContentTree, ShardLeaf};
+use larder_types::{Amount, ContractId, Signature};
+use std::collections::BTreeMap;
+
+/// Most contracts; each costs memory and ledger state.
+const MAX_CONTRACTS: usize = 100_000;
+
+impl Provider {
+    /// Answers a renter.
+    pub(crate) fn answer(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        request: Request,
+        renter_balance: Amount,
+    ) -> Response {
+        let answer = match request {
+            Request::Propose(signed) => self.proposed(ctx, signed, renter_balance),
+            Request::Revise {
+                contract,
+                puts,
+                signed,
+            } => self.revised(ctx, contract, &puts, signed),
+            Request::GetLatest { contract, have } => self.latest(&contract, have),
+            Request::GetOffers => {
+                let offer = self.offer(ctx).sign(&ctx.me.node_key, &ctx.me.genesis);
+                Ok(Response::Offers(vec![offer]))
+            }
+        };
+        answer.unwrap_or_else(Response::Denied)
+    }
+
+    /// Opens a contract, or takes new money terms for one; what was signed before is signed again.
+    fn proposed(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        signed: SignedLeaf,
+        renter_balance: Amount,
+    ) -> Result<Response, Deny> {
+        if !signed.verify(&ctx.me.genesis) {
+            return Err(Deny::BadSignature);
+        }
+        let id = signed.leaf.contract_id;
+        if let Some(held) = self.contracts.get(&id).filter(|held| held.signed == signed) {
+            return Ok(Response::Signed(held.sig_provider));
+        }
+        self.judge_proposal(ctx, &signed, renter_balance)?;
+        let revision = signed.countersign(&ctx.me.node_key, &ctx.me.genesis);
+        let sig = revision.sig_provider;
+        ctx.persist(vec![Write::held(&id, Some(&revision))]);
+        self.keep(id, revision);
+        self.urgent.insert(id);
+        self.offer_changed(ctx);
+        Ok(Response::Signed(sig))
+    }
+
+    fn judge_proposal(
+        &self,
+        ctx: &Ctx<'_>,
+        signed: &SignedLeaf,
+        renter_balance: Amount,
+    ) -> Result<(), Deny> {
+        let leaf = &signed.leaf;
+        let free_collateral = self.free_collateral.ok_or(Deny::NotProviding)?;
+        let old = match self.contracts.get(&leaf.contract_id) {
+            Some(held) => Some(follows(held, leaf)?),
+            None => self.is_new(signed)?,
+        };
+        let freed = old.map_or(0, |held| held.leaf().capacity_chunks);
+        let unlocked = old
+            .and_then(|held| held.active)
+            .map_or(Amount::ZERO, |l| l.collateral);
+        // Collateral that other accepted terms will lock at the boundary is spoken for.
+        let promised: u64 = self
+            .contracts
+            .iter()
+            .filter(|(id, held)| {
+                **id != leaf.contract_id
+                    && held
+                        .active
+                        .is_none_or(|active| !same_money(&active, held.leaf()))
+            })
+            .map(|(_, held)| held.leaf().collateral.nano())
+            .sum();
+        let free_collateral = free_collateral.saturating_sub(Amount(promised));
+        let room = Room {
+            epoch: ctx.chain.epoch,
+            quota_free_chunks: self.free_chunks().saturating_add(freed),
+            renter_balance,
+            collateral_free: free_collateral
+                .checked_add(unlocked)
+                .unwrap_or(free_collateral),
+        };
+        judge(leaf, &self.offer(ctx), &room, &ctx.me.params).map_err(Deny::Contract)
+    }
+
+    /// A contract that we do not know must be empty, and the only one of its renter.
+    fn is_new(&self, signed: &SignedLeaf) -> Result<Option<&Held>, Deny> {
+        let leaf = &signed.leaf;
+        if leaf.used_chunks != 0 || leaf.revision != 0 {
+            return Err(Deny::UnknownContract);
+        }
+        let taken = self
+            .contracts
+            .values()
+            .any(|held| held.leaf().renter == leaf.renter);
+        if taken || self.contracts.len() >= MAX_CONTRACTS {
+            return Err(Deny::Busy);
+        }
+        Ok(None)
+    }
+
+    fn keep(&mut self, id: ContractId, revision: Revision) {
+        let Revision {
+            signed,
+            sig_provider,
+        } = revision;
+        match self.contracts.get_mut(&id) {
+            Some(held) => {
+                held.signed = signed;
+                held.sig_provider = sig_provider;
+            }
+            None => {
+                let held = Held {
+                    signed,
+                    sig_provider,
+                    content: ContentTree::new(),
+                    loose: BTreeMap::new(),
+                    incoming: 0,
+                    active: None,
+                    posted: None,
+                };
+                self.contracts.insert(id, held);
+            }
+        }
+    }
+
+    /// Countersigns a revision that adds shards which rest here.
+    fn revised(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        contract: ContractId,
+        puts: &[ShardLeaf],
+        signed: SignedLeaf,
+    ) -> Result<Response, Deny> {
+        let held = self
+            .contracts
+            .get_mut(&contract)
+            .ok_or(Deny::UnknownContract)?;
+        if held.signed == signed {
+            return Ok(Response::Signed(held.sig_provider));
+        }
+        if puts.is_empty() || puts.len() > MAX_LEAVES {
+            return Err(Deny::WrongBytes);
+        }
+        if puts
+            .iter()
+            .any(|put| held.loose.get(&put.root) != Some(put))
+        {
+            return Err(Deny::UnknownShard);
+        }
+        let (leaf, content) = revise(held.leaf(), &held.content, puts).map_err(Deny::Contract)?;
+        if signed.leaf != leaf {
+            return Err(Deny::Stale);
+        }
+        if needs_auth(held, &signed) && signed.auth != held.signed.auth {
+            return Err(Deny::Stale);
+        }
+        if !signed.verify(&ctx.me.genesis) {
+            return Err(Deny::BadSignature);
+        }
+        let first = held.content.leaves().len();
+        let revision = signed.countersign(&ctx.me.node_key, &ctx.me.genesis);
+        let mut rows = vec![Write::held(&contract, Some(&revision))];
+        for (i, put) in puts.iter().enumerate() {
+            held.loose.remove(&put.root);
+            let index = u64::try_from(first + i).ok();
+            rows.push(Write::shard(
+                &put.root,
+                Some(&ShardRow {
+                    contract,
+                    leaf: *put,
+                    index,
+                }),
+            ));
+        }
+        held.content = content;
+        held.signed = revision.signed;
+        held.sig_provider = revision.sig_provider;
+        let sig = held.sig_provider;
+        ctx.persist(rows);
+        Ok(Response::Signed(sig))
+    }
+
+    fn latest(&self, contract: &ContractId, have: u64) -> Result<Response, Deny> {
+        let held = self.contracts.get(contract).ok_or(Deny::UnknownContract)?;
+        let have = usize::try_from(have).unwrap_or(usize::MAX);
+        let puts = held.content.leaves().get(have..).unwrap_or(&[]);
+        if puts.len() > MAX_LEAVES {
+            return Err(Deny::Busy);
+        }
+        Ok(Response::Latest {
+            signed: held.signed.clone(),
+            sig_provider: held.sig_provider,
+            puts: puts.to_vec(),
+        })
+    }
+}
+
+/// New money terms must keep the content and come next in order.
+fn follows<'a>(held: &'a Held, leaf: &larder_proofs::ContractLeaf) -> Result<&'a Held, Deny> {
+    let old = held.leaf();
+    let same_content = leaf.content_root == old.content_root && leaf.used_chunks == old.used_chunks;
+    if !same_content || leaf.revision != old.revision + 1 || leaf.renter != old.renter {
+        return Err(Deny::Stale);
+    }
+    Ok(held)
+}
+
+/// Whether a revision must carry the licence to move money: its terms are not active yet.
+fn needs_auth(held: &Held, signed: &SignedLeaf) -> bool {
+    held.active
+        .is_none_or(|active| !same_money(&active, &signed.leaf))
+}
+
+/// The signature of an answer that should hold one.
+pub(crate) fn signature(response: Response) -> Result<Signature, Deny> {
+    match response {
+        Response::Signed(sig) => Ok(sig),
+        Response::Denied(deny) => Err(deny),
+        Response::Latest { .. } | Response::Offers(_) => Err(Deny::WrongBytes),
+    }
+}

@@ -1,0 +1,52 @@
+//! The offer book: the newest offer of each provider, checked, bounded.
+
+use larder_contracts::SignedOffer;
+use larder_types::{GenesisHash, NodeId, Params, Time};
+use std::collections::BTreeMap;
+
+/// Most offers kept. Beyond it the one that lapses first gives way.
+const MAX_OFFERS: usize = 4_096;
+
+/// The offers that are known.
+#[derive(Debug, Default)]
+pub(crate) struct Book(BTreeMap<NodeId, SignedOffer>);
+
+impl Book {
+    /// Notes an offer if it is good and newer than the provider's last one.
+    pub(crate) fn note(
+        &mut self,
+        offer: SignedOffer,
+        now: Time,
+        params: &Params,
+        net: &GenesisHash,
+    ) -> bool {
+        let provider = offer.offer.provider;
+        let older = self
+            .0
+            .get(&provider)
+            .is_some_and(|o| o.offer.issued >= offer.offer.issued);
+        if older || offer.check(now, params, net).is_err() {
+            return false;
+        }
+        self.0.insert(provider, offer);
+        if self.0.len() > MAX_OFFERS {
+            let first = self
+                .0
+                .iter()
+                .min_by_key(|(_, o)| o.offer.valid_until)
+                .map(|(id, _)| *id);
+            first.map(|id| self.0.remove(&id));
+        }
+        true
+    }
+
+    /// The offers that hold now.
+    pub(crate) fn valid(&self, now: Time) -> impl Iterator<Item = &SignedOffer> {
+        self.0.values().filter(move |o| o.offer.valid_until > now)
+    }
+
+    /// One provider's offer, lapsed or not.
+    pub(crate) fn get(&self, provider: &NodeId) -> Option<&SignedOffer> {
+        self.0.get(provider)
+    }
+}

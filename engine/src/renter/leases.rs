@@ -1,0 +1,579 @@
+//! Contracts that we rent, one per provider: proposed, signed, opened on the ledger, revised as
+//! shards are placed, extended before they are full. At most one change is under way in each.
+//! `docs/protocol.md` §3.3 *The contract's tree at both ends*, §3.10.
+
+use super::Renter;
+use crate::ctx::{Ctx, backoff, sooner};
+use crate::io::Unreachable;
+use crate::ops::Pending;
+use crate::provider::requests::signature;
+use crate::rows::{RentedRow, Write};
+use crate::view::BlockInput;
+use crate::wallet::Wallet;
+use crate::wire::{Deny, MAX_LEAVES, Request, Response};
+use larder_contracts::judge::cost;
+use larder_contracts::{Draft, Offer, Revision, SignedLeaf, extend, revise, same_money};
+use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
+use larder_types::params::CHUNK;
+use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, SegmentId, Signature, Time};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Wanted term, 30 days.
+const TERM: Millis = Millis(30 * 86_400_000);
+/// A contract whose free share falls below one in … is extended.
+const EXTEND_BELOW: u64 = 10;
+/// Too near a boundary (one in … of an epoch) the epoch after the next is proposed.
+const BOUNDARY_MARGIN: u64 = 8;
+
+/// A contract that we rent.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) provider: NodeId,
+    /// The newest leaf that we signed and the provider countersigned (or is asked to).
+    pub(crate) signed: SignedLeaf,
+    pub(crate) sig_provider: Option<Signature>,
+    pub(crate) content: ContentTree,
+    /// The leaf that is active on the ledger.
+    pub(crate) active: Option<ContractLeaf>,
+    /// Whether a block holds its Open.
+    pub(crate) opened: bool,
+    /// Acknowledged shards that no revision holds yet.
+    pub(crate) acked: VecDeque<(SegmentId, u16, ShardLeaf)>,
+    /// Chunks on their way.
+    pub(crate) reserved: u64,
+    /// Shards on their way.
+    pub(crate) puts: u32,
+    /// A change is under way.
+    pub(crate) busy: bool,
+    /// The provider refused the last proposal.
+    pub(crate) refused: bool,
+    /// The newest revision must be asked for before the next change.
+    pub(crate) unsure: bool,
+    pub(crate) fails: u32,
+    pub(crate) retry_at: Time,
+    /// Chunks wanted beyond the capacity.
+    pub(crate) wanted: u64,
+}
+
+impl Lease {
+    pub(crate) fn restore(row: RentedRow) -> Self {
+        let unsure = row.sig_provider.is_some();
+        Self {
+            provider: row.provider,
+            signed: row.signed,
+            sig_provider: row.sig_provider,
+            content: Renter::empty_content(),
+            active: None,
+            opened: row.opened,
+            acked: VecDeque::new(),
+            reserved: 0,
+            puts: 0,
+            busy: false,
+            refused: false,
+            unsure,
+            fails: 0,
+            retry_at: Time(0),
+            wanted: 0,
+        }
+    }
+
+    pub(crate) fn leaf(&self) -> &ContractLeaf {
+        &self.signed.leaf
+    }
+
+    /// Chunks in the tree, acknowledged or on their way.
+    pub(crate) fn spoken_chunks(&self) -> u64 {
+        let acked: u64 = self.acked.iter().map(|(_, _, leaf)| leaf.chunks).sum();
+        self.leaf().used_chunks + acked + self.reserved
+    }
+
+    fn row(&self) -> RentedRow {
+        RentedRow {
+            provider: self.provider,
+            signed: self.signed.clone(),
+            sig_provider: self.sig_provider,
+            opened: self.opened,
+        }
+    }
+
+    fn money_pending(&self) -> bool {
+        self.active
+            .is_none_or(|active| !same_money(&active, self.leaf()))
+    }
+}
+
+impl Renter {
+    /// Leases that shards can be placed under.
+    pub(crate) fn usable_leases(&self) -> impl Iterator<Item = (&ContractId, &Lease)> {
+        self.leases
+            .iter()
+            .filter(|(_, lease)| lease.sig_provider.is_some())
+    }
+
+    pub(crate) fn draft(
+        &self,
+        ctx: &Ctx<'_>,
+        offer: &Offer,
+        capacity_chunks: u64,
+        nonce16: [u8; 16],
+    ) -> ContractLeaf {
+        let params = &ctx.me.params;
+        let epochs = u32::try_from(TERM.0 / params.epoch.0.max(1)).unwrap_or(u32::MAX);
+        let longest = params.max_term.min(offer.max_term).saturating_sub(7).max(1);
+        Draft {
+            provider: offer.provider,
+            renter: ctx.me.account(),
+            nonce16,
+            start: next_start(ctx),
+            term: epochs.clamp(params.min_term.max(offer.min_term).min(longest), longest),
+            capacity_chunks,
+            price: offer.price,
+            collateral_epochs: offer.collateral_epochs,
+        }
+        .leaf(params)
+    }
+
+    /// Signs a new contract and proposes it.
+    pub(crate) fn open_lease(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        offer: &Offer,
+        capacity: u64,
+    ) {
+        let Some(auth) = wallet.reserve(ctx) else {
+            return;
+        };
+        let mut nonce16 = [0; 16];
+        ctx.rng.fill_bytes(&mut nonce16);
+        let leaf = self.draft(ctx, offer, capacity, nonce16);
+        let signed = SignedLeaf::sign(leaf, Some(auth), &ctx.me.account_key, &ctx.me.genesis);
+        wallet.commit(leaf.contract_id, price_of(&leaf));
+        let row = RentedRow {
+            provider: offer.provider,
+            signed,
+            sig_provider: None,
+            opened: false,
+        };
+        ctx.persist(vec![Write::rented(&leaf.contract_id, Some(&row))]);
+        self.leases.insert(leaf.contract_id, Lease::restore(row));
+        self.drive(ctx, wallet, &leaf.contract_id);
+    }
+
+    /// Takes every lease as far as it goes now.
+    pub(crate) fn drive_all(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
+        let ids: Vec<ContractId> = self.leases.keys().copied().collect();
+        for id in ids {
+            self.drive(ctx, wallet, &id);
+        }
+    }
+
+    /// Starts the next change that a lease needs, if none is under way.
+    pub(crate) fn drive(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, id: &ContractId) {
+        let Some(lease) = self.leases.get(id) else {
+            return;
+        };
+        if lease.busy || ctx.now < lease.retry_at || !ctx.chain.live {
+            return;
+        }
+        let missed = lease.money_pending() && lease.leaf().start_epoch <= ctx.chain.epoch;
+        let capacity = lease.leaf().capacity_chunks;
+        let short = lease.spoken_chunks() + lease.wanted + capacity / EXTEND_BELOW > capacity;
+        if lease.unsure {
+            self.ask_latest(ctx, id);
+        } else if lease.sig_provider.is_none() && !missed {
+            let signed = lease.signed.clone();
+            self.propose(ctx, id, signed);
+        } else if missed {
+            self.renew_terms(ctx, wallet, id, capacity);
+        } else if !lease.acked.is_empty() {
+            self.revise_lease(ctx, id);
+        } else if short && lease.wanted > 0 && !lease.money_pending() {
+            let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
+            let wanted = (lease.spoken_chunks() + lease.wanted) * 3 / 2;
+            self.renew_terms(ctx, wallet, id, wanted.next_multiple_of(step).max(capacity));
+        }
+    }
+
+    /// Proposes other money terms: more capacity, or a start that was missed.
+    fn renew_terms(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        id: &ContractId,
+        capacity: u64,
+    ) {
+        let Some(lease) = self.leases.get(id) else {
+            return;
+        };
+        let Some(offer) = self.book.get(&lease.provider).map(|o| o.offer.clone()) else {
+            return;
+        };
+        let start = next_start(ctx);
+        let params = &ctx.me.params;
+        let first = lease.sig_provider.is_none();
+        let collateral = offer.collateral_epochs;
+        let Ok(mut leaf) = extend(
+            lease.leaf(),
+            capacity,
+            offer.price,
+            collateral,
+            start,
+            params,
+        ) else {
+            return self.set_back(ctx, id);
+        };
+        if first {
+            leaf.revision = 0;
+        }
+        if price_of(&leaf) > wallet.spendable(ctx) {
+            return self.set_back(ctx, id);
+        }
+        let Some(auth) = wallet.reserve(ctx) else {
+            return;
+        };
+        wallet.commit(*id, price_of(&leaf));
+        let signed = SignedLeaf::sign(leaf, Some(auth), &ctx.me.account_key, &ctx.me.genesis);
+        self.propose(ctx, id, signed);
+    }
+
+    fn propose(&mut self, ctx: &mut Ctx<'_>, id: &ContractId, signed: SignedLeaf) {
+        let Some(lease) = self.leases.get_mut(id) else {
+            return;
+        };
+        lease.busy = true;
+        let what = Pending::Propose {
+            contract: *id,
+            signed: signed.clone(),
+        };
+        ctx.request(lease.provider, Request::Propose(signed), what);
+    }
+
+    fn revise_lease(&mut self, ctx: &mut Ctx<'_>, id: &ContractId) {
+        let Some(lease) = self.leases.get_mut(id) else {
+            return;
+        };
+        let puts: Vec<ShardLeaf> = lease
+            .acked
+            .iter()
+            .take(MAX_LEAVES / 4)
+            .map(|(_, _, leaf)| *leaf)
+            .collect();
+        let Ok((leaf, _)) = revise(lease.leaf(), &lease.content, &puts) else {
+            lease.unsure = true;
+            return;
+        };
+        let auth = if lease.money_pending() {
+            lease.signed.auth
+        } else {
+            None
+        };
+        let signed = SignedLeaf::sign(leaf, auth, &ctx.me.account_key, &ctx.me.genesis);
+        lease.busy = true;
+        let request = Request::Revise {
+            contract: *id,
+            puts: puts.clone(),
+            signed: signed.clone(),
+        };
+        let what = Pending::Revise {
+            contract: *id,
+            signed,
+            puts,
+        };
+        ctx.request(lease.provider, request, what);
+    }
+
+    /// Asks a provider for the newest revision: after a start, or when ours was refused.
+    pub(crate) fn ask_latest(&mut self, ctx: &mut Ctx<'_>, id: &ContractId) {
+        let Some(lease) = self.leases.get_mut(id) else {
+            return;
+        };
+        if lease.busy || (lease.sig_provider.is_none() && lease.active.is_none()) {
+            lease.unsure = false;
+            return;
+        }
+        lease.busy = true;
+        let have = lease.content.leaves().len() as u64;
+        let request = Request::GetLatest {
+            contract: *id,
+            have,
+        };
+        ctx.request(lease.provider, request, Pending::Latest { contract: *id });
+    }
+
+    /// The provider's answer to a proposal.
+    pub(crate) fn proposed(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        id: ContractId,
+        signed: SignedLeaf,
+        answer: Result<Response, Unreachable>,
+    ) {
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        lease.busy = false;
+        let provider = lease.provider;
+        match answer.map(signature) {
+            Ok(Ok(sig)) => {
+                let revision = Revision {
+                    signed,
+                    sig_provider: sig,
+                };
+                if !revision.verify(&provider, &ctx.me.genesis) {
+                    return self.set_back(ctx, &id);
+                }
+                lease.signed = revision.signed;
+                lease.sig_provider = Some(sig);
+                lease.opened = lease.active.is_some();
+                lease.refused = false;
+                lease.fails = 0;
+                lease.wanted = 0;
+                let row = lease.row();
+                ctx.persist(vec![Write::rented(&id, Some(&row))]);
+                self.served(&provider);
+            }
+            Ok(Err(deny)) => self.refused(ctx, wallet, &id, &deny),
+            Err(_) => self.set_back(ctx, &id),
+        }
+        self.plan_all(ctx, wallet);
+    }
+
+    fn refused(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, id: &ContractId, deny: &Deny) {
+        let Some(lease) = self.leases.get_mut(id) else {
+            return;
+        };
+        lease.refused = true;
+        lease.wanted = 0;
+        if *deny == Deny::Stale {
+            lease.unsure = true;
+        }
+        let never = lease.sig_provider.is_none();
+        if never && !matches!(deny, Deny::NotProviding | Deny::Busy) {
+            self.drop_lease(ctx, wallet, id);
+        } else {
+            self.set_back(ctx, id);
+        }
+    }
+
+    /// The provider's answer to a revision.
+    pub(crate) fn revised(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        id: ContractId,
+        signed: SignedLeaf,
+        puts: &[ShardLeaf],
+        answer: Result<Response, Unreachable>,
+    ) {
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        lease.busy = false;
+        let provider = lease.provider;
+        match answer.map(signature) {
+            Ok(Ok(sig)) => {
+                let revision = Revision {
+                    signed,
+                    sig_provider: sig,
+                };
+                if revision.verify(&provider, &ctx.me.genesis) {
+                    self.served(&provider);
+                    self.adopt(ctx, &id, revision, puts);
+                } else {
+                    self.set_back(ctx, &id);
+                }
+            }
+            Ok(Err(_)) => {
+                lease.unsure = true;
+                self.set_back(ctx, &id);
+            }
+            Err(_) => self.set_back(ctx, &id),
+        }
+    }
+
+    /// Takes a co-signed revision over: its shards are placed.
+    fn adopt(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        id: &ContractId,
+        revision: Revision,
+        puts: &[ShardLeaf],
+    ) {
+        let Some(lease) = self.leases.get_mut(id) else {
+            return;
+        };
+        let mut content = lease.content.clone();
+        let grown = puts.iter().all(|put| content.push(*put).is_ok());
+        let leaf = &revision.signed.leaf;
+        if !grown || content.root() != leaf.content_root || content.chunks() != leaf.used_chunks {
+            return self.set_back(ctx, id);
+        }
+        let first = lease.content.leaves().len() as u64;
+        lease.content = content;
+        lease.signed = revision.signed;
+        lease.sig_provider = Some(revision.sig_provider);
+        lease.fails = 0;
+        lease.acked.retain(|(_, _, leaf)| !puts.contains(leaf));
+        let mut rows = vec![Write::rented(id, Some(&lease.row()))];
+        rows.extend(
+            (first..)
+                .zip(puts)
+                .map(|(i, put)| Write::rented_leaf(id, i, Some(put))),
+        );
+        rows.extend(self.place(id, puts));
+        ctx.persist(rows);
+        self.tell_placed(ctx);
+    }
+
+    /// The provider's newest revision.
+    pub(crate) fn latest(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        id: ContractId,
+        answer: Result<Response, Unreachable>,
+    ) {
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        lease.busy = false;
+        match answer {
+            Ok(Response::Latest {
+                signed,
+                sig_provider,
+                puts,
+            }) => {
+                let revision = Revision {
+                    signed,
+                    sig_provider,
+                };
+                let ours = lease.leaf().revision;
+                let newer = revision.signed.leaf.revision > ours
+                    || (lease.sig_provider.is_none() && revision.signed.leaf.revision == ours);
+                lease.unsure = false;
+                lease.fails = 0;
+                if newer
+                    && revision.signed.leaf.contract_id == id
+                    && revision.verify(&lease.provider, &ctx.me.genesis)
+                {
+                    self.adopt(ctx, &id, revision, &puts);
+                }
+            }
+            Ok(Response::Denied(Deny::UnknownContract)) if lease.active.is_none() => {
+                self.drop_lease(ctx, wallet, &id);
+            }
+            Ok(_) | Err(_) => self.set_back(ctx, &id),
+        }
+    }
+
+    /// Waits before the next try with a provider.
+    pub(crate) fn set_back(&mut self, ctx: &Ctx<'_>, id: &ContractId) {
+        let Some(lease) = self.leases.get_mut(id) else {
+            return;
+        };
+        lease.retry_at = ctx.now.after(backoff(lease.fails));
+        lease.fails += 1;
+        let provider = lease.provider;
+        self.failed(provider, ctx.now);
+    }
+
+    /// Gives a contract up that the ledger does not hold: its positions must be placed anew.
+    fn drop_lease(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, id: &ContractId) {
+        let Some(lease) = self.leases.remove(id) else {
+            return;
+        };
+        wallet.settle(id);
+        let mut rows = vec![Write::rented(id, None)];
+        let leaves = 0..lease.content.leaves().len() as u64;
+        rows.extend(leaves.map(|index| Write::rented_leaf(id, index, None)));
+        rows.extend(self.unplace(id));
+        ctx.persist(rows);
+    }
+
+    /// A block has come: what is active, what was posted, what ended.
+    pub(crate) fn block_leases(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        block: &BlockInput,
+    ) {
+        let mut rows = Vec::new();
+        for (id, revision) in &block.posted {
+            if let Some(lease) = self.leases.get_mut(id)
+                && !lease.opened
+                && *revision <= lease.leaf().revision
+            {
+                lease.opened = true;
+                rows.push(Write::rented(id, Some(&lease.row())));
+            }
+        }
+        ctx.persist(rows);
+        if let Some(active) = &block.active {
+            let rented = active
+                .rented
+                .iter()
+                .map(|(_, leaf)| (leaf.contract_id, *leaf))
+                .collect();
+            self.epoch(ctx, wallet, &rented);
+        }
+    }
+
+    fn epoch(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        rented: &BTreeMap<ContractId, ContractLeaf>,
+    ) {
+        let epoch = ctx.chain.epoch;
+        let mut ended = Vec::new();
+        let mut rows = Vec::new();
+        for (id, lease) in &mut self.leases {
+            let was = lease.active.take();
+            lease.active = rented.get(id).copied();
+            let opened =
+                lease.active.is_some() || (lease.opened && lease.leaf().start_epoch > epoch);
+            if opened != lease.opened {
+                lease.opened = opened;
+                rows.push(Write::rented(id, Some(&lease.row())));
+            }
+            if !lease.money_pending() || lease.leaf().start_epoch <= epoch {
+                wallet.settle(id);
+            }
+            // It is open, though the answer to our proposal was lost.
+            lease.unsure |= lease.active.is_some() && lease.sig_provider.is_none();
+            if was.is_some() && lease.active.is_none() {
+                ended.push(*id);
+            }
+        }
+        ctx.persist(rows);
+        for id in ended {
+            self.drop_lease(ctx, wallet, &id);
+        }
+    }
+
+    /// When a lease is due to be looked at again.
+    pub(crate) fn leases_deadline(&self) -> Option<Time> {
+        self.leases
+            .values()
+            .filter(|l| {
+                !l.busy
+                    && (l.unsure || l.sig_provider.is_none() || !l.acked.is_empty() || l.wanted > 0)
+            })
+            .fold(None, |soonest, l| sooner(soonest, Some(l.retry_at)))
+    }
+}
+
+/// The epoch a contract proposed now can start at.
+fn next_start(ctx: &Ctx<'_>) -> Epoch {
+    let schedule = &ctx.me.schedule;
+    let epoch = schedule.epoch_at(ctx.now).max(ctx.chain.epoch);
+    let margin = Millis((ctx.me.params.epoch.0 / BOUNDARY_MARGIN).min(60_000));
+    let near = ctx.now.after(margin) >= schedule.epoch_start(epoch + 1);
+    epoch + if near { 2 } else { 1 }
+}
+
+/// What a leaf takes from the account when it opens.
+fn price_of(leaf: &ContractLeaf) -> Amount {
+    cost(leaf, leaf.end_epoch.saturating_sub(leaf.start_epoch)).unwrap_or(Amount(u64::MAX))
+}

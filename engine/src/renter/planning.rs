@@ -1,0 +1,203 @@
+//! Room for a backup before it starts: which code, which providers, how much capacity, and whether
+//! there is credit for it. Contracts are opened for 1.5 times what is planned, in steps.
+//! `docs/protocol.md` §3.10 *Prices and sizes*.
+
+use super::{NoRoom, Renter};
+use crate::ctx::Ctx;
+use crate::io::Notice;
+use crate::placement::{self, Plan};
+use crate::wallet::Wallet;
+use larder_contracts::{Offer, judge::cost};
+use larder_types::params::CHUNK;
+use larder_types::size::MIB;
+use larder_types::{Amount, Class, Millis, NodeId, Time};
+
+/// Offers need this long to come in after the first block.
+const GATHER: Millis = Millis(3_000);
+/// A plan that has not come about by then fails.
+const PATIENCE: Millis = Millis(45_000);
+/// Contracts are opened with this share of spare providers, percent of n.
+const SPARE_PERCENT: u16 = 50;
+
+/// A request for room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Planning {
+    class: Class,
+    bytes: u64,
+    since: Time,
+    opened: bool,
+}
+
+impl Renter {
+    /// Starts to make room.
+    pub(crate) fn prepare(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        job: u64,
+        class: Class,
+        bytes: u64,
+    ) {
+        self.plans.insert(
+            job,
+            Planning {
+                class,
+                bytes,
+                since: ctx.now,
+                opened: false,
+            },
+        );
+        self.plan_all(ctx, wallet);
+    }
+
+    /// Takes every plan as far as it goes now.
+    pub(crate) fn plan_all(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
+        let jobs: Vec<u64> = self.plans.keys().copied().collect();
+        for job in jobs {
+            if let Some(plan) = self.plan_one(ctx, wallet, job) {
+                self.plans.remove(&job);
+                ctx.tell(Notice::Prepared { job, plan });
+            }
+        }
+    }
+
+    /// The outcome, or `None` while it is open.
+    fn plan_one(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        job: u64,
+    ) -> Option<Result<Plan, NoRoom>> {
+        let planning = *self.plans.get(&job)?;
+        let late = ctx.now >= planning.since.after(PATIENCE);
+        let gathered = self.live_since.is_some_and(|t| ctx.now >= t.after(GATHER));
+        if !planning.opened {
+            if !gathered {
+                return late.then_some(Err(NoRoom::NoLedger));
+            }
+            match self.open_leases(ctx, wallet, planning) {
+                Ok(()) => {}
+                Err(NoRoom::NoProviders) if !late => return None,
+                Err(why) => return Some(Err(why)),
+            }
+            self.plans.insert(
+                job,
+                Planning {
+                    opened: true,
+                    ..planning
+                },
+            );
+        }
+        let signed = self.usable_leases().count();
+        let waiting = self
+            .leases
+            .values()
+            .any(|l| l.sig_provider.is_none() && !l.refused);
+        if waiting && !late {
+            return None;
+        }
+        Some(placement::choose_code(planning.class, signed).ok_or(NoRoom::Stalled))
+    }
+
+    /// When a plan is due to be looked at again.
+    pub(crate) fn planning_deadline(&self) -> Option<Time> {
+        let gather = self.live_since.map(|t| t.after(GATHER));
+        self.plans
+            .values()
+            .map(|p| {
+                let late = p.since.after(PATIENCE);
+                if p.opened {
+                    late
+                } else {
+                    gather.map_or(late, |g| g.max(p.since).min(late))
+                }
+            })
+            .min()
+    }
+
+    /// Opens what contracts are lacking.
+    fn open_leases(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        planning: Planning,
+    ) -> Result<(), NoRoom> {
+        let leased: Vec<NodeId> = self.leases.values().map(|l| l.provider).collect();
+        let mut fresh: Vec<Offer> = self
+            .book
+            .valid(ctx.now)
+            .map(|o| &o.offer)
+            .filter(|o| !leased.contains(&o.provider) && o.provider != ctx.me.node())
+            .cloned()
+            .collect();
+        let known = self.usable_leases().count() + fresh.len();
+        let plan = placement::choose_code(planning.class, known).ok_or(NoRoom::NoProviders)?;
+        let code = plan.code;
+        let wanted = usize::from(code.n() + (code.n() * SPARE_PERCENT).div_ceil(100)).min(known);
+        let capacity = self.capacity_each(ctx, planning.bytes, plan, wanted);
+        fresh.retain(|o| o.free.0 / CHUNK >= capacity);
+        let lacking = wanted.saturating_sub(self.usable_leases().count());
+        if fresh.is_empty() && self.usable_leases().count() == 0 {
+            return Err(NoRoom::NoQuota {
+                needed: capacity * CHUNK / MIB,
+            });
+        }
+        let chosen = spread(plan, fresh, lacking);
+        self.check_credit(ctx, wallet, &chosen, capacity)?;
+        for offer in chosen {
+            self.open_lease(ctx, wallet, &offer, capacity);
+        }
+        Ok(())
+    }
+
+    /// 1.5 times one provider's share of what is planned, in whole steps, chunks.
+    fn capacity_each(&self, ctx: &Ctx<'_>, bytes: u64, plan: Plan, providers: usize) -> u64 {
+        let stored = u128::from(bytes) * u128::from(plan.code.n()) / u128::from(plan.code.k());
+        let each = stored * 3 / 2 / u128::from(providers.max(1) as u64) / u128::from(CHUNK);
+        let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
+        u64::try_from(each)
+            .unwrap_or(u64::MAX / 2)
+            .max(ctx.me.params.min_capacity_chunks)
+            .max(1)
+            .next_multiple_of(step)
+    }
+
+    fn check_credit(
+        &self,
+        ctx: &Ctx<'_>,
+        wallet: &Wallet,
+        offers: &[Offer],
+        capacity: u64,
+    ) -> Result<(), NoRoom> {
+        let needed = offers.iter().try_fold(Amount::ZERO, |sum, offer| {
+            let leaf = self.draft(ctx, offer, capacity, [0; 16]);
+            cost(&leaf, leaf.end_epoch - leaf.start_epoch)
+                .ok()
+                .and_then(|c| sum.checked_add(c))
+        });
+        let (needed, have) = (needed.unwrap_or(Amount(u64::MAX)), wallet.spendable(ctx));
+        if needed > have {
+            return Err(NoRoom::NoCredit { needed, have });
+        }
+        Ok(())
+    }
+}
+
+/// The offers to take: distinct operators first, then the cheaper ones.
+fn spread(plan: Plan, offers: Vec<Offer>, wanted: usize) -> Vec<Offer> {
+    let candidates: Vec<_> = offers
+        .iter()
+        .map(|o| placement::Candidate {
+            provider: o.provider,
+            operator: &o.operator,
+            fullness_ppm: 0,
+            price: o.price.nano(),
+        })
+        .collect();
+    let cap = usize::from(placement::operator_cap(plan.code)).max(wanted);
+    let chosen = placement::choose_spread(cap, &candidates, wanted);
+    offers
+        .into_iter()
+        .filter(|o| chosen.contains(&o.provider))
+        .collect()
+}

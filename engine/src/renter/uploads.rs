@@ -1,0 +1,550 @@
+//! A sealed segment becomes n shards on n providers. It is coded once; each position goes to a
+//! provider that holds none of the segment, one slow or failed provider is replaced by another;
+//! at the success threshold the segment counts as saved, the rest goes on in the background.
+//! A position counts once a co-signed revision of an opened contract holds it.
+
+use super::{NoRoom, Renter};
+use crate::ctx::Ctx;
+use crate::io::{Job, JobError, Notice, OpId, PutError, Unreachable};
+use crate::ops::Pending;
+use crate::placement::{self, Candidate};
+use crate::rows::{SegmentRow, Write};
+use crate::wallet::Wallet;
+use crate::wire::{Deny, PlaceShard};
+use larder_coding::layout;
+use larder_coding::manifest::{repair_id, shard_tag};
+use larder_contracts::ShardAck;
+use larder_proofs::ShardLeaf;
+use larder_types::params::CHUNK;
+use larder_types::{Class, ContractId, Millis, NodeId, SegmentId, ShardRoot, Time};
+use std::collections::BTreeMap;
+
+/// Most shards on their way at once, in all and to one provider.
+const MAX_PUTS: usize = 12;
+const MAX_PUTS_EACH: u32 = 2;
+/// A transfer that takes longer is given up.
+const PUT_DEADLINE: Millis = Millis(120_000);
+/// Coding a segment takes a second or two; a busy machine gets this.
+const ENCODE_DEADLINE: Millis = Millis(600_000);
+/// A segment that makes no progress for so long has failed.
+const STALL: Millis = Millis(120_000);
+
+/// A segment on its way.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    /// Where each position stands; empty until the segment is coded.
+    positions: Vec<Position>,
+    /// Whether the success threshold was announced.
+    told: bool,
+    /// When something last went forward.
+    progress_at: Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Position {
+    Waiting,
+    Putting { op: OpId, contract: ContractId },
+    Acked { contract: ContractId },
+    Placed,
+}
+
+impl Upload {
+    /// A segment whose shards lie in the spool since before a restart.
+    pub(crate) fn resumed(row: &SegmentRow) -> Self {
+        let position = |holder: &Option<ContractId>| match holder {
+            Some(_) => Position::Placed,
+            None => Position::Waiting,
+        };
+        Self {
+            positions: row.holders.iter().map(position).collect(),
+            told: false,
+            progress_at: Time(0),
+        }
+    }
+}
+
+impl Renter {
+    /// Takes a sealed segment. Handing the same one over again is harmless.
+    pub(crate) fn store(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        segment: SegmentId,
+        class: Class,
+        meta: bool,
+        len: u64,
+    ) {
+        if let Some(upload) = self.uploads.get_mut(&segment) {
+            upload.told = false;
+            upload.progress_at = ctx.now;
+            return self.tell_placed(ctx);
+        }
+        if let Some(row) = self.segments.get(&segment) {
+            let bytes_stored = row.shard_len * u64::from(row.code.n());
+            return ctx.tell(Notice::SegmentDurable {
+                segment,
+                bytes_stored,
+            });
+        }
+        let Some(plan) = placement::choose_code(class, self.usable_leases().count()) else {
+            return ctx.tell(Notice::SegmentFailed {
+                segment,
+                reason: NoRoom::NoProviders,
+            });
+        };
+        let code = plan.code;
+        let shard_len = layout::shard_len(len, code.k());
+        let holders = vec![None; usize::from(code.n())];
+        let roots = Vec::new();
+        let row = SegmentRow {
+            class,
+            meta,
+            code,
+            len,
+            shard_len,
+            roots,
+            holders,
+        };
+        self.segments.insert(segment, row);
+        let upload = Upload {
+            positions: Vec::new(),
+            told: false,
+            progress_at: ctx.now,
+        };
+        self.uploads.insert(segment, upload);
+        let job = Job::Encode {
+            segment,
+            code,
+            len,
+            shard_len,
+        };
+        ctx.run(
+            job,
+            ctx.now.after(ENCODE_DEADLINE),
+            Pending::Encode { segment },
+        );
+    }
+
+    /// The segment is coded: its shards lie in the spool.
+    pub(crate) fn encoded(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        segment: SegmentId,
+        outcome: Result<Vec<ShardRoot>, JobError>,
+    ) {
+        let Some(row) = self.segments.get_mut(&segment) else {
+            return;
+        };
+        match outcome {
+            Ok(roots) if roots.len() == row.holders.len() => {
+                row.roots = roots;
+                let n = row.holders.len();
+                if let Some(upload) = self.uploads.get_mut(&segment) {
+                    upload.positions = vec![Position::Waiting; n];
+                    upload.progress_at = ctx.now;
+                }
+                ctx.persist(vec![self.segment_write(&segment)]);
+            }
+            Ok(_) => self.give_up(ctx, segment, NoRoom::Spool("wrong number of shards".into())),
+            Err(JobError::Cancelled) => self.give_up(ctx, segment, NoRoom::Stalled),
+            Err(JobError::Damaged(why) | JobError::Disk(why)) => {
+                self.give_up(ctx, segment, NoRoom::Spool(why));
+            }
+        }
+    }
+
+    fn give_up(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId, reason: NoRoom) {
+        let coded = self
+            .segments
+            .get(&segment)
+            .is_some_and(|row| !row.roots.is_empty());
+        if !coded {
+            self.segments.remove(&segment);
+            self.uploads.remove(&segment);
+            ctx.discard(segment, false);
+        }
+        ctx.tell(Notice::SegmentFailed { segment, reason });
+    }
+
+    /// Starts every transfer that can start now.
+    pub(crate) fn place_all(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
+        let ids: Vec<SegmentId> = self.uploads.keys().copied().collect();
+        for id in ids {
+            self.place_one(ctx, &id);
+            self.check_stall(ctx, id);
+        }
+        self.drive_all(ctx, wallet);
+    }
+
+    fn place_one(&mut self, ctx: &mut Ctx<'_>, id: &SegmentId) {
+        let (Some(upload), Some(row)) = (self.uploads.get(id), self.segments.get(id)) else {
+            return;
+        };
+        let waiting: Vec<u16> = (0u16..)
+            .zip(&upload.positions)
+            .filter(|(_, p)| **p == Position::Waiting)
+            .map(|(i, _)| i)
+            .collect();
+        let room = MAX_PUTS.saturating_sub(self.puts_under_way());
+        if waiting.is_empty() || room == 0 {
+            return;
+        }
+        let chunks = row.shard_len / CHUNK;
+        let (taken, holding) = self.taken(upload, row);
+        let mut candidates = Vec::new();
+        let mut short = Vec::new();
+        for (contract, lease) in self.usable_leases() {
+            if holding.contains(contract) || self.in_trouble(&lease.provider, ctx.now) {
+                continue;
+            }
+            let capacity = lease.leaf().capacity_chunks.max(1);
+            let spoken = lease.spoken_chunks();
+            if spoken + chunks > capacity {
+                short.push(*contract);
+            } else if lease.puts < MAX_PUTS_EACH {
+                let fullness_ppm = spoken.saturating_mul(1_000_000) / capacity;
+                candidates.push(Candidate {
+                    provider: lease.provider,
+                    operator: self.operator(&lease.provider),
+                    fullness_ppm,
+                    price: 0,
+                });
+            }
+        }
+        let wanted = waiting.len().min(room);
+        let chosen = placement::choose(row.code, &taken, &candidates, wanted);
+        let starts: Vec<(u16, NodeId)> = waiting
+            .iter()
+            .copied()
+            .zip(chosen.iter().copied())
+            .collect();
+        if chosen.len() < waiting.len().min(room) {
+            self.want_more(&short, chunks);
+        }
+        for (position, provider) in starts {
+            self.put(ctx, id, position, provider, chunks);
+        }
+    }
+
+    /// Asks full contracts to grow.
+    fn want_more(&mut self, short: &[ContractId], chunks: u64) {
+        for id in short {
+            if let Some(lease) = self.leases.get_mut(id) {
+                lease.wanted = lease.wanted.max(chunks);
+            }
+        }
+    }
+
+    fn operator(&self, provider: &NodeId) -> &str {
+        self.book
+            .get(provider)
+            .map_or("", |o| o.offer.operator.as_str())
+    }
+
+    /// Operators and contracts that hold, or are being given, positions of a segment.
+    fn taken(&self, upload: &Upload, row: &SegmentRow) -> (BTreeMap<String, u16>, Vec<ContractId>) {
+        let mut operators = BTreeMap::new();
+        let mut contracts = Vec::new();
+        for (position, holder) in upload.positions.iter().zip(&row.holders) {
+            let contract = match position {
+                Position::Waiting => continue,
+                Position::Putting { contract, .. } | Position::Acked { contract } => *contract,
+                Position::Placed => match holder {
+                    Some(contract) => *contract,
+                    None => continue,
+                },
+            };
+            contracts.push(contract);
+            let operator = self
+                .leases
+                .get(&contract)
+                .map_or("", |l| self.operator(&l.provider));
+            if !operator.is_empty() {
+                *operators.entry(operator.to_owned()).or_default() += 1;
+            }
+        }
+        (operators, contracts)
+    }
+
+    fn puts_under_way(&self) -> usize {
+        self.leases.values().map(|l| l.puts as usize).sum()
+    }
+
+    fn put(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        segment: &SegmentId,
+        position: u16,
+        provider: NodeId,
+        chunks: u64,
+    ) {
+        let Some((contract, lease)) = self
+            .leases
+            .iter_mut()
+            .find(|(_, lease)| lease.provider == provider)
+        else {
+            return;
+        };
+        let contract = *contract;
+        let Some(root) = self
+            .segments
+            .get(segment)
+            .and_then(|r| r.roots.get(usize::from(position)).copied())
+        else {
+            return;
+        };
+        let leaf = ShardLeaf {
+            root,
+            chunks,
+            tag: shard_tag(&repair_id(segment), position),
+        };
+        let place = PlaceShard::sign(contract, leaf, &ctx.me.account_key, &ctx.me.genesis);
+        lease.reserved += chunks;
+        lease.puts += 1;
+        let job = Job::Put {
+            segment: *segment,
+            position,
+            to: provider,
+            place,
+        };
+        let what = Pending::Put {
+            segment: *segment,
+            position,
+            contract,
+        };
+        let op = ctx.run(job, ctx.now.after(PUT_DEADLINE), what);
+        self.set(segment, position, Position::Putting { op, contract });
+    }
+
+    fn set(&mut self, segment: &SegmentId, position: u16, to: Position) {
+        if let Some(slot) = self
+            .uploads
+            .get_mut(segment)
+            .and_then(|u| u.positions.get_mut(usize::from(position)))
+        {
+            *slot = to;
+        }
+    }
+
+    /// A transfer has ended.
+    pub(crate) fn put_done(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        segment: SegmentId,
+        position: u16,
+        contract: ContractId,
+        outcome: Result<ShardAck, PutError>,
+    ) {
+        let leaf = self.shard_leaf(&segment, position);
+        let Some(lease) = self.leases.get_mut(&contract) else {
+            return self.set(&segment, position, Position::Waiting);
+        };
+        let chunks = leaf.map_or(0, |l| l.chunks);
+        lease.reserved = lease.reserved.saturating_sub(chunks);
+        lease.puts = lease.puts.saturating_sub(1);
+        let provider = lease.provider;
+        let good = |ack: &ShardAck| {
+            leaf.is_some_and(|l| l.root == ack.root && l.chunks == ack.chunks)
+                && ack.contract_id == contract
+                && ack.verify(&provider, &ctx.me.genesis)
+        };
+        match (outcome, leaf) {
+            (Ok(ack), Some(leaf)) if good(&ack) => {
+                // The revision may hold it already, if the answer to it was lost in a crash.
+                if lease.content.leaves().contains(&leaf) {
+                    let rows = self.place(&contract, &[leaf]);
+                    ctx.persist(rows);
+                } else {
+                    lease.acked.push_back((segment, position, leaf));
+                    self.set(&segment, position, Position::Acked { contract });
+                }
+                self.served(&provider);
+                if let Some(upload) = self.uploads.get_mut(&segment) {
+                    upload.progress_at = ctx.now;
+                }
+            }
+            (outcome, _) => {
+                self.set(&segment, position, Position::Waiting);
+                self.put_failed(ctx, segment, contract, provider, &outcome);
+            }
+        }
+        self.tell_placed(ctx);
+    }
+
+    fn put_failed(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        segment: SegmentId,
+        contract: ContractId,
+        provider: NodeId,
+        outcome: &Result<ShardAck, PutError>,
+    ) {
+        match outcome {
+            Err(PutError::Local(error)) => {
+                let why = format!("{error:?}");
+                ctx.tell(Notice::SegmentFailed {
+                    segment,
+                    reason: NoRoom::Spool(why),
+                });
+                self.failed(provider, ctx.now);
+            }
+            Err(PutError::Refused(Deny::NoRoom | Deny::UnknownContract)) => {
+                if let Some(lease) = self.leases.get_mut(&contract) {
+                    lease.unsure = true;
+                }
+                self.failed(provider, ctx.now);
+            }
+            Ok(_)
+            | Err(PutError::Refused(_))
+            | Err(PutError::Peer(Unreachable::NoAnswer | Unreachable::Garbage)) => {
+                self.failed(provider, ctx.now);
+            }
+        }
+    }
+
+    fn shard_leaf(&self, segment: &SegmentId, position: u16) -> Option<ShardLeaf> {
+        let row = self.segments.get(segment)?;
+        let root = *row.roots.get(usize::from(position))?;
+        let tag = shard_tag(&repair_id(segment), position);
+        Some(ShardLeaf {
+            root,
+            chunks: row.shard_len / CHUNK,
+            tag,
+        })
+    }
+
+    /// Shards stand in a co-signed revision: their positions are placed. Returns the rows.
+    pub(crate) fn place(&mut self, contract: &ContractId, puts: &[ShardLeaf]) -> Vec<Write> {
+        let mut rows = Vec::new();
+        let by_root: BTreeMap<ShardRoot, ()> = puts.iter().map(|p| (p.root, ())).collect();
+        for (id, upload) in &mut self.uploads {
+            let Some(row) = self.segments.get_mut(id) else {
+                continue;
+            };
+            let mut changed = false;
+            for ((position, root), holder) in upload
+                .positions
+                .iter_mut()
+                .zip(&row.roots)
+                .zip(&mut row.holders)
+            {
+                if by_root.contains_key(root) && *position != Position::Placed {
+                    *position = Position::Placed;
+                    *holder = Some(*contract);
+                    changed = true;
+                }
+            }
+            if changed {
+                rows.push(Write::segment(id, Some(row)));
+            }
+        }
+        rows
+    }
+
+    /// A contract is no more: its positions wait again where the spool still has them.
+    pub(crate) fn unplace(&mut self, contract: &ContractId) -> Vec<Write> {
+        let mut rows = Vec::new();
+        for (id, row) in &mut self.segments {
+            let mut changed = false;
+            for (j, holder) in row.holders.iter_mut().enumerate() {
+                if holder.as_ref() == Some(contract) {
+                    *holder = None;
+                    changed = true;
+                    if let Some(position) = self
+                        .uploads
+                        .get_mut(id)
+                        .and_then(|u| u.positions.get_mut(j))
+                    {
+                        *position = Position::Waiting;
+                    }
+                }
+            }
+            if changed {
+                rows.push(Write::segment(id, Some(row)));
+            }
+        }
+        for upload in self.uploads.values_mut() {
+            for position in &mut upload.positions {
+                if *position
+                    == (Position::Acked {
+                        contract: *contract,
+                    })
+                {
+                    *position = Position::Waiting;
+                }
+            }
+        }
+        rows
+    }
+
+    /// Announces what has reached its threshold, and clears the spool of what is whole.
+    pub(crate) fn tell_placed(&mut self, ctx: &mut Ctx<'_>) {
+        let mut whole = Vec::new();
+        for (id, upload) in &mut self.uploads {
+            let Some(row) = self.segments.get(id) else {
+                continue;
+            };
+            if upload.positions.is_empty() {
+                continue;
+            }
+            let safe = row
+                .holders
+                .iter()
+                .flatten()
+                .filter(|c| self.leases.get(c).is_some_and(|l| l.opened))
+                .count();
+            if !upload.told && safe >= usize::from(placement::success_threshold(row.code)) {
+                upload.told = true;
+                let bytes_stored = row.shard_len * u64::from(row.code.n());
+                ctx.tell(Notice::SegmentDurable {
+                    segment: *id,
+                    bytes_stored,
+                });
+            }
+            if upload.told && safe == row.holders.len() {
+                whole.push(*id);
+            }
+        }
+        for id in whole {
+            self.uploads.remove(&id);
+            ctx.discard(id, false);
+        }
+    }
+
+    /// Says so when a segment goes nowhere.
+    fn check_stall(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
+        let Some(upload) = self.uploads.get_mut(&segment) else {
+            return;
+        };
+        if upload.told || upload.positions.is_empty() {
+            return;
+        }
+        if upload.progress_at == Time(0) {
+            upload.progress_at = ctx.now;
+        }
+        if ctx.now >= upload.progress_at.after(STALL) {
+            upload.progress_at = ctx.now;
+            ctx.tell(Notice::SegmentFailed {
+                segment,
+                reason: NoRoom::Stalled,
+            });
+        }
+    }
+
+    /// When an upload is due to be looked at again.
+    pub(crate) fn uploads_deadline(&self, now: Time) -> Option<Time> {
+        let waits = self
+            .uploads
+            .values()
+            .any(|u| u.positions.contains(&Position::Waiting));
+        waits.then(|| {
+            let trouble = self
+                .trouble
+                .values()
+                .map(|t| t.until)
+                .filter(|t| *t > now)
+                .min();
+            let later = now.after(Millis(1_000));
+            trouble.map_or(later, |t| t.min(later))
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! The engine's durable rows: what it needs to be itself again after a crash. A row is a kind, a
+//! key and a canonical encoding; a [`Snapshot`] is all of them.
+
+use larder_coding::layout::Code;
+use larder_contracts::{Revision, SignedLeaf};
+use larder_ledger::Tx;
+use larder_proofs::ShardLeaf;
+use larder_types::codec::{self, DecodeError};
+use larder_types::{Class, ContractId, NodeId, SegmentId, ShardRoot, Signature, TxId};
+use serde::{Deserialize, Serialize};
+
+/// Which table a row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// A contract that we provide: [`Revision`] by contract id.
+    Held = 1,
+    /// A shard that we store: [`ShardRow`] by root.
+    Shard = 2,
+    /// A contract that we rent: [`RentedRow`] by contract id.
+    Rented = 3,
+    /// A shard leaf of a contract that we rent: [`ShardLeaf`] by contract id and index.
+    RentedLeaf = 4,
+    /// A segment: [`SegmentRow`] by segment id.
+    Segment = 5,
+    /// A transaction that is not yet in a block: [`Tx`] by its id.
+    Outbox = 6,
+}
+
+/// One change of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The table.
+    pub kind: Kind,
+    /// The key.
+    pub key: Vec<u8>,
+    /// The new value, or `None` to delete.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Every durable row, in any order: (kind, key, value).
+pub type Snapshot = Vec<(u8, Vec<u8>, Vec<u8>)>;
+
+/// A shard that we store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardRow {
+    /// Under which contract.
+    pub contract: ContractId,
+    /// Its leaf.
+    pub leaf: ShardLeaf,
+    /// Its place in the content tree; `None` until a revision includes it.
+    pub index: Option<u64>,
+}
+
+/// A contract that we rent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RentedRow {
+    /// From whom.
+    pub provider: NodeId,
+    /// The newest leaf that we signed.
+    pub signed: SignedLeaf,
+    /// The provider's signature; `None`: only proposed.
+    pub sig_provider: Option<Signature>,
+    /// Whether a block holds its Open.
+    pub opened: bool,
+}
+
+/// A segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentRow {
+    /// Its class.
+    pub class: Class,
+    /// Whether it holds metadata.
+    pub meta: bool,
+    /// Its code.
+    pub code: Code,
+    /// Length of C, bytes.
+    pub len: u64,
+    /// Length of a shard, bytes.
+    pub shard_len: u64,
+    /// The masked shards' roots; empty until it is coded.
+    pub roots: Vec<ShardRoot>,
+    /// For each position the contract that a co-signed revision holds it in.
+    pub holders: Vec<Option<ContractId>>,
+}
+
+impl Write {
+    /// Writes a contract that we provide.
+    #[must_use]
+    pub fn held(id: &ContractId, row: Option<&Revision>) -> Self {
+        Self::new(Kind::Held, id.0.to_vec(), row)
+    }
+
+    /// Writes a shard that we store.
+    #[must_use]
+    pub fn shard(root: &ShardRoot, row: Option<&ShardRow>) -> Self {
+        Self::new(Kind::Shard, root.0.to_vec(), row)
+    }
+
+    /// Writes a contract that we rent.
+    #[must_use]
+    pub fn rented(id: &ContractId, row: Option<&RentedRow>) -> Self {
+        Self::new(Kind::Rented, id.0.to_vec(), row)
+    }
+
+    /// Writes a shard leaf of a contract that we rent.
+    #[must_use]
+    pub fn rented_leaf(id: &ContractId, index: u64, leaf: Option<&ShardLeaf>) -> Self {
+        let key = [&id.0[..], &index.to_be_bytes()].concat();
+        Self::new(Kind::RentedLeaf, key, leaf)
+    }
+
+    /// Writes a segment.
+    #[must_use]
+    pub fn segment(id: &SegmentId, row: Option<&SegmentRow>) -> Self {
+        Self::new(Kind::Segment, id.0.to_vec(), row)
+    }
+
+    /// Writes a transaction that is not yet in a block.
+    #[must_use]
+    pub fn outbox(id: &TxId, tx: Option<&Tx>) -> Self {
+        Self::new(Kind::Outbox, id.0.to_vec(), tx)
+    }
+
+    fn new<T: Serialize>(kind: Kind, key: Vec<u8>, value: Option<&T>) -> Self {
+        Self {
+            kind,
+            key,
+            value: value.map(codec::encode),
+        }
+    }
+}
+
+/// A row that this version cannot read: the database is damaged or from another version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("row of kind {kind} is unreadable: {source}")]
+pub struct RowError {
+    /// Its kind.
+    pub kind: u8,
+    /// What is wrong.
+    pub source: DecodeError,
+}
+
+/// All rows, decoded and sorted into their tables.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    pub(crate) held: Vec<(ContractId, Revision)>,
+    pub(crate) shards: Vec<(ShardRoot, ShardRow)>,
+    pub(crate) rented: Vec<(ContractId, RentedRow)>,
+    pub(crate) rented_leaves: Vec<(ContractId, u64, ShardLeaf)>,
+    pub(crate) segments: Vec<(SegmentId, SegmentRow)>,
+    pub(crate) outbox: Vec<(TxId, Tx)>,
+}
+
+impl Tables {
+    pub(crate) fn read(rows: Snapshot) -> Result<Self, RowError> {
+        let mut tables = Self::default();
+        for (kind, key, value) in rows {
+            tables
+                .read_one(kind, &key, &value)
+                .map_err(|source| RowError { kind, source })?;
+        }
+        tables
+            .rented_leaves
+            .sort_by_key(|(id, index, _)| (*id, *index));
+        Ok(tables)
+    }
+
+    fn read_one(&mut self, kind: u8, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
+        match kind {
+            1 => self
+                .held
+                .push((ContractId(id(key)?), codec::decode(value)?)),
+            2 => self
+                .shards
+                .push((ShardRoot(id(key)?), codec::decode(value)?)),
+            3 => self
+                .rented
+                .push((ContractId(id(key)?), codec::decode(value)?)),
+            4 => {
+                let (contract, index) = key.split_at_checked(32).ok_or(BAD_KEY)?;
+                let index = u64::from_be_bytes(index.try_into().map_err(|_| BAD_KEY)?);
+                self.rented_leaves
+                    .push((ContractId(id(contract)?), index, codec::decode(value)?));
+            }
+            5 => self
+                .segments
+                .push((SegmentId(id(key)?), codec::decode(value)?)),
+            6 => self.outbox.push((TxId(id(key)?), codec::decode(value)?)),
+            _ => {
+                return Err(DecodeError::Field {
+                    field: "row kind",
+                    offset: 0,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+const BAD_KEY: DecodeError = DecodeError::Field {
+    field: "row key",
+    offset: 0,
+};
+
+fn id(key: &[u8]) -> Result<[u8; 32], DecodeError> {
+    key.try_into().map_err(|_| BAD_KEY)
+}

@@ -1,0 +1,325 @@
+//! The node's own money: nonces that are promised, credit that is spoken for, and transactions on
+//! their way into a block, sent again until they are in one or have expired. `docs/protocol.md`
+//! §3.1 *No replay*.
+
+use crate::ctx::{Chain, Ctx, backoff, sooner};
+use crate::io::{Notice, OpId, Submission, SubmitError};
+use crate::ops::Pending;
+use crate::rows::Write;
+use larder_contracts::Auth;
+use larder_ledger::{Faucet, Transfer, Tx};
+use larder_types::{AccountId, Amount, ContractId, Epoch, Time, TxId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many blocks ahead a signature's expiry is set.
+const EXPIRY_BLOCKS: u64 = 2_000;
+/// Most transactions on their way at once.
+const MAX_OUTBOX: usize = 1_024;
+
+/// Why credit cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendRefusal {
+    /// Not enough.
+    #[error("{needed} credit needed, {have} free")]
+    Balance {
+        /// What the transfer takes.
+        needed: Amount,
+        /// What can be spent.
+        have: Amount,
+    },
+    /// Too many transactions wait already.
+    #[error("too many transactions are waiting to be confirmed; try again in a moment")]
+    Busy,
+    /// No block has been seen yet.
+    #[error("the ledger has not been reached yet; wait for a peer")]
+    NoLedger,
+}
+
+/// How a transaction of ours ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TxEnd {
+    /// It stands in the block of this height.
+    Included(u64),
+    /// A validator refused it.
+    Refused(String),
+    /// It was in no block in time.
+    Expired,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    tx: Tx,
+    op: Option<OpId>,
+    retry_at: Time,
+    fails: u32,
+    spends: Amount,
+    nonce: Option<u64>,
+    /// Height beyond which it is of no use, or the epoch it must lie in.
+    until: Until,
+    durable: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    Height(u64),
+    Epoch(Epoch),
+}
+
+/// The wallet of one account on one node.
+#[derive(Debug, Default)]
+pub(crate) struct Wallet {
+    /// Promised nonces and the height at which the promise ends.
+    reserved: BTreeMap<u64, u64>,
+    /// What contracts will take at the next boundary.
+    committed: BTreeMap<ContractId, Amount>,
+    outbox: BTreeMap<TxId, Outgoing>,
+}
+
+impl Wallet {
+    /// Credit that is neither spent nor spoken for.
+    pub(crate) fn spendable(&self, ctx: &Ctx<'_>) -> Amount {
+        self.spendable_at(ctx.chain)
+    }
+
+    pub(crate) fn spendable_at(&self, chain: &Chain) -> Amount {
+        let balance = chain.account.as_ref().map_or(Amount::ZERO, |a| a.balance);
+        let spoken: u64 = self
+            .committed
+            .values()
+            .chain(self.outbox.values().map(|o| &o.spends))
+            .fold(0, |sum, a| sum.saturating_add(a.nano()));
+        balance.saturating_sub(Amount(spoken))
+    }
+
+    /// Speaks for what a contract will take at the boundary.
+    pub(crate) fn commit(&mut self, contract: ContractId, amount: Amount) {
+        self.committed.insert(contract, amount);
+    }
+
+    /// The contract took it, or never will.
+    pub(crate) fn settle(&mut self, contract: &ContractId) {
+        self.committed.remove(contract);
+    }
+
+    /// Promises a nonce that is neither spent nor promised; `None` if the window is full or the
+    /// ledger unknown.
+    pub(crate) fn reserve(&mut self, ctx: &Ctx<'_>) -> Option<Auth> {
+        let height = ctx.chain.height;
+        self.reserved.retain(|_, expiry| *expiry >= height);
+        if !ctx.chain.live {
+            return None;
+        }
+        let spent = ctx
+            .chain
+            .account
+            .as_ref()
+            .map(|a| a.nonces)
+            .unwrap_or_default();
+        let mut from = 0;
+        let nonce = loop {
+            let nonce = spent.free(from)?;
+            if !self.reserved.contains_key(&nonce) {
+                break nonce;
+            }
+            from = nonce.checked_add(1)?;
+        };
+        let expiry = height + EXPIRY_BLOCKS.min(ctx.me.params.max_expiry);
+        self.reserved.insert(nonce, expiry);
+        Some(Auth { nonce, expiry })
+    }
+
+    /// Takes a promise up again after a restart.
+    pub(crate) fn promised(&mut self, auth: Auth) {
+        self.reserved.insert(auth.nonce, auth.expiry);
+    }
+
+    /// Queues a transaction of another restart.
+    pub(crate) fn restore(&mut self, id: TxId, tx: Tx) {
+        let (spends, auth) = spending(&tx);
+        if let Some(auth) = auth {
+            self.promised(auth);
+        }
+        let until = Until::Height(auth.map_or(u64::MAX, |a| a.expiry));
+        let nonce = auth.map(|a| a.nonce);
+        let out = Outgoing {
+            tx,
+            op: None,
+            retry_at: Time(0),
+            fails: 0,
+            spends,
+            nonce,
+            until,
+            durable: true,
+        };
+        self.outbox.insert(id, out);
+    }
+
+    /// Signs a transfer, persists it, sends it.
+    pub(crate) fn send(&mut self, ctx: &mut Ctx<'_>, job: u64, to: AccountId, amount: Amount) {
+        let tx = self.transfer(ctx, to, amount);
+        ctx.tell(Notice::TxQueued {
+            job,
+            tx: tx.clone(),
+        });
+        if tx.is_ok() {
+            self.flush(ctx);
+        }
+    }
+
+    fn transfer(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        to: AccountId,
+        amount: Amount,
+    ) -> Result<TxId, SendRefusal> {
+        if !ctx.chain.live {
+            return Err(SendRefusal::NoLedger);
+        }
+        let have = self.spendable(ctx);
+        if amount > have {
+            return Err(SendRefusal::Balance {
+                needed: amount,
+                have,
+            });
+        }
+        if self.outbox.len() >= MAX_OUTBOX {
+            return Err(SendRefusal::Busy);
+        }
+        let auth = self.reserve(ctx).ok_or(SendRefusal::Busy)?;
+        let tx = Tx::Transfer(Transfer::sign(
+            &ctx.me.account_key,
+            to,
+            amount,
+            auth,
+            &ctx.me.genesis,
+        ));
+        Ok(self.queue_durable(ctx, tx))
+    }
+
+    /// Queues a transaction of the account that must survive a restart.
+    pub(crate) fn queue_durable(&mut self, ctx: &mut Ctx<'_>, tx: Tx) -> TxId {
+        let id = tx.id();
+        ctx.persist(vec![Write::outbox(&id, Some(&tx))]);
+        self.restore(id, tx);
+        id
+    }
+
+    /// Queues a transaction that is good for one epoch and is made anew after a restart.
+    pub(crate) fn queue_for_epoch(&mut self, ctx: &Ctx<'_>, tx: Tx, epoch: Epoch) -> TxId {
+        let id = tx.id();
+        let out = Outgoing {
+            tx,
+            op: None,
+            retry_at: ctx.now,
+            fails: 0,
+            spends: Amount::ZERO,
+            nonce: None,
+            until: Until::Epoch(epoch),
+            durable: false,
+        };
+        self.outbox.insert(id, out);
+        id
+    }
+
+    /// Asks the faucet for its grant if the ledger does not know the account yet.
+    pub(crate) fn ask_faucet(&mut self, ctx: &mut Ctx<'_>) {
+        let owed = ctx.chain.live
+            && ctx.chain.account.as_ref().is_none_or(|a| !a.granted)
+            && ctx.me.params.faucet.is_some();
+        let asked = self
+            .outbox
+            .values()
+            .any(|out| matches!(out.tx, Tx::Faucet(_)));
+        if owed && !asked {
+            let tx = Tx::Faucet(Faucet::sign(&ctx.me.account_key, &ctx.me.genesis));
+            self.queue_for_epoch(ctx, tx, ctx.chain.epoch.saturating_add(1));
+        }
+    }
+
+    /// Whether a transaction is still on its way.
+    pub(crate) fn is_waiting(&self, id: &TxId) -> bool {
+        self.outbox.contains_key(id)
+    }
+
+    /// Sends what is due.
+    pub(crate) fn flush(&mut self, ctx: &mut Ctx<'_>) {
+        for (id, out) in &mut self.outbox {
+            if out.op.is_none() && out.retry_at <= ctx.now {
+                let tx = Submission::Tx(Box::new(out.tx.clone()));
+                out.op = Some(ctx.submit(tx, Pending::Tx { id: *id }));
+            }
+        }
+    }
+
+    /// A validator has taken, refused or not answered.
+    pub(crate) fn submitted(&mut self, ctx: &mut Ctx<'_>, id: TxId, end: Result<(), SubmitError>) {
+        let Some(out) = self.outbox.get_mut(&id) else {
+            return;
+        };
+        out.op = None;
+        match end {
+            // In the mempool: if it is in no block after two epochs' worth of slots, again.
+            Ok(()) => {
+                out.retry_at = ctx.now.after(backoff(5));
+                out.fails = 0;
+            }
+            Err(SubmitError::NoAnswer) => {
+                out.retry_at = ctx.now.after(backoff(out.fails));
+                out.fails += 1;
+            }
+            Err(SubmitError::Refused(why)) => self.end(ctx, id, TxEnd::Refused(why)),
+        }
+    }
+
+    /// A block has come: what it holds is done, what can no longer come is given up.
+    pub(crate) fn block(&mut self, ctx: &mut Ctx<'_>, txs: &[TxId]) {
+        for id in txs {
+            self.end(ctx, *id, TxEnd::Included(ctx.chain.height));
+        }
+        let (height, epoch) = (ctx.chain.height, ctx.chain.epoch);
+        let late: BTreeSet<TxId> = self
+            .outbox
+            .iter()
+            .filter(|(_, out)| match out.until {
+                Until::Height(h) => height > h,
+                Until::Epoch(e) => epoch > e,
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in late {
+            self.end(ctx, id, TxEnd::Expired);
+        }
+        self.flush(ctx);
+    }
+
+    fn end(&mut self, ctx: &mut Ctx<'_>, tx: TxId, end: TxEnd) {
+        let Some(out) = self.outbox.remove(&tx) else {
+            return;
+        };
+        if out.durable {
+            ctx.persist(vec![Write::outbox(&tx, None)]);
+        }
+        if let (Some(nonce), TxEnd::Refused(_)) = (out.nonce, &end) {
+            self.reserved.remove(&nonce);
+        }
+        ctx.tell(Notice::TxEnded { tx, end });
+    }
+
+    /// When something is due again.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.outbox
+            .values()
+            .filter(|out| out.op.is_none())
+            .fold(None, |soonest, out| sooner(soonest, Some(out.retry_at)))
+    }
+}
+
+/// What a transaction takes from its account, and the nonce it spends.
+fn spending(tx: &Tx) -> (Amount, Option<Auth>) {
+    match tx {
+        Tx::Transfer(t) => (t.amount, Some(t.auth)),
+        Tx::Register(r) => (r.collateral, Some(r.auth)),
+        Tx::Deposit(d) => (d.amount, Some(d.auth)),
+        Tx::Faucet(_) | Tx::TreeUpdate(_) => (Amount::ZERO, None),
+    }
+}

@@ -1,0 +1,215 @@
+//! What nodes say to each other: control requests and the heads of bulk streams, canonical
+//! DAG-CBOR. The transport authenticates the peer; what is worth money or data is signed besides.
+//! `docs/protocol.md` §3.10.
+
+use larder_contracts::{Refusal, ShardAck, SignedLeaf, SignedOffer};
+use larder_keys::{Signer, Tag, verify};
+use larder_proofs::ShardLeaf;
+use larder_types::layout::Layout;
+use larder_types::{ContractId, GenesisHash, NodeId, ShardRoot, Signature, Time};
+use serde::{Deserialize, Serialize};
+
+/// Most shard leaves in one message.
+pub const MAX_LEAVES: usize = 4096;
+/// Most offers in one answer.
+pub const MAX_OFFERS: usize = 256;
+
+/// A control request between engines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Open a contract, or change one's money terms: a leaf that the renter has signed.
+    Propose(SignedLeaf),
+    /// Add shards that the provider has acknowledged; the renter's signature covers the leaf that
+    /// both sides compute.
+    Revise {
+        /// The contract.
+        contract: ContractId,
+        /// What is added, in order.
+        puts: Vec<ShardLeaf>,
+        /// The resulting leaf, signed by the renter.
+        signed: SignedLeaf,
+    },
+    /// The newest revision, and the shard leaves beyond the first `have`.
+    GetLatest {
+        /// The contract.
+        contract: ContractId,
+        /// How many the renter knows.
+        have: u64,
+    },
+    /// The offers that the peer knows.
+    GetOffers,
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// The provider's countersignature of the leaf in question.
+    Signed(Signature),
+    /// The newest revision.
+    Latest {
+        /// As both sides signed it.
+        signed: SignedLeaf,
+        /// The provider's signature.
+        sig_provider: Signature,
+        /// Leaves that the renter lacks.
+        puts: Vec<ShardLeaf>,
+    },
+    /// Offers.
+    Offers(Vec<SignedOffer>),
+    /// No, and why.
+    Denied(Deny),
+}
+
+/// Why a peer says no.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Deny {
+    /// A rule of contracts.
+    #[error("{0}")]
+    Contract(Refusal),
+    /// The node does not offer space.
+    #[error("the node offers no space")]
+    NotProviding,
+    /// No contract of this id.
+    #[error("no such contract")]
+    UnknownContract,
+    /// No shard of this root under this contract.
+    #[error("no such shard")]
+    UnknownShard,
+    /// A signature that does not verify.
+    #[error("a signature does not verify")]
+    BadSignature,
+    /// The revision is not the one after the newest.
+    #[error("the revision does not follow the newest one")]
+    Stale,
+    /// More than the contract's capacity.
+    #[error("the contract has no room for it")]
+    NoRoom,
+    /// The disk is full, or refuses.
+    #[error("the disk cannot take it")]
+    Disk,
+    /// The bytes do not hash to the promised root, or are too few or too many.
+    #[error("the bytes are not those that were promised")]
+    WrongBytes,
+    /// Too much at once; later, perhaps.
+    #[error("busy")]
+    Busy,
+}
+
+/// How a bulk stream begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BulkHeader {
+    /// Take this shard.
+    Place(PlaceShard),
+    /// Give me this shard.
+    Read(ReadCap),
+}
+
+/// A provider's word on a bulk stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BulkReply {
+    /// Send the bytes (to `Place`), or they follow (to `Read`).
+    Go,
+    /// The shard rests here, synced.
+    Ack(ShardAck),
+    /// No, and why.
+    Denied(Deny),
+}
+
+/// The right to place one shard under a contract, signed by the renter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceShard {
+    /// The contract.
+    pub contract: ContractId,
+    /// What will stand in the content tree.
+    pub leaf: ShardLeaf,
+    /// The renter's signature.
+    pub sig: Signature,
+}
+
+/// The right to read one shard, signed by the owner for one reader. `docs/protocol.md` §3.9.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadCap {
+    /// The contract.
+    pub contract: ContractId,
+    /// The shard.
+    pub root: ShardRoot,
+    /// Who may read.
+    pub reader: NodeId,
+    /// Until when.
+    pub expiry: Time,
+    /// The owner's signature.
+    pub sig: Signature,
+}
+
+const PLACE: Tag = Tag("place shard");
+const READ: Tag = Tag("read cap");
+
+impl PlaceShard {
+    fn layout(contract: &ContractId, leaf: &ShardLeaf) -> Vec<u8> {
+        Layout::new()
+            .fixed(contract)
+            .fixed(leaf.to_bytes())
+            .finish()
+    }
+
+    /// Signs the right to place `leaf`.
+    #[must_use]
+    pub fn sign(contract: ContractId, leaf: ShardLeaf, key: &Signer, net: &GenesisHash) -> Self {
+        let sig = key.sign(PLACE, net, &Self::layout(&contract, &leaf));
+        Self {
+            contract,
+            leaf,
+            sig,
+        }
+    }
+
+    /// Whether `renter` signed it.
+    #[must_use]
+    pub fn is_signed_by(&self, renter: &[u8; 32], net: &GenesisHash) -> bool {
+        verify(
+            renter,
+            PLACE,
+            net,
+            &Self::layout(&self.contract, &self.leaf),
+            &self.sig,
+        )
+    }
+}
+
+impl ReadCap {
+    fn layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.contract)
+            .fixed(self.root)
+            .fixed(self.reader)
+            .u64(self.expiry.0)
+            .finish()
+    }
+
+    /// Signs the right of `reader` to read `root` until `expiry`.
+    #[must_use]
+    pub fn sign(
+        contract: ContractId,
+        root: ShardRoot,
+        reader: NodeId,
+        expiry: Time,
+        key: &Signer,
+        net: &GenesisHash,
+    ) -> Self {
+        let mut cap = Self {
+            contract,
+            root,
+            reader,
+            expiry,
+            sig: Signature::default(),
+        };
+        cap.sig = key.sign(READ, net, &cap.layout());
+        cap
+    }
+
+    /// Whether `owner` signed it.
+    #[must_use]
+    pub fn is_signed_by(&self, owner: &[u8; 32], net: &GenesisHash) -> bool {
+        verify(owner, READ, net, &self.layout(), &self.sig)
+    }
+}
