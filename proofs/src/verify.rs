@@ -5,6 +5,7 @@ use crate::blob::{self, Counted, MAX_BLOB, MAX_DRAWS, PROOF, SIGNATURE, header};
 use crate::challenge::scale;
 use crate::chunk::{CHUNK, root_of};
 use crate::content::ContentNode;
+use crate::contract_leaf::MAX_DEPTH;
 use crate::layout_reader::Reader;
 use crate::provider::ProviderRoot;
 use crate::sum_tree::{Node, PartialTree};
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 /// Why a blob is not a good answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// The challenge asks nothing, or more than 64 draws.
+    /// The challenge asks nothing, more than 64 draws, or of a tree that is too deep to be.
     #[error("the challenge has no proof")]
     Unanswerable,
     /// The blob's header is not that of this challenge: another slot, beacon, root, provider
@@ -103,7 +104,8 @@ pub fn verify(
     genesis: &GenesisHash,
 ) -> Result<(), VerifyError> {
     let draws = usize::from(challenge.c);
-    if draws == 0 || draws > MAX_DRAWS || challenge.active.sum == 0 {
+    let asks = (1..=MAX_DRAWS).contains(&draws) && challenge.active.sum > 0;
+    if !asks || challenge.depth > MAX_DEPTH {
         return Err(VerifyError::Unanswerable);
     }
     let header = header(challenge);

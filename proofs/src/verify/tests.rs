@@ -69,6 +69,10 @@ fn a_proof_answers_its_own_challenge_only() {
     other_hash.active.hash.0[0] ^= 1;
     let others = [
         Challenge {
+            depth: 200,
+            ..asked
+        },
+        Challenge {
             slot_no: 6,
             ..asked
         },
