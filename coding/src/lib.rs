@@ -2,6 +2,8 @@
 //! Pure: it works on slices and on `Read`, `Write` and `Seek` that others hold; randomness (ids,
 //! nonces) is passed in. `docs/protocol.md` §3.2.
 
+#![deny(clippy::float_arithmetic)]
+
 pub mod blob;
 pub mod cut;
 pub mod index;
