@@ -1,0 +1,366 @@
+//! The index: which blobs lie in which segments, and which snapshots there are. SQLite in WAL
+//! mode, fully synchronous. It is a cache: [`crate::Vault::rebuild`] makes it anew from segments.
+//!
+//! A segment's rows are written before it is sent, as pending; it counts for restores and for
+//! snapshots only once it is durable. A blob may lie in several segments (a higher class).
+//! sqlx costs about 60 µs a statement, so all statements take many rows.
+
+use crate::segments::{SealedSegment, SegmentKind};
+use crate::snapshot::{Snapshot, SnapshotId};
+use larder_coding::IndexEntry;
+use larder_types::{BlobId, Class, SegmentId, codec};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::Duration;
+
+/// Rows per `INSERT` and ids per `IN` list.
+const ROWS: usize = 1_000;
+/// The schema that this code reads and writes.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE segments (
+    no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, class INTEGER NOT NULL, kind INTEGER NOT NULL,
+    len INTEGER NOT NULL, stored INTEGER NOT NULL DEFAULT 0, durable INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX segments_pending ON segments (durable) WHERE durable = 0;
+CREATE TABLE blobs (
+    id BLOB NOT NULL, segment INTEGER NOT NULL REFERENCES segments (no), offset INTEGER NOT NULL,
+    len INTEGER NOT NULL, plain_len INTEGER NOT NULL, kind INTEGER NOT NULL,
+    PRIMARY KEY (id, segment)) WITHOUT ROWID;
+CREATE TABLE snapshots (
+    id BLOB PRIMARY KEY, segment INTEGER NOT NULL REFERENCES segments (no), time INTEGER NOT NULL,
+    body BLOB NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = 1;
+";
+
+/// Why the index cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// SQLite's reason.
+    #[error("the vault's index: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// Written by a newer larder.
+    #[error("the vault's index was written by a newer version of larder (schema {0})")]
+    Newer(i64),
+    /// A row that nobody wrote like this.
+    #[error("the vault's index is damaged: bad {0}; rebuild it from the segments")]
+    Damaged(&'static str),
+}
+
+/// Where a blob lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The segment's number in this index.
+    pub(crate) segment: i64,
+    /// Byte at which its header begins.
+    pub(crate) offset: u64,
+    /// Bytes, header included.
+    pub(crate) len: u64,
+}
+
+/// What the vault holds, as the index knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Durable segments.
+    pub segments: u64,
+    /// Distinct places of blobs in them.
+    pub blobs: u64,
+    /// Bytes of plaintext in them.
+    pub bytes: u64,
+    /// Bytes of the segments before coding.
+    pub bytes_sealed: u64,
+    /// Bytes with providers, redundancy included, as far as it was told.
+    pub bytes_stored: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Index {
+    pool: SqlitePool,
+}
+
+impl Index {
+    /// Opens or makes the index file.
+    pub(crate) async fn open(path: &Path) -> Result<Self, IndexError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(30));
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options)
+            .await?;
+        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&mut *tx)
+            .await?;
+        match version {
+            0 => {
+                sqlx::raw_sql(SCHEMA).execute(&mut *tx).await?;
+            }
+            VERSION => {}
+            newer => return Err(IndexError::Newer(newer)),
+        }
+        tx.commit().await?;
+        Ok(Self { pool })
+    }
+
+    /// Which of `ids` lie in a segment of at least `class`, durable or under way.
+    pub(crate) async fn known(
+        &self,
+        ids: &[BlobId],
+        class: Class,
+    ) -> Result<HashSet<BlobId>, IndexError> {
+        let mut known = HashSet::new();
+        for ids in ids.chunks(ROWS) {
+            let mut query = QueryBuilder::new(
+                "SELECT b.id FROM blobs b JOIN segments s ON s.no = b.segment WHERE s.class >= ",
+            );
+            query.push_bind(class_number(class)).push(" AND b.id IN (");
+            bind_ids(&mut query, ids);
+            for row in query.build().fetch_all(&self.pool).await? {
+                known.insert(BlobId(id32(&row, 0)?));
+            }
+        }
+        Ok(known)
+    }
+
+    /// Where `ids` lie in durable segments; of several places any.
+    pub(crate) async fn locate(
+        &self,
+        ids: &[BlobId],
+    ) -> Result<HashMap<BlobId, Place>, IndexError> {
+        let mut places = HashMap::new();
+        for ids in ids.chunks(ROWS) {
+            let mut query = QueryBuilder::new(
+                "SELECT b.id, b.segment, b.offset, b.len FROM blobs b \
+                 JOIN segments s ON s.no = b.segment WHERE s.durable = 1 AND b.id IN (",
+            );
+            bind_ids(&mut query, ids);
+            for row in query.build().fetch_all(&self.pool).await? {
+                let place = Place {
+                    segment: row.try_get(1)?,
+                    offset: unsigned(&row, 2)?,
+                    len: unsigned(&row, 3)?,
+                };
+                places.insert(BlobId(id32(&row, 0)?), place);
+            }
+        }
+        Ok(places)
+    }
+
+    /// The id of the segment numbered `no`.
+    pub(crate) async fn segment_id(&self, no: i64) -> Result<SegmentId, IndexError> {
+        let row = sqlx::query("SELECT id FROM segments WHERE no = ?")
+            .bind(no)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(SegmentId(id32(&row, 0)?))
+    }
+
+    /// Enters a segment, its blobs and the snapshots among them, as pending or as durable.
+    pub(crate) async fn add_segment(
+        &self,
+        segment: &SealedSegment,
+        blobs: &[IndexEntry],
+        snapshots: &[(SnapshotId, Snapshot)],
+        durable: bool,
+    ) -> Result<(), IndexError> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let no: i64 = sqlx::query_scalar(
+            "INSERT INTO segments (id, class, kind, len, durable) VALUES (?, ?, ?, ?, ?) \
+             RETURNING no",
+        )
+        .bind(&segment.id.0[..])
+        .bind(class_number(segment.class))
+        .bind(kind_number(segment.kind))
+        .bind(signed(segment.len))
+        .bind(durable)
+        .fetch_one(&mut *tx)
+        .await?;
+        for rows in blobs.chunks(ROWS) {
+            insert_blobs(&mut tx, no, rows).await?;
+        }
+        for (id, snapshot) in snapshots {
+            sqlx::query("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)")
+                .bind(&id.0[..])
+                .bind(no)
+                .bind(signed(snapshot.time.0))
+                .bind(codec::encode(snapshot))
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The segment is durable: its blobs and snapshots count from now on.
+    pub(crate) async fn mark_durable(
+        &self,
+        id: SegmentId,
+        bytes_stored: u64,
+    ) -> Result<(), IndexError> {
+        sqlx::query("UPDATE segments SET durable = 1, stored = ? WHERE id = ?")
+            .bind(signed(bytes_stored))
+            .bind(&id.0[..])
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Segments that were entered but are not known to be durable.
+    pub(crate) async fn pending(&self) -> Result<Vec<SegmentId>, IndexError> {
+        self.segment_ids("SELECT id FROM segments WHERE durable = 0 ORDER BY no")
+            .await
+    }
+
+    /// Every segment that the index knows.
+    pub(crate) async fn segments(&self) -> Result<HashSet<SegmentId>, IndexError> {
+        let ids = self.segment_ids("SELECT id FROM segments").await?;
+        Ok(ids.into_iter().collect())
+    }
+
+    async fn segment_ids(&self, sql: &'static str) -> Result<Vec<SegmentId>, IndexError> {
+        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        rows.iter().map(|r| Ok(SegmentId(id32(r, 0)?))).collect()
+    }
+
+    /// Forgets a segment that does not exist.
+    pub(crate) async fn drop_segment(&self, id: SegmentId) -> Result<(), IndexError> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for sql in [
+            "DELETE FROM blobs WHERE segment = (SELECT no FROM segments WHERE id = ?)",
+            "DELETE FROM snapshots WHERE segment = (SELECT no FROM segments WHERE id = ?)",
+            "DELETE FROM segments WHERE id = ?",
+        ] {
+            sqlx::query(sql).bind(&id.0[..]).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Sets the class of segments whose class is not known, after a rebuild.
+    pub(crate) async fn set_class(
+        &self,
+        ids: &[SegmentId],
+        class: Class,
+    ) -> Result<(), IndexError> {
+        for ids in ids.chunks(ROWS) {
+            let mut query = QueryBuilder::<Sqlite>::new("UPDATE segments SET class = ");
+            query.push_bind(class_number(class)).push(" WHERE id IN (");
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(id.0.to_vec());
+            }
+            list.push_unseparated(")");
+            query.build().execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+
+    /// Snapshots that are durable, oldest first.
+    pub(crate) async fn snapshots(&self) -> Result<Vec<(SnapshotId, Snapshot)>, IndexError> {
+        let rows = sqlx::query(
+            "SELECT n.id, n.body FROM snapshots n JOIN segments s ON s.no = n.segment \
+             WHERE s.durable = 1 ORDER BY n.time, n.id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let body: &[u8] = row.try_get(1)?;
+                let snapshot = codec::decode(body).map_err(|_| IndexError::Damaged("snapshot"))?;
+                Ok((BlobId(id32(row, 0)?), snapshot))
+            })
+            .collect()
+    }
+
+    pub(crate) async fn stats(&self) -> Result<Stats, IndexError> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM snapshots n JOIN segments s ON s.no = n.segment \
+                     WHERE s.durable = 1), \
+             (SELECT COUNT(*) FROM segments WHERE durable = 1), \
+             (SELECT COUNT(*) FROM blobs), \
+             (SELECT COALESCE(SUM(plain_len), 0) FROM blobs), \
+             (SELECT COALESCE(SUM(len), 0) FROM segments WHERE durable = 1), \
+             (SELECT COALESCE(SUM(stored), 0) FROM segments WHERE durable = 1)",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Stats {
+            snapshots: unsigned(&row, 0)?,
+            segments: unsigned(&row, 1)?,
+            blobs: unsigned(&row, 2)?,
+            bytes: unsigned(&row, 3)?,
+            bytes_sealed: unsigned(&row, 4)?,
+            bytes_stored: unsigned(&row, 5)?,
+        })
+    }
+}
+
+async fn insert_blobs(
+    tx: &mut SqliteConnection,
+    segment: i64,
+    blobs: &[IndexEntry],
+) -> Result<(), IndexError> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT OR IGNORE INTO blobs (id, segment, offset, len, plain_len, kind) ",
+    );
+    query.push_values(blobs, |mut row, blob| {
+        row.push_bind(blob.id.0.to_vec())
+            .push_bind(segment)
+            .push_bind(i64::from(blob.offset))
+            .push_bind(i64::from(blob.len))
+            .push_bind(i64::from(blob.plain_len))
+            .push_bind(i64::from(blob.kind.byte()));
+    });
+    query.build().execute(tx).await?;
+    Ok(())
+}
+
+fn bind_ids(query: &mut QueryBuilder<Sqlite>, ids: &[BlobId]) {
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(id.0.to_vec());
+    }
+    list.push_unseparated(")");
+}
+
+/// A class's rank: higher is better.
+fn class_number(class: Class) -> i64 {
+    match class {
+        Class::Low => 0,
+        Class::Normal => 1,
+        Class::High => 2,
+        Class::Critical => 3,
+    }
+}
+
+fn kind_number(kind: SegmentKind) -> i64 {
+    match kind {
+        SegmentKind::Data => 0,
+        SegmentKind::Meta => 1,
+    }
+}
+
+fn id32(row: &SqliteRow, column: usize) -> Result<[u8; 32], IndexError> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|_| IndexError::Damaged("id"))
+}
+
+fn unsigned(row: &SqliteRow, column: usize) -> Result<u64, IndexError> {
+    let n: i64 = row.try_get(column)?;
+    u64::try_from(n).map_err(|_| IndexError::Damaged("number"))
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

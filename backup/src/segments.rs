@@ -1,0 +1,90 @@
+//! The seam to wherever segments are kept: the network, or a local folder. Declared here, since
+//! the backup is what calls it; implemented by the node and by [`crate::LocalSegments`].
+
+use larder_types::{Class, SegmentId};
+use std::future::Future;
+use std::path::PathBuf;
+
+/// What a segment holds: file contents, or what describes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SegmentKind {
+    /// Pieces of files.
+    Data,
+    /// Directory trees, lists and snapshots: replicated or coded with a small k.
+    Meta,
+}
+
+impl SegmentKind {
+    /// The word that stands for it in file names.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Meta => "meta",
+        }
+    }
+}
+
+/// A finished segment in the spool: C, encrypted as a whole, ready to be coded and sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSegment {
+    /// Its id: 32 random bytes, never used before.
+    pub id: SegmentId,
+    /// The class whose code it wants.
+    pub class: Class,
+    /// What it holds.
+    pub kind: SegmentKind,
+    /// Bytes of C.
+    pub len: u64,
+    /// Where C lies.
+    pub path: PathBuf,
+}
+
+/// What storing a segment took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Bytes that lie with providers for it, redundancy included.
+    pub bytes_stored: u64,
+}
+
+/// Why a segment could not be stored, fetched or listed.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentsError {
+    /// No such segment, or too little of it is left.
+    #[error("segment {0} cannot be had: too little of it is left or reachable")]
+    Lost(SegmentId),
+    /// What is there is not what was stored.
+    #[error("segment {0} is damaged")]
+    Damaged(SegmentId),
+    /// A file of the store.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The implementor's own reason, typed; callers that know it downcast.
+    #[error(transparent)]
+    Store(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A keeper of segments.
+pub trait Segments: Send + Sync + 'static {
+    /// Resolves when the segment is durable. From a success on, the spool file is the
+    /// implementor's, and it deletes it; after an error (or if this future is dropped) the file
+    /// must still lie there, and the same segment is offered again by the next run.
+    fn store(
+        &self,
+        segment: SealedSegment,
+    ) -> impl Future<Output = Result<Stored, SegmentsError>> + Send;
+
+    /// The segment's C, whole, in a local file that stands until [`Segments::release`].
+    fn fetch(&self, id: SegmentId) -> impl Future<Output = Result<PathBuf, SegmentsError>> + Send;
+
+    /// The fetched file is no longer needed; called once for each fetch.
+    fn release(&self, id: SegmentId) -> impl Future<Output = ()> + Send;
+
+    /// Every durable segment, in any order.
+    fn list(&self) -> impl Future<Output = Result<Vec<SegmentId>, SegmentsError>> + Send;
+}
