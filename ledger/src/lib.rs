@@ -14,8 +14,12 @@ mod boundary;
 pub mod check;
 pub mod event;
 pub mod genesis;
+pub mod mempool;
 pub mod nonce;
 mod pairs;
+pub mod proofs_pool;
+pub mod propose;
+pub mod proposer;
 pub mod provider;
 pub mod state;
 pub mod tx;
@@ -29,9 +33,15 @@ pub use check::TxRefusal;
 pub use event::{Event, Skip, Unpaid};
 pub use genesis::{Genesis, GenesisError};
 pub use larder_proofs::Reveal;
+pub use mempool::{AdmitError, Admitted, Mempool};
 pub use nonce::{NonceError, Nonces};
+pub use proofs_pool::{Outcome, ProofRefusal, ProofsPool};
+pub use proposer::{NotTheValidator, Proposer};
 pub use provider::Provider;
 pub use state::{Head, State};
 pub use tx::{Deposit, Faucet, Op, Register, Transfer, TreeUpdate, Tx};
 pub use verdict::{Verdict, VerdictBatch};
 pub use verify::{Authority, Verified, VerifyError};
+
+#[cfg(test)]
+mod tests;

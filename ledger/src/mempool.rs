@@ -1,0 +1,179 @@
+//! Transactions that wait for a block: bounded by count and bytes, in order of arrival. Nothing is
+//! applied here; what cannot be included as things stand is refused or, after a block, dropped.
+//! `docs/protocol.md` §3.12.
+
+use crate::check::Place;
+use crate::{State, Tx, TxRefusal, Verified};
+use larder_types::{Time, TxId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How much may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Transactions.
+    pub count: usize,
+    /// Bytes of their canonical encodings.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    /// Four full blocks.
+    fn default() -> Self {
+        Self {
+            count: 16_384,
+            bytes: 4 << 20,
+        }
+    }
+}
+
+/// What became of a transaction that was not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// It waits now.
+    New(TxId),
+    /// It waited already.
+    Known(TxId),
+}
+
+impl Admitted {
+    /// The transaction's id.
+    #[must_use]
+    pub const fn id(self) -> TxId {
+        match self {
+            Self::New(id) | Self::Known(id) => id,
+        }
+    }
+}
+
+/// Why a transaction may not wait.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdmitError {
+    /// The ledger would refuse it.
+    #[error(transparent)]
+    Refused(#[from] TxRefusal),
+    /// There is no room; later there may be.
+    #[error("{count} transactions wait, there is no room for more")]
+    Full {
+        /// How many wait.
+        count: usize,
+    },
+    /// Larger than a block's share for it.
+    #[error("a transaction of {bytes} bytes, the most is {most}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The most.
+        most: usize,
+    },
+}
+
+/// Most bytes of one transaction: an update with all its operations fits.
+pub const MAX_TX_BYTES: usize = 256 << 10;
+
+#[derive(Debug, Clone)]
+struct Waiting {
+    tx: Verified<Tx>,
+    bytes: usize,
+}
+
+/// The waiting transactions.
+#[derive(Debug, Clone)]
+pub struct Mempool {
+    limits: Limits,
+    /// By order of arrival.
+    queue: BTreeMap<u64, Waiting>,
+    ids: BTreeSet<TxId>,
+    bytes: usize,
+    next: u64,
+}
+
+impl Mempool {
+    /// Nothing waits.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            queue: BTreeMap::new(),
+            ids: BTreeSet::new(),
+            bytes: 0,
+            next: 0,
+        }
+    }
+
+    /// Admits a transaction if the next block, made at `now`, could include it.
+    ///
+    /// # Errors
+    /// [`AdmitError`]; then nothing changes.
+    pub fn admit(
+        &mut self,
+        tx: Verified<Tx>,
+        state: &State,
+        now: Time,
+    ) -> Result<Admitted, AdmitError> {
+        let (id, bytes) = (tx.get().id(), tx.get().size());
+        if self.ids.contains(&id) {
+            return Ok(Admitted::Known(id));
+        }
+        if bytes > MAX_TX_BYTES {
+            return Err(AdmitError::TooLarge {
+                bytes,
+                most: MAX_TX_BYTES,
+            });
+        }
+        state.check(tx.get(), next_place(state, now))?;
+        let grown = self.bytes.saturating_add(bytes);
+        if self.queue.len() >= self.limits.count || grown > self.limits.bytes {
+            return Err(AdmitError::Full {
+                count: self.queue.len(),
+            });
+        }
+        self.ids.insert(id);
+        self.bytes = grown;
+        self.queue.insert(self.next, Waiting { tx, bytes });
+        self.next = self.next.saturating_add(1);
+        Ok(Admitted::New(id))
+    }
+
+    /// Drops what the block after `state`'s head, made at `now`, could no longer include: what was
+    /// included, what expired, what another made impossible.
+    pub fn prune(&mut self, state: &State, now: Time) {
+        let place = next_place(state, now);
+        let (ids, total) = (&mut self.ids, &mut self.bytes);
+        self.queue.retain(|_, Waiting { tx, bytes }| {
+            let stays = state.check(tx.get(), place).is_ok();
+            if !stays {
+                ids.remove(&tx.get().id());
+                *total = total.saturating_sub(*bytes);
+            }
+            stays
+        });
+    }
+
+    /// The waiting transactions in order of arrival, with their sizes in bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&Tx, usize)> {
+        self.queue
+            .values()
+            .map(|waiting| (waiting.tx.get(), waiting.bytes))
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+/// Where a transaction would land in the next block, made at `now`.
+fn next_place(state: &State, now: Time) -> Place {
+    let now = now.max(state.earliest_block());
+    Place {
+        height: state.head().height.saturating_add(1),
+        epoch: state.schedule().epoch_at(now).max(state.epoch()),
+    }
+}

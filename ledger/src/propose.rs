@@ -1,0 +1,100 @@
+//! What the next block holds and when it is owed: a pure function of state, waiting transactions
+//! and proof results. `docs/protocol.md` §3.5.
+
+use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root, verdict_root};
+use crate::mempool::Mempool;
+use crate::proofs_pool::ProofsPool;
+use crate::{Block, Header, Reveal, State, Tx, VerdictBatch};
+use larder_types::{Hash, Signature, SlotNo, Time};
+
+/// When to make or reconsider the next block, seen at `now`: at the earliest time allowed if there
+/// is a reason already, else when the next slot begins or window closes. A past time means at once.
+#[must_use]
+pub fn due(state: &State, mempool: &Mempool, now: Time) -> Time {
+    let earliest = state.earliest_block();
+    let soonest = now.max(earliest);
+    if has_reason(state, mempool, soonest) {
+        return earliest;
+    }
+    state.schedule().next_event(soonest)
+}
+
+/// Whether a block at `now` has a reason: a slot to open, a batch to give, or a transaction.
+#[must_use]
+pub fn has_reason(state: &State, mempool: &Mempool, now: Time) -> bool {
+    !mempool.is_empty()
+        || state.slot_to_open(now).is_some()
+        || !state.slots_to_judge(now).is_empty()
+}
+
+/// Slots whose batch a block at `now` owes, but whose proofs are still being checked.
+#[must_use]
+pub fn unchecked(state: &State, pool: &ProofsPool, now: Time) -> Vec<SlotNo> {
+    let mut slots = state.slots_to_judge(now);
+    slots.retain(|slot| pool.is_checking(*slot));
+    slots
+}
+
+/// The next block, not yet signed, made at `now`; `reveal` is there iff the state owes a slot
+/// ([`State::slot_to_open`]). Transactions that do not apply are left out. `None` if no block can
+/// be made at `now`: the clock is behind the chain, or the reveal is missing or too much.
+#[must_use]
+pub fn propose(
+    state: &State,
+    mempool: &Mempool,
+    pool: &ProofsPool,
+    reveal: Option<Reveal>,
+    now: Time,
+) -> Option<Block> {
+    let slot = state.slot_to_open(now);
+    if now < state.earliest_block() || slot.is_some() != reveal.is_some() {
+        return None;
+    }
+    let verdicts: Vec<VerdictBatch> = state
+        .slots_to_judge(now)
+        .into_iter()
+        .map(|slot| pool.batch(state, slot))
+        .collect();
+    let mut header = Header {
+        height: state.head().height.checked_add(1)?,
+        time: now,
+        prev: state.head().hash,
+        epoch: state.schedule().epoch_at(now),
+        slot,
+        beacon: reveal,
+        tx_root: Hash::default(),
+        verdict_root: verdict_root(&verdicts),
+        state_root: Hash::default(),
+    };
+    let mut next = state.clone();
+    next.begin(&header, &verdicts).ok()?;
+    let txs = include(&mut next, mempool, header.height);
+    next.seal(&header);
+    header.tx_root = tx_root(&txs);
+    header.state_root = next.root();
+    Some(Block {
+        header,
+        sig: Signature::default(),
+        txs,
+        verdicts,
+    })
+}
+
+/// The waiting transactions that apply, oldest first, as many as a block holds.
+fn include(next: &mut State, mempool: &Mempool, height: u64) -> Vec<Tx> {
+    let mut txs = Vec::new();
+    let mut room = MAX_BLOCK_TX_BYTES;
+    for (tx, bytes) in mempool.iter() {
+        if txs.len() >= MAX_BLOCK_TXS {
+            break;
+        }
+        let Some(left) = room.checked_sub(bytes) else {
+            continue;
+        };
+        if next.include(tx, height).is_ok() {
+            room = left;
+            txs.push(tx.clone());
+        }
+    }
+    txs
+}

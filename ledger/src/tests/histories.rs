@@ -1,0 +1,270 @@
+//! Random histories: opens, revisions, extensions, misses, closes, transfers, replays and pauses,
+//! with the invariants checked after each block (see `World::check_claims`) and the whole chain
+//! replayed at the end; and a provider's charges against its contracts' claims.
+
+use super::world::{World, dev, signer};
+use crate::provider::Provider;
+use crate::{Op, Tx};
+use larder_contracts::{Auth, extend};
+use larder_proofs::ContractLeaf;
+use larder_types::{Amount, ContractId, Epoch, Hash, Millis, Params};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const RENTERS: [u8; 2] = [10, 11];
+const NODES: [u8; 3] = [20, 21, 22];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Open {
+        node: usize,
+        renter: usize,
+        term: u32,
+        rate: u64,
+    },
+    Content {
+        pick: usize,
+    },
+    Extend {
+        pick: usize,
+        factor: u64,
+    },
+    Close {
+        pick: usize,
+    },
+    Transfer {
+        from: usize,
+        amount: u64,
+    },
+    Silence {
+        node: usize,
+    },
+    Speak {
+        node: usize,
+    },
+    Replay {
+        pick: usize,
+    },
+    Pass {
+        slots: u32,
+    },
+    Pause {
+        epochs: u32,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => (0..3usize, 0..2usize, 1..25u32, 1..2_000_000_000u64)
+            .prop_map(|(node, renter, term, rate)| Step::Open { node, renter, term, rate }),
+        2 => any::<usize>().prop_map(|pick| Step::Content { pick }),
+        2 => (any::<usize>(), 1..4u64).prop_map(|(pick, factor)| Step::Extend { pick, factor }),
+        3 => any::<usize>().prop_map(|pick| Step::Close { pick }),
+        1 => (0..2usize, any::<u64>()).prop_map(|(from, amount)| Step::Transfer { from, amount }),
+        1 => (0..3usize).prop_map(|node| Step::Silence { node }),
+        1 => (0..3usize).prop_map(|node| Step::Speak { node }),
+        1 => any::<usize>().prop_map(|pick| Step::Replay { pick }),
+        6 => (1..8u32).prop_map(|slots| Step::Pass { slots }),
+        1 => (1..12u32).prop_map(|epochs| Step::Pause { epochs }),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+/// The node whose contract it is, by its key's seed, and the contract.
+fn pick(world: &World, pick: usize) -> Option<(u8, u8, ContractLeaf)> {
+    let all: Vec<_> = world
+        .state
+        .providers()
+        .flat_map(|p| p.active.iter().map(|(_, leaf)| (p.node, *leaf)))
+        .collect();
+    let (node, leaf) = *all.get(pick.checked_rem(all.len())?)?;
+    let node = NODES.into_iter().find(|n| signer(*n).node() == node)?;
+    let renter = RENTERS
+        .into_iter()
+        .find(|r| signer(*r).account() == leaf.renter)?;
+    Some((node, renter, leaf))
+}
+
+fn act(world: &mut World, step: &Step) {
+    match *step {
+        Step::Open {
+            node,
+            renter,
+            term,
+            rate,
+        } => {
+            let mut leaf = world.draft(NODES[node], RENTERS[renter], term);
+            leaf.rate = Amount(rate);
+            leaf.collateral = Amount(rate * 2);
+            leaf.egress_deposit = Amount(rate / 3);
+            let auth = world.auth(&leaf.renter);
+            let auth = Auth {
+                nonce: auth.nonce + u64::from(term),
+                ..auth
+            };
+            let op = world.sign(leaf, RENTERS[renter], Some(auth));
+            let _ = world.admit(world.update(NODES[node], vec![op]));
+        }
+        Step::Content { pick: n } => {
+            let Some((node, renter, mut leaf)) = pick(world, n) else {
+                return;
+            };
+            leaf.revision += 1;
+            leaf.used_chunks = leaf.capacity_chunks.min(leaf.used_chunks + 16);
+            leaf.content_root = Hash([leaf.revision.to_le_bytes()[0]; 32]);
+            let op = world.sign(leaf, renter, None);
+            let _ = world.admit(world.update(node, vec![op]));
+        }
+        Step::Extend { pick: n, factor } => {
+            let Some((node, renter, leaf)) = pick(world, n) else {
+                return;
+            };
+            let params = world.state.params().clone();
+            let (capacity, start) = (leaf.capacity_chunks * factor, world.state.epoch() + 1);
+            let price = Amount::from_credits(factor);
+            let Ok(more) = extend(&leaf, capacity, price, 2, start, &params) else {
+                return;
+            };
+            let auth = world.auth(&leaf.renter);
+            let op = world.sign(more, renter, Some(auth));
+            let _ = world.admit(world.update(node, vec![op]));
+        }
+        Step::Close { pick: n } => {
+            let Some((node, _, leaf)) = pick(world, n) else {
+                return;
+            };
+            let _ = world.admit(world.update(node, vec![Op::CloseExpired(leaf.contract_id)]));
+        }
+        Step::Transfer { from, amount } => {
+            let from = RENTERS[from];
+            let amount = Amount(amount % world.balance(from).0.max(1));
+            let tx = world.transfer(from, RENTERS[0], amount);
+            let _ = world.admit(tx);
+        }
+        Step::Silence { node } => {
+            world.silent.insert(signer(NODES[node]).node());
+        }
+        Step::Speak { node } => {
+            world.silent.remove(&signer(NODES[node]).node());
+        }
+        Step::Replay { pick } => {
+            let old: Vec<Tx> = world.blocks.iter().flat_map(|b| b.txs.clone()).collect();
+            if let Some(tx) = pick.checked_rem(old.len()).and_then(|i| old.get(i)) {
+                assert!(world.admit(tx.clone()).is_err(), "replayed: {tx:?}");
+            }
+        }
+        Step::Pass { slots } => {
+            world.run_to(world.now.after(Millis(u64::from(slots) * 1_500)));
+        }
+        Step::Pause { epochs } => {
+            world.now = world.now.after(Millis(u64::from(epochs) * 8_000));
+            world.block();
+        }
+    }
+}
+
+fn check_history(params: Params, steps: &[Step]) {
+    let mut world = World::with(params.clone(), &[10, 11, 20, 21, 22], &[]);
+    for node in NODES {
+        let collateral = Amount::from_credits(10 * u64::from(node - 18));
+        world.submit(world.register(node, collateral));
+    }
+    world.block();
+    for step in steps {
+        act(&mut world, step);
+    }
+    world.run_to_epoch(world.state.epoch() + 2);
+    world.check_replay(params);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn credit_is_conserved_and_claims_are_covered(steps in steps()) {
+        check_history(dev(), &steps);
+    }
+
+    #[test]
+    fn so_it_is_with_fees_and_vesting(steps in steps()) {
+        let params = Params { fee_ppm: 13_333, burn_ppm: 7_777, vesting: 2, ..dev() };
+        check_history(params, &steps);
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Charge {
+    Open { rate: u64, collateral: u64 },
+    Close { pick: usize },
+    Charge { epochs: u64 },
+}
+
+fn charges() -> impl Strategy<Value = Vec<Charge>> {
+    let one = prop_oneof![
+        (1..1u64 << 40, 0..1u64 << 44)
+            .prop_map(|(rate, collateral)| Charge::Open { rate, collateral }),
+        any::<usize>().prop_map(|pick| Charge::Close { pick }),
+        (0..9u64).prop_map(|epochs| Charge::Charge { epochs }),
+    ];
+    prop::collection::vec(one, 1..120)
+}
+
+fn charge(p: &mut Provider, open: &mut BTreeMap<u32, ContractLeaf>, step: &Charge, z: Epoch) {
+    match *step {
+        Charge::Open { rate, collateral } => {
+            if p.slash_acc < crate::provider::SLASH_ACC_LEAST || p.free < Amount(collateral) {
+                return;
+            }
+            let leaf = ContractLeaf {
+                contract_id: ContractId([1; 32]),
+                start_epoch: z,
+                end_epoch: z + 1,
+                rate: Amount(rate),
+                collateral: Amount(collateral),
+                ..ContractLeaf::default()
+            };
+            let active = p.open(&leaf, Amount(rate)).unwrap();
+            let index = Arc::make_mut(&mut p.active).insert(active).unwrap();
+            open.insert(index, active);
+        }
+        Charge::Close { pick } => {
+            let Some(n) = pick.checked_rem(open.len()) else {
+                return;
+            };
+            let (index, leaf) = open.iter().nth(n).map(|(i, l)| (*i, *l)).unwrap();
+            open.remove(&index);
+            let back = p.remaining_collateral(&leaf);
+            let settled = p.close(&leaf, z).unwrap();
+            assert_eq!(settled.freed, back);
+            let lost = leaf.collateral.0 - back.0;
+            assert_eq!(settled.refund, Amount(leaf.rate.0 + lost));
+            Arc::make_mut(&mut p.active).remove(index).unwrap();
+            p.renew_slash_acc();
+        }
+        Charge::Charge { epochs } => {
+            let (locked, slashed) = (p.locked, p.slashed);
+            let taken = p.charge(epochs);
+            assert_eq!(taken, Amount(p.sum().0 * epochs).min(locked));
+            assert_eq!(p.slashed, Amount(slashed.0 + taken.0));
+        }
+    }
+    let claims: Amount = open.values().map(|leaf| p.remaining_collateral(leaf)).sum();
+    assert!(claims <= p.locked);
+    let collateral: Amount = open.values().map(|leaf| leaf.collateral).sum();
+    assert_eq!(collateral.0, p.locked.0 + p.slashed.0);
+    let escrow: Amount = open.values().map(|leaf| leaf.rate).sum();
+    assert_eq!(p.escrow, escrow);
+}
+
+proptest! {
+    #[test]
+    fn collateral_is_shared_out_whatever_is_charged(steps in charges()) {
+        let (node, account) = (signer(20).node(), signer(20).account());
+        let mut p = Provider::new(node, 0, account, Amount(1 << 50));
+        let mut open = BTreeMap::new();
+        for step in &steps {
+            charge(&mut p, &mut open, step, 5);
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! A small network for tests: its keys, its validator's state, and a second node that applies
+//! every block from its bytes.
+
+use crate::mempool::Limits;
+use crate::propose::{due, has_reason};
+use crate::{
+    AdmitError, Admitted, Block, Event, Faucet, Genesis, Mempool, Op, Outcome, ProofsPool,
+    Proposer, Register, State, Transfer, TreeUpdate, Tx, Verified, verify,
+};
+use larder_contracts::{Auth, Draft, SignedLeaf};
+use larder_keys::Signer;
+use larder_proofs::ContractLeaf;
+use larder_proofs::bls::SecretKey;
+use larder_types::{
+    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Params, Profile, Time, codec,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) const START: Time = Time(1_000_000);
+
+pub(super) struct World {
+    pub(super) state: State,
+    pub(super) mempool: Mempool,
+    pub(super) pool: ProofsPool,
+    pub(super) now: Time,
+    pub(super) blocks: Vec<Block>,
+    pub(super) events: Vec<Event>,
+    /// Providers that do not answer.
+    pub(super) silent: BTreeSet<NodeId>,
+    /// The newest leaf signed for each contract.
+    pub(super) signed: BTreeMap<ContractId, SignedLeaf>,
+    proposer: Proposer,
+    drafts: u8,
+}
+
+pub(super) fn signer(seed: u8) -> Signer {
+    Signer::from_seed(&[seed; 32])
+}
+
+pub(super) fn dev() -> Params {
+    Params::profile(Profile::Dev).with_epoch(Millis(8_000))
+}
+
+pub(super) fn genesis(params: Params) -> Genesis {
+    Genesis {
+        network: "test".into(),
+        start: START,
+        params,
+        founder: signer(1).account(),
+        supply: Amount::from_credits(1_000_000),
+        validator: signer(2).node(),
+        validator_bls: SecretKey::from_seed(&[3; 32]).public().to_bytes(),
+        nonce: [4; 32],
+    }
+}
+
+impl World {
+    pub(super) fn new(params: Params) -> Self {
+        let state = State::genesis(&genesis(params)).unwrap();
+        let proposer = Proposer::new(signer(2), SecretKey::from_seed(&[3; 32]), &state).unwrap();
+        Self {
+            mempool: Mempool::new(Limits::default()),
+            pool: ProofsPool::new(START),
+            now: START,
+            blocks: Vec::new(),
+            events: Vec::new(),
+            silent: BTreeSet::new(),
+            signed: BTreeMap::new(),
+            state,
+            proposer,
+            drafts: 0,
+        }
+    }
+
+    /// With these accounts granted and these providers registered, and one block made.
+    pub(super) fn with(params: Params, renters: &[u8], providers: &[u8]) -> Self {
+        let mut world = Self::new(params);
+        for account in renters {
+            world.submit(Tx::Faucet(Faucet::sign(
+                &signer(*account),
+                &world.state.genesis_hash(),
+            )));
+        }
+        for node in providers {
+            world.submit(world.register(*node, Amount::ZERO));
+        }
+        world.block();
+        world
+    }
+
+    pub(super) fn register(&self, node: u8, collateral: Amount) -> Tx {
+        let account = signer(node);
+        let auth = self.auth(&account.account());
+        let net = self.state.genesis_hash();
+        Tx::Register(Register::sign(
+            &signer(node),
+            &account,
+            collateral,
+            auth,
+            &net,
+        ))
+    }
+
+    pub(super) fn auth(&self, account: &AccountId) -> Auth {
+        Auth {
+            nonce: self.state.free_nonce(account, 0).unwrap(),
+            expiry: self.state.head().height + 1_000,
+        }
+    }
+
+    pub(super) fn transfer(&self, from: u8, to: u8, amount: Amount) -> Tx {
+        let auth = self.auth(&signer(from).account());
+        let (from, to) = (signer(from), signer(to).account());
+        Tx::Transfer(Transfer::sign(
+            &from,
+            to,
+            amount,
+            auth,
+            &self.state.genesis_hash(),
+        ))
+    }
+
+    pub(super) fn admit(&mut self, tx: Tx) -> Result<Admitted, AdmitError> {
+        let tx = verify::tx(&self.state.genesis_hash(), tx).unwrap();
+        self.mempool.admit(tx, &self.state, self.now)
+    }
+
+    pub(super) fn submit(&mut self, tx: Tx) {
+        self.admit(tx).unwrap();
+    }
+
+    /// A draft that starts with the next epoch.
+    pub(super) fn draft(&mut self, provider: u8, renter: u8, term: u32) -> ContractLeaf {
+        self.drafts += 1;
+        Draft {
+            provider: signer(provider).node(),
+            renter: signer(renter).account(),
+            nonce16: [self.drafts; 16],
+            start: self.state.epoch() + 1,
+            term,
+            capacity_chunks: 1 << 16,
+            price: Amount::from_credits(100),
+            collateral_epochs: 0,
+        }
+        .leaf(self.state.params())
+    }
+
+    pub(super) fn sign(&mut self, leaf: ContractLeaf, renter: u8, auth: Option<Auth>) -> Op {
+        let signed = SignedLeaf::sign(leaf, auth, &signer(renter), &self.state.genesis_hash());
+        self.signed.insert(leaf.contract_id, signed.clone());
+        Op::Put(signed)
+    }
+
+    pub(super) fn update(&self, provider: u8, ops: Vec<Op>) -> Tx {
+        let net = self.state.genesis_hash();
+        Tx::TreeUpdate(TreeUpdate::sign(
+            &signer(provider),
+            self.state.epoch(),
+            ops,
+            &net,
+        ))
+    }
+
+    /// Drafts, signs and posts an Open.
+    pub(super) fn open(&mut self, provider: u8, renter: u8, term: u32) -> ContractLeaf {
+        let leaf = self.draft(provider, renter, term);
+        // A nonce of its own, as the ones before may still wait for the boundary.
+        let nonce = u64::from(self.drafts);
+        let auth = Auth {
+            nonce,
+            ..self.auth(&leaf.renter)
+        };
+        let op = self.sign(leaf, renter, Some(auth));
+        self.submit(self.update(provider, vec![op]));
+        leaf
+    }
+
+    /// Lets time pass to `to`, making every block that is owed on the way.
+    pub(super) fn run_to(&mut self, to: Time) {
+        loop {
+            self.answer();
+            let at = due(&self.state, &self.mempool, self.now).max(self.now);
+            if at > to {
+                break;
+            }
+            self.now = at;
+            if has_reason(&self.state, &self.mempool, self.now) {
+                self.block();
+            }
+        }
+        self.now = to;
+    }
+
+    /// To shortly after the beginning of epoch `e`.
+    pub(super) fn run_to_epoch(&mut self, e: Epoch) {
+        self.run_to(self.state.schedule().epoch_start(e).after(Millis(1)));
+    }
+
+    /// Makes a block now, or as soon as allowed.
+    pub(super) fn block(&mut self) {
+        self.now = self.now.max(self.state.earliest_block());
+        let made = self
+            .proposer
+            .make(&self.state, &self.mempool, &self.pool, self.now)
+            .unwrap();
+        self.commit(&made);
+    }
+
+    fn commit(&mut self, made: &Verified<Block>) {
+        let epoch = self.state.epoch();
+        let events = self.state.apply(made).unwrap();
+        self.events.extend(events);
+        self.blocks.push(made.get().clone());
+        self.mempool.prune(&self.state, self.now);
+        self.pool.prune(&self.state);
+        self.check_claims(epoch != self.state.epoch());
+    }
+
+    /// Every provider that is asked and not silent proves.
+    fn answer(&mut self) {
+        let nodes: Vec<NodeId> = self.state.providers().map(|p| p.node).collect();
+        for node in nodes.iter().filter(|node| !self.silent.contains(node)) {
+            if let Ok(challenge) = self.pool.accept(&self.state, node, self.now) {
+                self.pool.record(&challenge, Hash(node.0), Outcome::Valid);
+            }
+        }
+    }
+
+    /// What renters may claim is covered; right after a boundary it is exactly the escrow.
+    fn check_claims(&self, boundary: bool) {
+        for p in self.state.providers() {
+            let leaves = || p.active.iter().map(|(_, leaf)| leaf);
+            let held: Amount = leaves().map(|leaf| p.remaining_collateral(leaf)).sum();
+            assert!(
+                held <= p.locked,
+                "{held} of collateral claimed, {} locked",
+                p.locked
+            );
+            if boundary {
+                let claims: Amount = leaves()
+                    .map(|leaf| p.claim(leaf, self.state.epoch()).unwrap())
+                    .sum();
+                assert_eq!(claims, p.escrow, "claims differ from escrow");
+            }
+        }
+        assert_eq!(self.state.total_credit(), u128::from(self.state.supply().0));
+    }
+
+    pub(super) fn balance(&self, account: u8) -> Amount {
+        self.state.balance(&signer(account).account())
+    }
+
+    /// Replays every block from its bytes at a fresh node, and a snapshot's round trip.
+    pub(super) fn check_replay(&self, params: Params) {
+        let mut other = State::genesis(&genesis(params)).unwrap();
+        for block in &self.blocks {
+            let bytes = codec::encode(block);
+            let block = codec::decode::<Block>(&bytes).unwrap();
+            let block = verify::block(&other.authority(), block).unwrap();
+            other.apply(&block).unwrap();
+            other = codec::decode(&codec::encode(&other)).unwrap();
+        }
+        assert_eq!(other.root(), self.state.root());
+        assert_eq!(other, self.state);
+    }
+}
