@@ -104,7 +104,7 @@ fn act(world: &mut World, step: &Step) {
                 ..auth
             };
             let op = world.sign(leaf, RENTERS[renter], Some(auth));
-            let _ = world.admit(world.update(NODES[node], vec![op]));
+            world.attempt(world.update(NODES[node], vec![op]));
         }
         Step::Content { pick: n } => {
             let Some((node, renter, mut leaf)) = pick(world, n) else {
@@ -114,7 +114,7 @@ fn act(world: &mut World, step: &Step) {
             leaf.used_chunks = leaf.capacity_chunks.min(leaf.used_chunks + 16);
             leaf.content_root = Hash([leaf.revision.to_le_bytes()[0]; 32]);
             let op = world.sign(leaf, renter, None);
-            let _ = world.admit(world.update(node, vec![op]));
+            world.attempt(world.update(node, vec![op]));
         }
         Step::Extend { pick: n, factor } => {
             let Some((node, renter, leaf)) = pick(world, n) else {
@@ -128,19 +128,19 @@ fn act(world: &mut World, step: &Step) {
             };
             let auth = world.auth(&leaf.renter);
             let op = world.sign(more, renter, Some(auth));
-            let _ = world.admit(world.update(node, vec![op]));
+            world.attempt(world.update(node, vec![op]));
         }
         Step::Close { pick: n } => {
             let Some((node, _, leaf)) = pick(world, n) else {
                 return;
             };
-            let _ = world.admit(world.update(node, vec![Op::CloseExpired(leaf.contract_id)]));
+            world.attempt(world.update(node, vec![Op::CloseExpired(leaf.contract_id)]));
         }
         Step::Transfer { from, amount } => {
             let from = RENTERS[from];
             let amount = Amount(amount % world.balance(from).0.max(1));
             let tx = world.transfer(from, RENTERS[0], amount);
-            let _ = world.admit(tx);
+            world.attempt(tx);
         }
         Step::Silence { node } => {
             world.silent.insert(signer(NODES[node]).node());
@@ -197,7 +197,7 @@ proptest! {
 enum Charge {
     Open { rate: u64, collateral: u64 },
     Close { pick: usize },
-    Charge { epochs: u64 },
+    Take { epochs: u64 },
 }
 
 fn charges() -> impl Strategy<Value = Vec<Charge>> {
@@ -205,7 +205,7 @@ fn charges() -> impl Strategy<Value = Vec<Charge>> {
         (1..1u64 << 40, 0..1u64 << 44)
             .prop_map(|(rate, collateral)| Charge::Open { rate, collateral }),
         any::<usize>().prop_map(|pick| Charge::Close { pick }),
-        (0..9u64).prop_map(|epochs| Charge::Charge { epochs }),
+        (0..9u64).prop_map(|epochs| Charge::Take { epochs }),
     ];
     prop::collection::vec(one, 1..120)
 }
@@ -242,7 +242,7 @@ fn charge(p: &mut Provider, open: &mut BTreeMap<u32, ContractLeaf>, step: &Charg
             Arc::make_mut(&mut p.active).remove(index).unwrap();
             p.renew_slash_acc();
         }
-        Charge::Charge { epochs } => {
+        Charge::Take { epochs } => {
             let (locked, slashed) = (p.locked, p.slashed);
             let taken = p.charge(epochs);
             assert_eq!(taken, Amount(p.sum().0 * epochs).min(locked));

@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) silent: BTreeSet<NodeId>,
     /// The newest leaf signed for each contract.
     pub(super) signed: BTreeMap<ContractId, SignedLeaf>,
+    /// Transactions that the mempool refused.
+    pub(super) refused: u32,
     proposer: Proposer,
     drafts: u8,
 }
@@ -67,6 +69,7 @@ impl World {
             silent: BTreeSet::new(),
             signed: BTreeMap::new(),
             state,
+            refused: 0,
             proposer,
             drafts: 0,
         }
@@ -127,6 +130,13 @@ impl World {
 
     pub(super) fn submit(&mut self, tx: Tx) {
         self.admit(tx).unwrap();
+    }
+
+    /// Submits what may well be refused.
+    pub(super) fn attempt(&mut self, tx: Tx) {
+        if self.admit(tx).is_err() {
+            self.refused += 1;
+        }
     }
 
     /// A draft that starts with the next epoch.
