@@ -1,3 +1,4 @@
 //! Larder's node.
 
 pub mod net;
+pub mod shards;

@@ -151,10 +151,38 @@ fn gossip(key: &Keypair, names: &Names) -> Result<Gossip, NetError> {
         gossipsub::WhitelistSubscriptionFilter(allowed),
     )
     .map_err(|e| setup(e.to_owned()))?;
+    let (score, thresholds) = score(&topics);
+    gossip.with_peer_score(score, thresholds).map_err(setup)?;
     for topic in &topics {
         gossip.subscribe(topic).map_err(|e| setup(e.to_string()))?;
     }
     Ok(gossip)
+}
+
+/// Peers are scored by rejected messages alone: three within minutes, and nothing more is taken from
+/// that peer until it has decayed. Rates of delivery say nothing in small networks, and many honest
+/// nodes may share one address.
+fn score(
+    topics: &[gossipsub::IdentTopic],
+) -> (gossipsub::PeerScoreParams, gossipsub::PeerScoreThresholds) {
+    let topic = gossipsub::TopicScoreParams {
+        topic_weight: 1.0,
+        time_in_mesh_weight: 0.0,
+        first_message_deliveries_weight: 0.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        // Squared and weighed, three rejections make -90; at -80 a peer is no longer heard.
+        invalid_message_deliveries_weight: -10.0,
+        invalid_message_deliveries_decay: gossipsub::score_parameter_decay(limits::REJECT_MEMORY),
+        ..Default::default()
+    };
+    let params = gossipsub::PeerScoreParams {
+        topics: topics.iter().map(|t| (t.hash(), topic.clone())).collect(),
+        ip_colocation_factor_weight: 0.0,
+        behaviour_penalty_weight: -1.0,
+        ..Default::default()
+    };
+    (params, gossipsub::PeerScoreThresholds::default())
 }
 
 /// BLAKE3 of topic and content: the same message from two peers is one message.

@@ -4,6 +4,7 @@
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 use super::limits::{MAX_BOOK_ADDRS, MAX_BOOK_PEERS};
 
@@ -35,12 +36,15 @@ impl Book {
 
     /// Whether an address is worth dialling or telling others.
     pub(super) fn usable(&self, addr: &Multiaddr) -> bool {
-        addr.iter().next().is_some_and(|first| match first {
-            Protocol::Ip4(ip) => !ip.is_unspecified() && (self.loopback_ok || !ip.is_loopback()),
-            Protocol::Ip6(ip) => !ip.is_unspecified() && (self.loopback_ok || !ip.is_loopback()),
-            Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_) => true,
-            _ => false,
-        })
+        let ours_to_dial = |ip: IpAddr| {
+            !ip.is_unspecified() && !ip.is_multicast() && (self.loopback_ok || !ip.is_loopback())
+        };
+        match addr.iter().next() {
+            Some(Protocol::Ip4(ip)) => ours_to_dial(ip.into()),
+            Some(Protocol::Ip6(ip)) => ours_to_dial(ip.into()),
+            Some(first) => is_name(&first),
+            None => false,
+        }
     }
 
     /// Remembers where `peer` listens; newer addresses push the oldest out.
@@ -88,6 +92,13 @@ impl Book {
         }
         known
     }
+}
+
+fn is_name(part: &Protocol<'_>) -> bool {
+    matches!(
+        part,
+        Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)
+    )
 }
 
 #[cfg(test)]

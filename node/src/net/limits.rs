@@ -13,6 +13,8 @@ pub const GOSSIP_OVERHEAD: usize = 4 << 10;
 /// All requests and responses being received or awaiting an answer, together: what one node lends to
 /// its peers' control traffic.
 pub const MAX_HELD: usize = 64 << 20;
+/// How long a rejected gossip message counts against the peer that sent it.
+pub const REJECT_MEMORY: Duration = Duration::from_secs(600);
 /// Largest header of a transfer.
 pub const MAX_HEADER: usize = 64 << 10;
 /// Buffer with which payloads are copied.

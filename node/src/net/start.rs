@@ -73,7 +73,7 @@ impl Net {
         let node = node_id(&own).expect("our own key is ed25519");
         let running = tokio::spawn(async move {
             let accepting = tokio::spawn(bulk::accept(incoming, events));
-            task.run().await;
+            Box::pin(task.run()).await;
             accepting.abort();
         });
         let handle = NetHandle::new(node, commands, control, names.bulk(), running);

@@ -205,6 +205,13 @@ async fn publish(net: &NetHandle, topic: Topic, bytes: &[u8]) {
     }
 }
 
+fn came(event: NetEvent) -> Option<NodeId> {
+    if let NetEvent::Connected(node) = event {
+        return Some(node);
+    }
+    None
+}
+
 type Heard = (Topic, NodeId, Vec<u8>, MessageToken);
 
 fn gossip(event: NetEvent) -> Option<Heard> {
@@ -230,10 +237,6 @@ async fn gossip_is_passed_on_only_when_accepted() {
     let ids = BTreeSet::from([left.id(), right.id()]);
     let mut seen = BTreeSet::new();
     while seen != ids {
-        let came = |e| match e {
-            NetEvent::Connected(node) => Some(node),
-            _ => None,
-        };
         seen.insert(middle.next(came).await);
     }
     // The right end follows once it has said so; its own message shows that the mesh stands.
@@ -266,6 +269,37 @@ async fn gossip_is_passed_on_only_when_accepted() {
     assert!(matches!(too_large, Err(NetError::TooLarge { .. })));
     publish(&left.net, Topic::Heads, &vec![7; limits::MAX_GOSSIP]).await;
     assert_eq!(middle.next(gossip).await.2.len(), limits::MAX_GOSSIP);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_bad_gossip_is_no_longer_heard() {
+    const PATIENCE: usize = 20;
+    let mut node = Node::start(1, &[TCP], vec![]).await;
+    let bad = Node::start(2, &[], vec![node.addr().await]).await;
+    let good = Node::start(3, &[], vec![node.addr().await]).await;
+    let mut heard = 0;
+    for number in 0..PATIENCE {
+        publish(&bad.net, Topic::Offers, &number.to_le_bytes()).await;
+        publish(&good.net, Topic::Heads, &number.to_le_bytes()).await;
+        loop {
+            let (_, source, _, token) = node.next(gossip).await;
+            let from_bad = source == bad.id();
+            let verdict = if from_bad {
+                Verdict::Reject
+            } else {
+                Verdict::Accept
+            };
+            node.net.report(token, verdict).await.unwrap();
+            if !from_bad {
+                break;
+            }
+            heard += 1;
+        }
+    }
+    assert!(
+        (1..PATIENCE / 2).contains(&heard),
+        "heard {heard} of {PATIENCE}"
+    );
 }
 
 /// Twenty bursts of 32 opens at once by three openers: each opened stream arrives, and carries.
@@ -346,9 +380,11 @@ async fn a_large_payload_arrives_whole() {
             .unwrap()
     });
     let mut stream = server
-        .next(|e| match e {
-            NetEvent::Bulk { stream, .. } => Some(stream),
-            _ => None,
+        .next(|e| {
+            if let NetEvent::Bulk { stream, .. } = e {
+                return Some(stream);
+            }
+            None
         })
         .await;
     let len: u64 = read_header(&mut stream).await.unwrap();

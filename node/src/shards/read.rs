@@ -1,0 +1,174 @@
+//! Reading shards: plain ranges for their owners, groups and outboards for proofs. A group is checked
+//! against the outboard before it is given out, so that rot is found here and not by a verifier.
+
+use larder_proofs::chunk::{CHUNK, GROUP};
+use larder_proofs::{Outboard, ShardHasher, ShardReader};
+use larder_types::ShardRoot;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
+
+use super::error::io_error;
+use super::store::Inner;
+use super::{ShardStore, StoreError};
+
+/// The most that one [`ShardStore::read`] gives: 4 MiB. Streams use [`ShardStore::open_shard`].
+pub(super) const MAX_READ: u64 = 4 << 20;
+
+impl ShardStore {
+    /// `count` bytes of a shard at `offset`, unverified, at most 4 MiB.
+    ///
+    /// # Errors
+    /// [`StoreError::Absent`], [`StoreError::OutOfRange`], [`StoreError::Io`].
+    pub fn read(&self, root: &ShardRoot, offset: u64, count: u64) -> Result<Vec<u8>, StoreError> {
+        let (file, len) = self.open_shard(root)?;
+        let within = offset.checked_add(count).is_some_and(|end| end <= len);
+        if !within || count > MAX_READ {
+            return Err(StoreError::OutOfRange {
+                root: *root,
+                len,
+                offset,
+                count,
+            });
+        }
+        self.inner.read_at(root, &file, offset, count)
+    }
+
+    /// A shard's file, at its beginning, and its length in bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Absent`], [`StoreError::Io`].
+    pub fn open_shard(&self, root: &ShardRoot) -> Result<(File, u64), StoreError> {
+        self.inner.open_shard(root)
+    }
+
+    /// Reads a whole shard and compares each group with the outboard.
+    ///
+    /// # Errors
+    /// [`StoreError::Rotten`] with the first damaged group, [`StoreError::Absent`],
+    /// [`StoreError::Io`].
+    pub fn scrub(&self, root: &ShardRoot) -> Result<(), StoreError> {
+        let outboard = self.outboard(root)?;
+        let groups = outboard.groups().len() as u64;
+        for group in 0..groups {
+            self.inner.group(root, group, &outboard)?;
+        }
+        Ok(())
+    }
+}
+
+impl ShardReader for ShardStore {
+    type Error = StoreError;
+
+    fn group(&self, shard: &ShardRoot, group: u64) -> Result<Vec<u8>, StoreError> {
+        let outboard = self.outboard(shard)?;
+        self.inner.group(shard, group, &outboard)
+    }
+
+    /// From the file beside the shard; where that is missing or damaged, or the shard has but one
+    /// group, from the shard itself.
+    fn outboard(&self, shard: &ShardRoot) -> Result<Outboard, StoreError> {
+        let len = self
+            .inner
+            .len(shard)?
+            .ok_or(StoreError::Absent { root: *shard })?;
+        let stored = fs::read(self.inner.files.outboard(shard)).ok();
+        let outboard = stored.and_then(|bytes| Outboard::from_bytes(&bytes).ok());
+        match outboard {
+            Some(outboard)
+                if outboard.root() == Some(*shard) && chunks(len) == outboard.chunks() =>
+            {
+                Ok(outboard)
+            }
+            _ => self.inner.rebuild_outboard(shard),
+        }
+    }
+}
+
+/// The chunks of a shard of `len` bytes.
+fn chunks(len: u64) -> u64 {
+    len.div_ceil(CHUNK as u64)
+}
+
+impl Inner {
+    fn open_shard(&self, root: &ShardRoot) -> Result<(File, u64), StoreError> {
+        let path = self.files.shard(root);
+        let file = match File::open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::Absent { root: *root });
+            }
+            opened => opened.map_err(io_error("open", &path))?,
+        };
+        let len = file.metadata().map_err(io_error("look at", &path))?.len();
+        Ok((file, len))
+    }
+
+    fn read_at(
+        &self,
+        root: &ShardRoot,
+        file: &File,
+        offset: u64,
+        count: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        let count = usize::try_from(count).expect("reads are bounded far below the address space");
+        let mut bytes = vec![0; count];
+        file.read_exact_at(&mut bytes, offset)
+            .map_err(|e| io_error("read", &self.files.shard(root))(e))?;
+        Ok(bytes)
+    }
+
+    /// One group, checked.
+    fn group(
+        &self,
+        root: &ShardRoot,
+        group: u64,
+        outboard: &Outboard,
+    ) -> Result<Vec<u8>, StoreError> {
+        let (file, len) = self.open_shard(root)?;
+        let offset = group.saturating_mul(GROUP as u64);
+        let count = len.saturating_sub(offset).min(GROUP as u64);
+        if count == 0 {
+            return Err(StoreError::OutOfRange {
+                root: *root,
+                len,
+                offset,
+                count: GROUP as u64,
+            });
+        }
+        let bytes = self.read_at(root, &file, offset, count)?;
+        if !outboard.holds(group, &bytes) {
+            return Err(StoreError::Rotten {
+                root: *root,
+                offset,
+            });
+        }
+        Ok(bytes)
+    }
+
+    /// Hashes a shard again and keeps the outboard that this gives.
+    fn rebuild_outboard(&self, root: &ShardRoot) -> Result<Outboard, StoreError> {
+        let (mut file, _) = self.open_shard(root)?;
+        let mut hasher = ShardHasher::new();
+        let mut buffer = vec![0; 16 * GROUP];
+        loop {
+            let read = file
+                .read(&mut buffer)
+                .map_err(|e| io_error("read", &self.files.shard(root))(e))?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(&buffer[..read]);
+        }
+        let (got, outboard) = hasher.finalize();
+        if got != *root {
+            return Err(StoreError::Rotten {
+                root: *root,
+                offset: 0,
+            });
+        }
+        if let Err(error) = self.write_outboard(root, &outboard) {
+            tracing::warn!(%root, %error, "an outboard is made anew at each read");
+        }
+        Ok(outboard)
+    }
+}
