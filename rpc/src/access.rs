@@ -17,6 +17,8 @@ use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// The secret that a local program shows: 32 random bytes in hex, new at each start.
 #[derive(Clone)]
 pub struct Cookie(Arc<Zeroizing<String>>);
@@ -31,8 +33,9 @@ impl Cookie {
         rand::rng().fill_bytes(&mut *bytes);
         let mut text = Zeroizing::new(String::with_capacity(64));
         for byte in bytes.iter() {
-            fmt::Write::write_fmt(&mut *text, format_args!("{byte:02x}"))
-                .expect("a string takes what is written");
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from(HEX[usize::from(nibble)]));
+            }
         }
         let fresh = path.with_extension("new");
         let mut file = fs::OpenOptions::new()

@@ -8,7 +8,7 @@ use crate::values::{Page, PageParams};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use jsonrpsee::core::client::{ClientT as _, Error};
 use jsonrpsee::core::traits::ToRpcParams;
-use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
+use jsonrpsee::http_client::{HttpClient, HttpClientBuilder, transport};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -154,19 +154,24 @@ impl Client {
                     message: object.message().to_owned(),
                 },
             ),
-            Error::Transport(e) if refused_connection(&*e) => {
-                ClientError::NotRunning(self.home.clone())
-            }
+            Error::Transport(e) if not_ours(&*e) => ClientError::NotRunning(self.home.clone()),
             other => ClientError::Transport(chain(&other)),
         }
     }
 }
 
-/// Whether nothing listens at the address: the node crashed or stopped.
-fn refused_connection(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether nothing listens at the address, or another program that does not know the cookie: the
+/// node is gone without withdrawing its `rpc.json`.
+fn not_ours(error: &(dyn std::error::Error + 'static)) -> bool {
     causes(error).any(|e| {
-        e.downcast_ref::<io::Error>()
-            .is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+        let closed = e
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+        let stranger = matches!(
+            e.downcast_ref::<transport::Error>(),
+            Some(transport::Error::Rejected { status_code: 401 })
+        );
+        closed || stranger
     })
 }
 

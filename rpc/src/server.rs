@@ -293,6 +293,10 @@ mod tests {
         let refused = client.call::<_, ()>("refuse", &Empty {}).await.unwrap_err();
         assert_eq!((refused.exit_code(), refused.retryable()), (21, true));
         assert_eq!(refused.to_string(), "no room");
+        Cookie::create(&cookie_path(home.path())).unwrap();
+        let stranger = Client::of_home(home.path()).unwrap();
+        let refused = stranger.call::<_, ()>("echo", &Empty {}).await.unwrap_err();
+        assert_eq!(refused.exit_code(), 11, "{refused}");
         server.stop().await;
         let gone = client.call::<_, ()>("echo", &Empty {}).await.unwrap_err();
         assert_eq!(gone.exit_code(), 11, "{gone}");

@@ -70,14 +70,15 @@ pub struct Page<T> {
 pub struct CursorError;
 
 /// Most items in one page: a page of the longest items stays far below the 10 MiB of a response.
-pub const PAGE_MAX: u32 = 1_000;
+pub const PAGE_MAX: usize = 1_000;
 
 impl PageParams {
     /// How many items the caller gets at most.
     #[must_use]
     pub fn limit(&self) -> usize {
-        let limit = self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        usize::try_from(limit).expect("at most 1,000")
+        self.limit
+            .map_or(PAGE_MAX, |limit| usize::try_from(limit).unwrap_or(PAGE_MAX))
+            .clamp(1, PAGE_MAX)
     }
 
     /// How many items of the list come before this page.

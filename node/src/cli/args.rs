@@ -1,0 +1,303 @@
+//! The words of the command line, their help and their examples.
+
+use crate::demo::DemoArgs;
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use larder_types::{AccountId, Amount, Bytes, Class, ContractId, Millis, Profile};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Trade disk space: encrypted, spread over many, paid for what is proven to be there.
+#[derive(Debug, Parser)]
+#[command(
+    name = "larder",
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  larder demo                                   the whole thing on this machine\n  larder --home a init --new-network            found a network\n  larder --home a up --validate                 run its first node\n  larder --home b init --join \"$(larder --home a invite)\"\n  larder --home b up --provide 20GiB            offer disk space\n  larder backup ~/Documents && larder snapshots\n  larder restore latest --target /tmp/back\n\nExit codes: 0 done, 1 failed, 2 usage, 3 done in part, 10 no such home, 11 locked or not running,\n12 wrong words, 20 saved below the class's durability, 21 no quota, credit or peers, 22 damage,\n130 interrupted."
+)]
+pub(crate) struct Cli {
+    /// The folder that holds identity, config and data.
+    #[arg(long, global = true, value_name = "DIR", env = "LARDER_HOME")]
+    pub(crate) home: Option<PathBuf>,
+    /// Print one JSON object a line, each with a `message_type`.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print more; the node logs more.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an identity and a config, and print the words once.
+    #[command(
+        after_help = "Examples:\n  larder init --new-network\n  larder init --new-network --epoch 8s\n  larder init --join INVITE\n  larder init --join INVITE --words-file words.txt"
+    )]
+    Init(InitArgs),
+    /// Run the node.
+    #[command(
+        after_help = "Examples:\n  larder up\n  larder up --provide 20GiB --price 2 --region de --operator me\n  larder up --validate --rpc 127.0.0.1:0"
+    )]
+    Up(UpArgs),
+    /// Print the network's invite string: joining is one paste.
+    Invite,
+    /// Show the node at a glance.
+    Status,
+    /// Say what is wrong and how to mend it.
+    Doctor,
+    /// Make a snapshot of files and folders.
+    #[command(
+        after_help = "Examples:\n  larder backup ~/Documents ~/Pictures\n  larder backup . --class high --tag work --exclude '*.o'\n  larder backup / -n"
+    )]
+    Backup(BackupArgs),
+    /// List the snapshots.
+    Snapshots,
+    /// List what lies in a folder of a snapshot.
+    #[command(
+        after_help = "Examples:\n  larder ls latest\n  larder ls latest:/home/me -l\n  larder ls 3f2a -R"
+    )]
+    Ls(LsArgs),
+    /// Recreate a snapshot's files below a folder.
+    #[command(
+        after_help = "Examples:\n  larder restore latest --target /tmp/back\n  larder restore latest:/home/me/photos --target ./photos\n  larder restore 3f2a --target /tmp/back --include '*.txt' --verify"
+    )]
+    Restore(RestoreArgs),
+    /// Credit: address, balance, payments.
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// List the valid offers of providers.
+    Offers,
+    /// List the connected peers.
+    Peers,
+    /// List the home's contracts, or show one as the ledger holds it.
+    Contracts(ContractsArgs),
+    /// Show the redundancy of what is stored.
+    Repairs,
+    /// Run a simulation over the production engine and ledger.
+    #[command(subcommand)]
+    Simulate(SimulateCommand),
+    /// Show the whole thing on this machine, with real processes and real files.
+    #[command(
+        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --keep"
+    )]
+    Demo(DemoArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or write all pages into a folder.
+    Man {
+        /// Where to write the pages.
+        dir: Option<PathBuf>,
+    },
+    /// Print the version.
+    Version,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "network", required = true, multiple = false, args = ["new_network", "join"])]
+pub(crate) struct InitArgs {
+    /// Found a network; this account holds its credit.
+    #[arg(long)]
+    pub(crate) new_network: bool,
+    /// The length of an epoch; slots and windows scale with it.
+    #[arg(long, value_name = "DURATION", requires = "new_network")]
+    pub(crate) epoch: Option<Millis>,
+    /// The network's parameters: dev, private or public.
+    #[arg(
+        long,
+        value_name = "PROFILE",
+        default_value = "dev",
+        requires = "new_network"
+    )]
+    pub(crate) profile: Profile,
+    /// Join a network by its invite string.
+    #[arg(long, value_name = "INVITE")]
+    pub(crate) join: Option<String>,
+    /// Use the words in this file instead of new ones.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) words_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Listen on this multiaddr; may be given more than once.
+    #[arg(
+        long,
+        value_name = "MULTIADDR",
+        env = "LARDER_LISTEN",
+        value_delimiter = ','
+    )]
+    pub(crate) listen: Vec<String>,
+    /// Where the RPC listens; port 0 means any.
+    #[arg(long, value_name = "ADDR:PORT", env = "LARDER_RPC")]
+    pub(crate) rpc: Option<SocketAddr>,
+    /// Offer this much disk space.
+    #[arg(long, value_name = "SIZE", env = "LARDER_PROVIDE")]
+    pub(crate) provide: Option<Bytes>,
+    /// The price in credits per GiB and 30 days.
+    #[arg(long, value_name = "CREDITS", env = "LARDER_PRICE")]
+    pub(crate) price: Option<Amount>,
+    /// The region that the provider says it is in.
+    #[arg(long, value_name = "CODE", env = "LARDER_REGION")]
+    pub(crate) region: Option<String>,
+    /// Who runs the provider.
+    #[arg(long, value_name = "NAME", env = "LARDER_OPERATOR")]
+    pub(crate) operator: Option<String>,
+    /// Make blocks.
+    #[arg(long, env = "LARDER_VALIDATE")]
+    pub(crate) validate: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// Files and folders.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// How safe: low, normal, high or critical.
+    #[arg(long, value_name = "CLASS", default_value = "normal")]
+    pub(crate) class: Class,
+    /// A word to find the snapshot by; may be given more than once.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// Leave out what matches, as in .gitignore; may be given more than once.
+    #[arg(long = "exclude", value_name = "GLOB")]
+    pub(crate) excludes: Vec<String>,
+    /// Read everything, store nothing.
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// The snapshot (an id, a prefix of one, or `latest`), with a path if wanted.
+    #[arg(value_name = "SNAPSHOT[:/PATH]", default_value = "latest")]
+    pub(crate) what: String,
+    /// Show mode, owner, size and time too.
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    /// Go down into folders.
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The snapshot (an id, a prefix of one, or `latest`), with a folder if only its contents are
+    /// wanted.
+    #[arg(value_name = "SNAPSHOT[:/PATH]")]
+    pub(crate) what: String,
+    /// The folder to restore into; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) target: PathBuf,
+    /// Only what matches; may be given more than once.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Nothing that matches; may be given more than once.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Read all that was written once more and compare.
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum WalletCommand {
+    /// Print the home's account.
+    Address,
+    /// Print what the account can spend.
+    Balance,
+    /// Pay an account.
+    #[command(after_help = "Example:\n  larder wallet send zAccount… 12.5")]
+    Send {
+        /// The account that receives.
+        to: AccountId,
+        /// How many credits.
+        amount: Amount,
+    },
+    /// List the movements of the account's credit, newest first.
+    History,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ContractsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ContractsCommand>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum ContractsCommand {
+    /// Show a contract as the ledger holds it.
+    Show {
+        /// The contract.
+        contract: ContractId,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum SimulateCommand {
+    /// Nodes come and go; money, proofs and data are checked all along.
+    #[command(after_help = "Example:\n  larder simulate churn --seed 7 --nodes 50 --years 1")]
+    Churn {
+        /// Where all randomness comes from.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many nodes.
+        #[arg(long, default_value_t = 50)]
+        nodes: u32,
+        /// How many virtual years.
+        #[arg(long, default_value_t = 1)]
+        years: u32,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_words_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn words_of_the_surface_parse() {
+        for line in [
+            "larder init --new-network --epoch 8s --profile dev",
+            "larder --home x --json init --join abc --words-file w",
+            "larder up --listen /ip4/127.0.0.1/tcp/0 --rpc 127.0.0.1:0 --provide 2GiB --price 2 \
+             --region eu --operator me --validate",
+            "larder backup a b --class high --tag x --tag y --exclude *.o -n",
+            "larder restore latest:/a --target t --include x --exclude y --verify",
+            "larder wallet balance --json",
+            "larder simulate churn --seed 7 --nodes 50 --years 1",
+            "larder demo --json --providers 12 --epoch 8s",
+            "larder contracts",
+        ] {
+            let words = line.split_whitespace();
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+        for line in [
+            "larder",
+            "larder init",
+            "larder init --new-network --join x",
+            "larder init --join x --epoch 8s",
+            "larder backup",
+            "larder backup a --class best",
+            "larder up --provide lots",
+            "larder restore latest",
+            "larder demo --kill 4",
+        ] {
+            let words = line.split_whitespace();
+            let refused = Cli::try_parse_from(words).unwrap_err();
+            assert_eq!(refused.exit_code(), 2, "{line}");
+        }
+    }
+}

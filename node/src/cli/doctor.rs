@@ -1,0 +1,138 @@
+//! `larder doctor`: what is wrong and how to mend it. Each check is a line; the exit code says
+//! whether all is well.
+
+use super::connect::{Asked, require_home, runtime};
+use super::exit::{DAMAGE, FAILED, Failure};
+use super::output::Out;
+use larder_rpc::{Client, Empty};
+use larder_types::size::GIB;
+use larder_types::{Amount, Bytes};
+use serde_json::json;
+use std::path::Path;
+
+/// Less free disk space than this may stop a backup's spool or a provider.
+const LOW_SPACE: Bytes = Bytes(GIB);
+
+/// One thing looked at.
+struct Check {
+    name: &'static str,
+    found: String,
+    /// How to mend it, and the exit code if it stays; `None`: it is well.
+    mend: Option<(&'static str, u8)>,
+}
+
+pub(super) fn doctor(home: &Path, out: Out) -> Asked {
+    require_home(home)?;
+    let mut checks = vec![space(home)?];
+    match Client::of_home(home) {
+        Ok(node) => runtime()?.block_on(ask_node(&node, &mut checks))?,
+        Err(e) => checks.push(Check {
+            name: "node",
+            found: e.to_string(),
+            mend: Some(("start it with `larder up`", e.exit_code())),
+        }),
+    }
+    report(&checks, out)
+}
+
+fn space(home: &Path) -> Result<Check, Failure> {
+    let disk = rustix::fs::statvfs(home).map_err(std::io::Error::from)?;
+    let free = Bytes(disk.f_bavail.saturating_mul(disk.f_frsize));
+    let mend = (free < LOW_SPACE).then_some(("free some disk space", FAILED));
+    Ok(Check {
+        name: "disk",
+        found: format!("{free} free"),
+        mend,
+    })
+}
+
+async fn ask_node(node: &Client, checks: &mut Vec<Check>) -> Asked {
+    let status = match node.node_status(&Empty {}).await {
+        Ok(status) => status,
+        Err(e) => {
+            checks.push(Check {
+                name: "node",
+                found: e.to_string(),
+                mend: Some(("start it with `larder up`", e.exit_code())),
+            });
+            return Ok(());
+        }
+    };
+    let repairs = node.renter_repairs(&Empty {}).await?;
+    let wrong = |bad: bool, mend: &'static str, exit: u8| bad.then_some((mend, exit));
+    checks.extend([
+        Check {
+            name: "node",
+            found: format!("block {}, epoch {}", status.height, status.epoch),
+            mend: wrong(!status.ready, "wait until it has caught up", FAILED),
+        },
+        Check {
+            name: "network",
+            found: format!("{} peers", status.peers),
+            mend: wrong(
+                status.peers == 0,
+                "check that the invite's addresses can be reached",
+                FAILED,
+            ),
+        },
+        Check {
+            name: "market",
+            found: format!("{} offers", status.offers),
+            mend: wrong(
+                status.offers == 0,
+                "wait for a provider, or start one with `larder up --provide SIZE`",
+                FAILED,
+            ),
+        },
+        Check {
+            name: "credit",
+            found: format!("{} credits", status.balance.0),
+            mend: wrong(
+                status.balance.0 == Amount::ZERO,
+                "ask somebody for `larder wallet send`",
+                FAILED,
+            ),
+        },
+        Check {
+            name: "data",
+            found: format!(
+                "{} segments, {} below full redundancy, {} unreadable",
+                repairs.segments, repairs.segments_below_full, repairs.segments_lost
+            ),
+            mend: wrong(
+                repairs.segments_lost > 0,
+                "bring their providers back: `larder repairs` names the segments",
+                DAMAGE,
+            ),
+        },
+    ]);
+    Ok(())
+}
+
+fn report(checks: &[Check], out: Out) -> Asked {
+    for check in checks {
+        let mend = check.mend.map(|(mend, _)| mend);
+        out.object(&json!({
+            "message_type": "check",
+            "check": check.name,
+            "ok": mend.is_none(),
+            "found": check.found,
+            "mend": mend,
+        }))?;
+        match mend {
+            None => out.line(format_args!("ok    {:<8} {}", check.name, check.found))?,
+            Some(mend) => out.line(format_args!(
+                "WRONG {:<8} {}: {mend}",
+                check.name, check.found
+            ))?,
+        }
+    }
+    let exit = checks
+        .iter()
+        .filter_map(|c| c.mend)
+        .map(|(_, exit)| exit)
+        .max();
+    let problems = checks.iter().filter(|c| c.mend.is_some()).count();
+    out.object(&json!({ "message_type": "summary", "problems": problems }))?;
+    exit.map_or(Ok(()), |exit| Err(Failure::silent(exit)))
+}

@@ -1,0 +1,27 @@
+//! The command line: a client of the node's own RPC, and the two verbs that are the node itself.
+
+mod args;
+mod backup;
+mod connect;
+mod doctor;
+mod exit;
+mod init;
+mod listing;
+mod market;
+pub mod options;
+mod output;
+pub(crate) mod progress;
+mod restore;
+mod run;
+mod simulate;
+mod status;
+mod texts;
+mod up;
+mod wallet;
+
+pub use run::run;
+
+pub(crate) use connect::runtime;
+pub(crate) use exit::Failure;
+pub(crate) use output::Out;
+pub(crate) use up::PARENT;

@@ -1,0 +1,67 @@
+//! Reads the command line, does what it says, ends with the exit code.
+
+use super::args::{Cli, Command};
+use super::exit::{FAILED, Failure};
+use super::output::Out;
+use super::{backup, doctor, init, listing, market, restore, simulate, status, texts, up, wallet};
+use clap::Parser as _;
+use etcetera::BaseStrategy as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Does what the process's arguments say.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Out {
+        json: cli.json,
+        quiet: cli.quiet,
+        verbose: cli.verbose,
+    };
+    match home(cli.home).and_then(|home| obey(cli.command, home, out)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            out.failed(&failure);
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+/// The home: as given, else in the folder for user data.
+fn home(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    if let Some(home) = given {
+        return Ok(std::path::absolute(home)?);
+    }
+    etcetera::choose_base_strategy()
+        .map(|base| base.data_dir().join("larder"))
+        .map_err(|_| {
+            Failure::new(
+                FAILED,
+                "cannot tell where your data folder is: name a home with --home",
+            )
+        })
+}
+
+fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
+    match command {
+        Command::Init(args) => init::init(&home, args, out),
+        Command::Up(args) => up::up(&home, args, out),
+        Command::Invite => status::invite(&home, out),
+        Command::Status => status::status(&home, out),
+        Command::Doctor => doctor::doctor(&home, out),
+        Command::Backup(args) => backup::backup(&home, args, out),
+        Command::Snapshots => listing::snapshots(&home, out),
+        Command::Ls(args) => listing::ls(&home, &args, out),
+        Command::Restore(args) => restore::restore(&home, args, out),
+        Command::Wallet(command) => wallet::wallet(&home, command, out),
+        Command::Offers => market::offers(&home, out),
+        Command::Peers => status::peers(&home, out),
+        Command::Contracts(args) => market::contracts(&home, args.command, out),
+        Command::Repairs => market::repairs(&home, out),
+        Command::Simulate(command) => simulate::simulate(command, out),
+        Command::Demo(args) => crate::demo::demo(args, out),
+        Command::Completions { shell } => texts::completions(shell, out),
+        Command::Man { dir } => texts::man(dir.as_deref(), out),
+        Command::Version => texts::version(out),
+    }
+}

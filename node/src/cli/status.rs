@@ -1,0 +1,151 @@
+//! `larder status`, `larder peers`, `larder invite`: the node itself.
+
+use super::connect::{Asked, ask};
+use super::output::Out;
+use larder_rpc::client::all;
+use larder_rpc::{Empty, NodeInfo, NodeStatus, ProviderStatus, Role};
+use larder_types::Bytes;
+use serde_json::json;
+use std::path::Path;
+
+pub(super) fn invite(home: &Path, out: Out) -> Asked {
+    ask(home, |node| async move {
+        let invite = node.node_invite(&Empty {}).await?.invite;
+        out.object(&json!({ "message_type": "summary", "invite": invite }))?;
+        out.line(invite)
+    })
+}
+
+pub(super) fn peers(home: &Path, out: Out) -> Asked {
+    ask(home, |node| async move {
+        for peer in all(|page| {
+            let node = &node;
+            async move { node.node_peers(&page).await }
+        })
+        .await?
+        {
+            out.object(&json!({
+                "message_type": "peer",
+                "peer_id": peer.peer_id,
+                "address": peer.address,
+                "agent": peer.agent,
+                "rtt_micros": peer.rtt_micros,
+            }))?;
+            out.line(format_args!(
+                "{}  {}  {}",
+                peer.peer_id, peer.address, peer.agent
+            ))?;
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn status(home: &Path, out: Out) -> Asked {
+    ask(home, |node| async move {
+        let info = node.node_info(&Empty {}).await?;
+        let status = node.node_status(&Empty {}).await?;
+        out.object(&object(&info, &status))?;
+        lines(&info, &status)
+            .into_iter()
+            .try_for_each(|(name, value)| out.line(format_args!("{name:<10} {value}")))
+    })
+}
+
+fn object(info: &NodeInfo, status: &NodeStatus) -> serde_json::Value {
+    json!({
+        "message_type": "summary",
+        "ready": status.ready,
+        "network": info.network,
+        "genesis": info.genesis,
+        "profile": info.profile,
+        "node": info.node,
+        "peer_id": info.peer_id,
+        "account": info.account,
+        "roles": info.roles,
+        "height": status.height,
+        "epoch": status.epoch,
+        "peers": status.peers,
+        "offers": status.offers,
+        "balance": status.balance.0.to_string(),
+        "jobs": status.jobs,
+        "snapshots": status.keeper.snapshots,
+        "segments": status.keeper.segments,
+        "bytes_stored": status.keeper.bytes_stored,
+        "contracts": status.keeper.contracts,
+        "provider": status.provider.as_ref().map(provider_object),
+    })
+}
+
+fn provider_object(provider: &ProviderStatus) -> serde_json::Value {
+    json!({
+        "quota": provider.quota,
+        "contracted": provider.contracted,
+        "used": provider.used,
+        "shards": provider.shards,
+        "contracts": provider.contracts,
+        "price": provider.price.0.to_string(),
+        "region": provider.region,
+        "operator": provider.operator,
+        "passed": provider.passed,
+        "missed": provider.missed,
+        "earned": provider.earned.0.to_string(),
+    })
+}
+
+fn lines(info: &NodeInfo, status: &NodeStatus) -> Vec<(&'static str, String)> {
+    let roles: Vec<_> = info.roles.iter().copied().map(role).collect();
+    let state = if status.ready { "ready" } else { "starting" };
+    let keeper = status.keeper;
+    let mut lines = vec![
+        ("node", format!("{state}, {}", roles.join(", "))),
+        ("network", format!("{} ({})", info.network, info.profile)),
+        ("account", info.account.to_string()),
+        ("balance", format!("{} credits", status.balance.0)),
+        (
+            "chain",
+            format!("block {}, epoch {}", status.height, status.epoch),
+        ),
+        (
+            "market",
+            format!("{} peers, {} offers", status.peers, status.offers),
+        ),
+        (
+            "kept",
+            format!(
+                "{} snapshots, {} segments, {} with providers under {} contracts",
+                keeper.snapshots,
+                keeper.segments,
+                Bytes(keeper.bytes_stored),
+                keeper.contracts
+            ),
+        ),
+    ];
+    if let Some(provider) = &status.provider {
+        lines.push((
+            "provides",
+            format!(
+                "{} of {}, {} shards under {} contracts",
+                Bytes(provider.used),
+                Bytes(provider.quota),
+                provider.shards,
+                provider.contracts
+            ),
+        ));
+        lines.push((
+            "earned",
+            format!(
+                "{} credits for {} proofs, {} missed",
+                provider.earned.0, provider.passed, provider.missed
+            ),
+        ));
+    }
+    lines
+}
+
+const fn role(role: Role) -> &'static str {
+    match role {
+        Role::Keeper => "keeper",
+        Role::Provider => "provider",
+        Role::Validator => "validator",
+    }
+}

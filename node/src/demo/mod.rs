@@ -1,0 +1,54 @@
+//! `larder demo`: the main job, once, on this machine. Real processes on loopback, a real folder:
+//! found a network, offer space, back up, prove, be paid, restore, compare. Whatever way it ends,
+//! its processes end with it and its folder goes, unless `--keep` was given.
+
+mod chosen;
+mod compare;
+mod fleet;
+mod stages;
+mod summary;
+mod usage;
+
+use crate::cli::{Failure, Out, runtime};
+use clap::Args;
+use larder_types::Millis;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What `larder demo` was asked for.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DemoArgs {
+    /// What to back up [default: some 230 MB of real files at hand].
+    #[arg(value_name = "PATH")]
+    path: Option<PathBuf>,
+    /// How many providers to start.
+    #[arg(long, value_name = "N", default_value_t = 12,
+        value_parser = clap::value_parser!(u16).range(1..=64))]
+    providers: u16,
+    /// The length of an epoch.
+    #[arg(long, value_name = "DURATION", default_value = "8s")]
+    epoch: Millis,
+    /// Leave the network running and its folder in place.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs the demo; an interrupt ends it and all that it started.
+pub(crate) fn demo(args: DemoArgs, out: Out) -> Result<(), Failure> {
+    // One thread, the main one: the kernel ends the nodes with the thread that started them.
+    runtime()?.block_on(async {
+        let mut terminated = signal(SignalKind::terminate())?;
+        tokio::select! {
+            done = stages::run(args, out) => done,
+            pressed = tokio::signal::ctrl_c() => {
+                pressed?;
+                Err(interrupted())
+            }
+            _ = terminated.recv() => Err(interrupted()),
+        }
+    })
+}
+
+fn interrupted() -> Failure {
+    Failure::new(130, "interrupted: the demo's processes and files are gone")
+}
