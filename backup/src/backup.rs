@@ -185,7 +185,13 @@ impl Vault {
         match missing {
             Some(missing) if paths.is_empty() => return Err(missing),
             // The others are worth a snapshot; reading will name this one as a problem.
-            Some(_) => paths = options.paths.iter().filter_map(|p| std::path::absolute(p).ok()).collect(),
+            Some(_) => {
+                paths = options
+                    .paths
+                    .iter()
+                    .filter_map(|p| std::path::absolute(p).ok())
+                    .collect()
+            }
             None if paths.is_empty() => return Err(BackupError::NoPaths),
             None => {}
         }
@@ -255,7 +261,9 @@ impl Vault {
         let mut left = Vec::new();
         let spool = self.spool.clone();
         for segment in join(spawn_blocking(move || spool.leftovers()).await)?? {
-            if pending.contains(&segment.id) || !known.contains(&segment.id) && self.adopt(&segment).await? {
+            if pending.contains(&segment.id)
+                || !known.contains(&segment.id) && self.adopt(&segment).await?
+            {
                 left.push(segment);
             } else {
                 self.spool.discard(&segment)?;

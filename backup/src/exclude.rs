@@ -54,6 +54,7 @@ impl Globs {
     /// [`GlobError`] names the one that does not parse.
     pub fn new<S: AsRef<str>>(globs: impl IntoIterator<Item = S>) -> Result<Self, GlobError> {
         let mut builder = GitignoreBuilder::new("/");
+        builder.allow_unclosed_class(false);
         for glob in globs {
             let glob = glob.as_ref();
             builder
@@ -103,8 +104,15 @@ mod tests {
 
     #[test]
     fn globs_match_as_people_mean_them() {
-        let globs = Globs::new(["*.o", "build/out", "/home/u/big", "only/", "*.log", "!keep.log"])
-            .unwrap();
+        let globs = Globs::new([
+            "*.o",
+            "build/out",
+            "/home/u/big",
+            "only/",
+            "*.log",
+            "!keep.log",
+        ])
+        .unwrap();
         for (path, is_dir, want) in [
             ("/a/b/x.o", false, true),
             ("/x/build/out", true, true),

@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Segments open at once.
 const OPEN: usize = 8;
+/// Places remembered ahead of need: about 1 MiB.
+const AHEAD: usize = 16_384;
 /// No entry is longer: name, target and inline pieces are each below 5 KiB.
 const ENTRY: usize = 64 << 10;
 
@@ -92,6 +94,8 @@ pub(crate) struct Source<S: Segments> {
     stop: CancellationToken,
     fetched: HashMap<i64, Result<(SegmentId, std::path::PathBuf), Arc<SegmentsError>>>,
     open: VecDeque<(i64, SegmentReader<File>)>,
+    /// Places looked up ahead of need.
+    ahead: HashMap<BlobId, Place>,
 }
 
 impl<S: Segments> Source<S> {
@@ -110,7 +114,18 @@ impl<S: Segments> Source<S> {
             stop,
             fetched: HashMap::new(),
             open: VecDeque::new(),
+            ahead: HashMap::new(),
         }
+    }
+
+    /// Looks up the places of blobs that will be read soon, in one statement.
+    pub(crate) fn look_ahead(&mut self, ids: &[BlobId]) -> Result<(), FetchError> {
+        if self.ahead.len() > AHEAD {
+            self.ahead.clear();
+        }
+        let places = self.locate(ids)?;
+        self.ahead.extend(places);
+        Ok(())
     }
 
     /// Waits on this blocking thread.
@@ -127,7 +142,10 @@ impl<S: Segments> Source<S> {
 
     /// A blob whose place is not known yet.
     pub(crate) fn read(&mut self, piece: Piece) -> Result<Vec<u8>, FetchError> {
-        let place = self.locate(&[piece.id])?.remove(&piece.id);
+        let place = match self.ahead.remove(&piece.id) {
+            Some(place) => Some(place),
+            None => self.locate(&[piece.id])?.remove(&piece.id),
+        };
         self.read_at(place.ok_or(FetchError::Unknown(piece.id))?, piece)
     }
 
@@ -221,7 +239,11 @@ impl PieceCursor {
             }
             let Some(list) = self.pull(source, level - 1)? else {
                 let whole = self.levels[level].carry.is_empty();
-                return if whole { Ok(None) } else { Err(FetchError::List) };
+                return if whole {
+                    Ok(None)
+                } else {
+                    Err(FetchError::List)
+                };
             };
             let bytes = source.read(list)?;
             let at = &mut self.levels[level];
@@ -259,7 +281,11 @@ impl EntryCursor {
         let mut entries = Vec::new();
         while entries.len() < most {
             let rest = &self.bytes[self.at..];
-            let decoded = if rest.is_empty() { None } else { Some(decode_entry(rest)) };
+            let decoded = if rest.is_empty() {
+                None
+            } else {
+                Some(decode_entry(rest))
+            };
             match decoded {
                 Some(Ok((entry, len))) => {
                     self.at += len;

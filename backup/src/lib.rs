@@ -3,8 +3,9 @@
 //! every queue is bounded. `docs/ARCHITECTURE.md`, the keeper's data path.
 
 pub mod backup;
-pub mod content;
+mod below;
 pub mod browse;
+pub mod content;
 mod emit;
 pub mod entry;
 pub mod exclude;
@@ -13,10 +14,14 @@ pub mod index;
 pub mod local;
 pub mod lock;
 mod pack;
+mod place;
+mod plan;
+mod planner;
 pub mod problems;
 pub mod progress;
 mod read;
 pub mod rebuild;
+pub mod restore;
 pub mod segments;
 pub mod snapshot;
 pub mod spool;
@@ -26,9 +31,13 @@ pub mod vault;
 mod walk;
 
 pub use backup::{BackupError, BackupOptions};
+pub use browse::{BrowseError, Depth, Listed};
+pub use entry::{Entry, Kind, Meta};
 pub use local::LocalSegments;
 pub use problems::{Problem, Problems};
 pub use progress::{Phase, Progress, State};
+pub use rebuild::RebuildSummary;
+pub use restore::{RestoreError, RestoreOptions, RestoreSummary};
 pub use segments::{SealedSegment, SegmentKind, Segments, SegmentsError, Stored};
 pub use snapshot::{Snapshot, SnapshotId};
 pub use summary::Summary;

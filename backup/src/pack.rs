@@ -116,7 +116,11 @@ impl<S: Segments> Packer<S> {
         rand::rng().fill_bytes(&mut nonce);
         let sealed = seal(&self.tools.keys, blob.kind, blob.id, &blob.plain, nonce)?;
         let kind = segment_kind(blob.kind);
-        if self.open(kind).as_ref().is_some_and(|s| !s.has_room(sealed.len())) {
+        if self
+            .open(kind)
+            .as_ref()
+            .is_some_and(|s| !s.has_room(sealed.len()))
+        {
             self.close(kind, &[])?;
         }
         if self.open(kind).is_none() {

@@ -4,8 +4,8 @@
 use crate::content::{Content, ContentWriter};
 use crate::emit::{Emitter, Stop};
 use crate::entry::{Entry, Kind, Meta, shared_inode};
-use crate::progress::Progress;
 use crate::problems::{Problem, Problems};
+use crate::progress::Progress;
 use crate::summary::Tally;
 use crate::tree::TreeWriter;
 use crate::walk::{
@@ -108,8 +108,8 @@ impl<'a> Reader<'a> {
         name: &[u8],
         roots: &Roots,
     ) -> Result<Option<Entry>, Stop> {
-        let opened = open_dir_above(parent, name)
-            .and_then(|dir| Ok((rustix::fs::fstat(&dir)?, dir)));
+        let opened =
+            open_dir_above(parent, name).and_then(|dir| Ok((rustix::fs::fstat(&dir)?, dir)));
         match opened {
             Ok((stat, dir)) => {
                 let content = self.roots(&dir, roots)?;
@@ -268,11 +268,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Cuts a file. A short one is read in one go, without the cutter's buffer.
-    fn contents(
-        &mut self,
-        file: &File,
-        stat: &Stat,
-    ) -> Result<io::Result<(Content, u64)>, Stop> {
+    fn contents(&mut self, file: &File, stat: &Stat) -> Result<io::Result<(Content, u64)>, Stop> {
         let short = self.content.sizes().min as u64;
         let expected = u64::try_from(stat.st_size).unwrap_or(0);
         let mut head = Vec::new();

@@ -2,10 +2,10 @@
 //! by their headers), its snapshots opened.
 
 use crate::backup::{BackupError, join};
+use crate::lock::hold;
 use crate::progress::{Phase, Progress};
 use crate::segments::{SealedSegment, SegmentKind, Segments, SegmentsError};
 use crate::snapshot::{Snapshot, SnapshotId};
-use crate::lock::hold;
 use crate::vault::Vault;
 use larder_coding::segment::ReadError;
 use larder_coding::{BlobKind, IndexEntry, SegmentReader};

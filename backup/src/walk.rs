@@ -14,7 +14,14 @@ use std::path::{Component, Path, PathBuf};
 /// Pseudo file systems, by their magic number: proc, sysfs, debugfs, tracefs, cgroup, cgroup2,
 /// devpts, securityfs, bpf. Their files are views of the kernel, some without an end.
 const PSEUDO: [u64; 9] = [
-    0x9fa0, 0x6265_6572, 0x6462_6720, 0x7472_6163, 0x0027_e0eb, 0x6367_7270, 0x1cd1, 0x7363_6673,
+    0x9fa0,
+    0x6265_6572,
+    0x6462_6720,
+    0x7472_6163,
+    0x0027_e0eb,
+    0x6367_7270,
+    0x1cd1,
+    0x7363_6673,
     0xcafe_4a11,
 ];
 
@@ -207,8 +214,7 @@ fn open(dir: impl AsFd, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
 
 /// What `name` in `dir` is; a link is a link.
 pub(crate) fn stat(dir: &OwnedFd, name: &[u8]) -> io::Result<Stat> {
-    rustix::fs::statat(dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW)
-        .map_err(Into::into)
+    rustix::fs::statat(dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).map_err(Into::into)
 }
 
 /// A path under construction, byte by byte.
@@ -226,6 +232,17 @@ impl PathBytes {
 
     pub(crate) fn leave(&mut self, mark: usize) {
         self.0.truncate(mark);
+    }
+
+    /// Goes up by one name.
+    pub(crate) fn leave_last(&mut self) {
+        let up = self.0.iter().rposition(|b| *b == b'/').unwrap_or(0);
+        self.0.truncate(up);
+    }
+
+    /// The path without its leading `/`.
+    pub(crate) fn relative(&self) -> &[u8] {
+        self.0.get(1..).unwrap_or_default()
     }
 
     /// The path; `/` at the top.

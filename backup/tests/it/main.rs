@@ -1,0 +1,7 @@
+//! Backups and restores end to end, over segments in a local folder.
+#![allow(clippy::unwrap_used, reason = "a test says by failing what was wrong")]
+
+mod common;
+mod crash;
+mod fidelity;
+mod loss;
