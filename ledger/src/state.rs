@@ -295,9 +295,15 @@ impl State {
             return Vec::new();
         };
         let schedule = self.schedule();
-        (schedule.slot_no(self.epoch, 0)..=newest.slot)
-            .filter(|slot| schedule.slot_close(*slot) <= now && !self.judged.contains(slot))
-            .filter(|slot| !self.slot_providers(*slot).is_empty())
+        let asked: BTreeSet<SlotNo> = self
+            .providers()
+            .filter(|p| p.sum() > Amount::ZERO)
+            .map(|p| self.slot_of(&p.node))
+            .collect();
+        asked
+            .into_iter()
+            .filter(|slot| *slot <= newest.slot && schedule.slot_close(*slot) <= now)
+            .filter(|slot| !self.judged.contains(slot))
             .collect()
     }
 

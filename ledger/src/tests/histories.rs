@@ -56,7 +56,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => (0..3usize, 0..2usize, 1..25u32, 1..2_000_000_000u64)
+        3 => (0..3usize, 0..2usize, 1..12u32, 1..2_000_000_000u64)
             .prop_map(|(node, renter, term, rate)| Step::Open { node, renter, term, rate }),
         2 => any::<usize>().prop_map(|pick| Step::Content { pick }),
         2 => (any::<usize>(), 1..4u64).prop_map(|(pick, factor)| Step::Extend { pick, factor }),
@@ -65,21 +65,31 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..3usize).prop_map(|node| Step::Silence { node }),
         1 => (0..3usize).prop_map(|node| Step::Speak { node }),
         1 => any::<usize>().prop_map(|pick| Step::Replay { pick }),
-        6 => (1..8u32).prop_map(|slots| Step::Pass { slots }),
+        6 => (1..24u32).prop_map(|slots| Step::Pass { slots }),
         1 => (1..12u32).prop_map(|epochs| Step::Pause { epochs }),
     ];
-    prop::collection::vec(step, 1..40)
+    prop::collection::vec(step, 1..60)
 }
 
-/// The node whose contract it is, by its key's seed, and the contract.
+/// Every active contract and its node, by that node's key's seed.
+fn all(world: &World) -> Vec<(u8, ContractLeaf)> {
+    let of = |node: u8| {
+        world
+            .state
+            .provider(&signer(node).node())
+            .map(|p| (node, p))
+    };
+    NODES
+        .into_iter()
+        .filter_map(of)
+        .flat_map(|(node, p)| p.active.iter().map(move |(_, leaf)| (node, *leaf)))
+        .collect()
+}
+
+/// One of them, with its renter by that account's key's seed.
 fn pick(world: &World, pick: usize) -> Option<(u8, u8, ContractLeaf)> {
-    let all: Vec<_> = world
-        .state
-        .providers()
-        .flat_map(|p| p.active.iter().map(|(_, leaf)| (p.node, *leaf)))
-        .collect();
+    let all = all(world);
     let (node, leaf) = *all.get(pick.checked_rem(all.len())?)?;
-    let node = NODES.into_iter().find(|n| signer(*n).node() == node)?;
     let renter = RENTERS
         .into_iter()
         .find(|r| signer(*r).account() == leaf.renter)?;
@@ -131,10 +141,14 @@ fn act(world: &mut World, step: &Step) {
             world.attempt(world.update(node, vec![op]));
         }
         Step::Close { pick: n } => {
-            let Some((node, _, leaf)) = pick(world, n) else {
-                return;
-            };
-            world.attempt(world.update(node, vec![Op::CloseExpired(leaf.contract_id)]));
+            // Mostly what may close; now and then what may not yet.
+            let ends = world.state.epoch() + Epoch::try_from(n % 5).unwrap();
+            for (node, leaf) in all(world)
+                .into_iter()
+                .filter(|(_, leaf)| leaf.end_epoch <= ends)
+            {
+                world.attempt(world.update(node, vec![Op::CloseExpired(leaf.contract_id)]));
+            }
         }
         Step::Transfer { from, amount } => {
             let from = RENTERS[from];
@@ -179,7 +193,7 @@ fn check_history(params: Params, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn credit_is_conserved_and_claims_are_covered(steps in steps()) {
