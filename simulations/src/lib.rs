@@ -1,1 +1,23 @@
-//! Larder's simulations.
+//! Whole networks in one thread: the production engine and ledger under a virtual clock, from one
+//! seed. The same seed gives the same run, down to the hash of its trace. STYLE, *Simulation*.
+
+mod chain;
+mod checkers;
+mod churn;
+mod dice;
+mod disk;
+mod jobs;
+mod keeper;
+mod net;
+mod node;
+mod queue;
+pub mod report;
+mod run;
+mod trace;
+mod world;
+
+pub use report::{Checker, Report};
+pub use run::{Options, Progress, Scenario, run};
+
+#[cfg(test)]
+mod tests;

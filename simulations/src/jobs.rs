@@ -1,0 +1,111 @@
+//! The pool's work, done by the pure functions over a node's disk.
+
+use crate::disk::Disk;
+use crate::node::Node;
+use larder_coding::layout::Code;
+use larder_coding::shards::{decode_segment, encode_segment};
+use larder_engine::io::JobError;
+use larder_proofs::{Challenge, Commitment, prove};
+use larder_types::{SegmentId, ShardRoot};
+use std::io::Cursor;
+use std::sync::Arc;
+
+fn damaged(why: impl std::fmt::Display) -> JobError {
+    JobError::Damaged(why.to_string())
+}
+
+/// Codes a segment in the spool into n masked shards beside it.
+///
+/// # Errors
+/// If the segment is not there, or cannot be coded.
+pub(crate) fn encode(
+    node: &mut Node,
+    segment: &SegmentId,
+    code: Code,
+) -> Result<Vec<ShardRoot>, JobError> {
+    let keeper = node
+        .keeper
+        .as_ref()
+        .ok_or_else(|| damaged("no vault here"))?;
+    let content = node
+        .disk
+        .spool
+        .get(segment)
+        .ok_or_else(|| damaged("no such segment"))?;
+    let mut sinks = vec![Vec::new(); usize::from(code.n())];
+    let roots = encode_segment(
+        code,
+        &keeper.keys.mask_key(segment),
+        &mut Cursor::new(content),
+        content.len() as u64,
+        &mut sinks,
+    )
+    .map_err(damaged)?;
+    let shards = sinks.into_iter().map(Arc::from).collect();
+    node.disk.coded.insert(*segment, shards);
+    Ok(roots)
+}
+
+/// Decodes a segment from fetched shards into the fetch folder.
+///
+/// # Errors
+/// If a shard is not there, or too few are.
+pub(crate) fn decode(
+    node: &mut Node,
+    segment: &SegmentId,
+    code: Code,
+    len: u64,
+    positions: &[u16],
+) -> Result<(), JobError> {
+    let keeper = node
+        .keeper
+        .as_ref()
+        .ok_or_else(|| damaged("no vault here"))?;
+    let mut sources = Vec::new();
+    for j in positions {
+        let bytes = node
+            .disk
+            .fetched
+            .get(&(*segment, *j))
+            .ok_or_else(|| damaged("a fetched shard is gone"))?;
+        sources.push((*j, Cursor::new(Arc::clone(bytes))));
+    }
+    let content = decoded(code, &keeper.keys.mask_key(segment), &mut sources, len)?;
+    node.disk.restored.insert(*segment, content);
+    Ok(())
+}
+
+/// The segment of `len` bytes that these shards hold.
+///
+/// # Errors
+/// If they are too few.
+pub(crate) fn decoded(
+    code: Code,
+    mask_key: &[u8; 32],
+    sources: &mut [(u16, Cursor<Arc<[u8]>>)],
+    len: u64,
+) -> Result<Vec<u8>, JobError> {
+    let mut sink = Cursor::new(Vec::new());
+    decode_segment(code, mask_key, sources, len, &mut sink).map_err(damaged)?;
+    Ok(sink.into_inner())
+}
+
+/// Answers a challenge from the disk.
+///
+/// # Errors
+/// If what is drawn is not there.
+pub(crate) fn answer(
+    node: &Node,
+    challenge: &Challenge,
+    commitment: &Commitment,
+) -> Result<Vec<u8>, JobError> {
+    let disk: &Disk = &node.disk;
+    prove(
+        commitment,
+        challenge,
+        disk,
+        &node.me.node_key,
+        &node.me.genesis,
+    )
+    .map_err(damaged)
+}

@@ -1,0 +1,114 @@
+//! What a run found: figures, checkers, and the hash of everything that happened.
+
+use crate::run::Options;
+use serde::Serialize;
+
+/// What one checker found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checker {
+    /// What it checks.
+    pub name: String,
+    /// Whether it held.
+    pub ok: bool,
+    /// How often it looked.
+    pub checks: u64,
+    /// Where it did not hold; the first few.
+    pub violations: Vec<String>,
+}
+
+/// The outcome of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Where all chance came from.
+    pub seed: u64,
+    /// Machines.
+    pub nodes: u32,
+    /// Those that provide.
+    pub providers: u32,
+    /// Those that back up.
+    pub keepers: u32,
+    /// Virtual days.
+    pub days: u32,
+    /// Blocks made.
+    pub blocks: u64,
+    /// Epochs begun after the first.
+    pub epochs: u32,
+    /// Verdicts that were passes.
+    pub passes: u64,
+    /// Verdicts that were misses.
+    pub misses: u64,
+    /// Verdicts that were failures or excuses.
+    pub others: u64,
+    /// What providers were paid, gross, credit as a decimal.
+    pub paid: String,
+    /// Segments that keepers handed over.
+    pub segments: u64,
+    /// Segments that were told durable.
+    pub durable: u64,
+    /// Shards that providers took in.
+    pub shards: u64,
+    /// Segments read back and equal.
+    pub restores: u64,
+    /// Segments that could not be read back when asked for, with too many providers away.
+    pub unavailable: u64,
+    /// Starts of nodes after the first.
+    pub restarts: u64,
+    /// Stops in the middle of a step's effects.
+    pub crashes: u64,
+    /// Contracts opened, and changed in their money terms since.
+    pub contracts: u64,
+    /// Extensions and renewals that took effect.
+    pub extensions: u64,
+    /// Contracts closed.
+    pub closed: u64,
+    /// Operations that the ledger skipped at a boundary.
+    pub skipped: u64,
+    /// Engine steps.
+    pub steps: u64,
+    /// Epochs in which a lazy provider's draws hit what it had thrown away.
+    pub caught: u64,
+    /// What the checkers found.
+    pub checkers: Vec<Checker>,
+    /// BLAKE3 over the ordered trace, hex.
+    pub trace_hash: String,
+}
+
+impl Report {
+    /// A report of nothing yet.
+    pub(crate) fn new(options: Options, providers: u32, keepers: u32) -> Self {
+        Self {
+            seed: options.seed,
+            nodes: options.nodes,
+            providers,
+            keepers,
+            days: options.days,
+            blocks: 0,
+            epochs: 0,
+            passes: 0,
+            misses: 0,
+            others: 0,
+            paid: String::new(),
+            segments: 0,
+            durable: 0,
+            shards: 0,
+            restores: 0,
+            unavailable: 0,
+            restarts: 0,
+            crashes: 0,
+            contracts: 0,
+            extensions: 0,
+            closed: 0,
+            skipped: 0,
+            steps: 0,
+            caught: 0,
+            checkers: Vec::new(),
+            trace_hash: String::new(),
+        }
+    }
+
+    /// Whether every checker held.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.checkers.iter().all(|c| c.ok)
+    }
+}
