@@ -4,15 +4,11 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// What `cargo metadata` says for this machine's target, from what is downloaded already.
+/// What `cargo metadata` says for this machine's target.
 pub(crate) fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(larder_tests::root().join("Cargo.toml"))
-        .other_options(vec![
-            "--offline".to_owned(),
-            "--filter-platform".to_owned(),
-            host(),
-        ])
+        .other_options(vec!["--filter-platform".to_owned(), host()])
         .exec()
         .expect("cargo knows its own workspace")
 }
