@@ -118,7 +118,7 @@ impl Entry {
 
 /// (device, inode) of a file with several names. A directory's link count says something else.
 pub(crate) fn shared_inode(stat: &Stat) -> Option<(u64, u64)> {
-    let several = u64::from(stat.st_nlink) > 1;
+    let several = stat.st_nlink > 1;
     let dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
     (several && !dir).then_some((stat.st_dev, stat.st_ino))
 }

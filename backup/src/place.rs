@@ -4,6 +4,7 @@
 use crate::below::Below;
 use crate::fetch::read_checked;
 use crate::plan::{Make, Planned, PlannedPiece};
+use crate::spool::is_full;
 use larder_coding::{SegmentReader, blob_id};
 use larder_keys::VaultKeys;
 use rustix::fs::FileType;
@@ -71,13 +72,6 @@ fn note(spoilt: &mut Spoilt, no: i64, done: io::Result<()>) -> Result<(), Full> 
             Ok(())
         }
     }
-}
-
-fn is_full(e: &io::Error) -> bool {
-    matches!(
-        e.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }
 
 /// Remembers the file at hand, since its pieces mostly follow each other.

@@ -430,3 +430,58 @@ impl Scout<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_keys::VaultKeys;
+    use std::io::Write;
+    use std::sync::mpsc::sync_channel;
+    use tokio_util::sync::CancellationToken;
+
+    /// Calls `test` with a reader and an open folder that holds the file `name`.
+    fn with_reader(test: impl FnOnce(&mut Reader<'_>, &OwnedFd, &std::path::Path)) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("name"), b"before").unwrap();
+        let dir = OwnedFd::from(File::open(folder.path()).unwrap());
+        let keys = VaultKeys::from_root(&[1; 32]);
+        let (content, metadata) = (Cutter::content(&keys), Cutter::metadata(&keys));
+        let (tx, _rx) = sync_channel(1);
+        let out = Emitter::new(&keys, &metadata, tx, CancellationToken::new());
+        let walker = Walker::new(&[], true, &[]).unwrap();
+        let progress = Progress::new();
+        let mut reader = Reader::new(&walker, &content, out, &progress);
+        test(&mut reader, &dir, &folder.path().join("name"));
+    }
+
+    #[test]
+    fn a_file_that_vanishes_or_turns_into_something_else_is_a_problem_and_no_more() {
+        with_reader(|reader, dir, path| {
+            let seen = stat(dir, b"name").unwrap();
+            std::fs::remove_file(path).unwrap();
+            assert_eq!(reader.file(dir, b"name", &seen), Ok(None));
+            // A pipe in its place must not block the reader.
+            rustix::fs::mkfifoat(dir, "name", 0o600.into()).unwrap();
+            assert_eq!(reader.file(dir, b"name", &seen), Ok(None));
+            std::fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
+            assert_eq!(reader.file(dir, b"name", &seen), Ok(None));
+            assert_eq!((reader.problems.count, reader.tally.files), (3, 0));
+        });
+    }
+
+    #[test]
+    fn a_file_that_changes_is_read_as_it_is_and_counted() {
+        with_reader(|reader, dir, path| {
+            let file = open_file(dir, b"name").unwrap();
+            let before = rustix::fs::fstat(&file).unwrap();
+            assert!(!has_changed(&file, &before));
+            let mut more = File::options().append(true).open(path).unwrap();
+            // It grows between the look and the read, beyond the length that was seen.
+            more.write_all(&vec![7; 2_000_000]).unwrap();
+            let (_, size) = reader.contents(&file, &before).unwrap().unwrap();
+            assert_eq!(size, 2_000_006);
+            assert!(has_changed(&file, &before));
+        });
+    }
+}

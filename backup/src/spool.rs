@@ -39,13 +39,21 @@ pub enum SpoolError {
     Write(WriteError),
 }
 
+/// Whether the system says that there is no room.
+pub(crate) fn is_full(e: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(e.kind(), StorageFull | QuotaExceeded)
+}
+
 fn at(path: &Path) -> impl FnOnce(io::Error) -> SpoolError {
     let path = path.to_owned();
-    move |source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SpoolError::Full {
-            dir: path.parent().unwrap_or(&path).to_owned(),
-        },
-        _ => SpoolError::Io { path, source },
+    move |source| {
+        if is_full(&source) {
+            let dir = path.parent().unwrap_or(&path).to_owned();
+            SpoolError::Full { dir }
+        } else {
+            SpoolError::Io { path, source }
+        }
     }
 }
 
@@ -192,5 +200,19 @@ impl OpenSegment {
             path: self.done,
         };
         Ok((segment, summary.blobs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart_and_names_the_folder() {
+        let full = io::Error::from(rustix::io::Errno::NOSPC);
+        let told = at(Path::new("/home/u/spool/x.part"))(full);
+        assert!(matches!(&told, SpoolError::Full { dir } if dir == Path::new("/home/u/spool")));
+        let other = at(Path::new("/x"))(io::Error::from(rustix::io::Errno::IO));
+        assert!(matches!(other, SpoolError::Io { .. }));
     }
 }

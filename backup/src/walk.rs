@@ -73,7 +73,7 @@ fn slice(bytes: &[u8], (start, len): (u32, u16)) -> &[u8] {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Roots {
     pub(crate) whole: bool,
-    pub(crate) children: BTreeMap<Vec<u8>, Roots>,
+    pub(crate) children: BTreeMap<Vec<u8>, Self>,
 }
 
 impl Roots {
