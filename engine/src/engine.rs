@@ -8,7 +8,7 @@ use crate::renter::Renter;
 use crate::rows::{RowError, Snapshot, Tables};
 use crate::view::BlockInput;
 use crate::wallet::Wallet;
-use crate::wire::{Deny, Response};
+use crate::wire::{Deny, MAX_OFFERS, Request, Response};
 use larder_contracts::SignedOffer;
 use larder_types::Time;
 use rand_core::Rng;
@@ -165,9 +165,10 @@ impl Parts<'_> {
                 renter_balance,
                 ..
             } => {
-                let response = match &mut self.provider {
-                    Some(provider) => provider.answer(ctx, request, renter_balance),
-                    None => Response::Denied(Deny::NotProviding),
+                let response = match (&mut self.provider, request) {
+                    (_, Request::GetOffers) => self.offers(ctx),
+                    (Some(provider), request) => provider.answer(ctx, request, renter_balance),
+                    (None, _) => Response::Denied(Deny::NotProviding),
                 };
                 ctx.out.push(Effect::Reply { token, response });
             }
@@ -185,6 +186,13 @@ impl Parts<'_> {
                 }
             }
         }
+    }
+
+    /// The offers that we know, our own first.
+    fn offers(&self, ctx: &Ctx<'_>) -> Response {
+        let own = self.provider.iter().filter_map(|p| p.signed_offer(ctx));
+        let known = self.renter.book.valid(ctx.now).cloned();
+        Response::Offers(own.chain(known).take(MAX_OFFERS).collect())
     }
 
     fn command(&mut self, ctx: &mut Ctx<'_>, command: Command) {

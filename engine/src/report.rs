@@ -1,9 +1,10 @@
 //! What the engine knows, for people and programs that ask: plain values, copied.
 
 use crate::Engine;
+use larder_coding::Code;
 use larder_contracts::SignedOffer;
 use larder_proofs::ContractLeaf;
-use larder_types::{Amount, ContractId, NodeId, Time};
+use larder_types::{Amount, ContractId, NodeId, SegmentId, Time};
 
 /// A contract, from either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +28,25 @@ pub struct SegmentsReport {
     pub segments: u64,
     /// Those with positions that no provider holds.
     pub below_full: u64,
+    /// Those with fewer positions than are needed.
+    pub lost: u64,
     /// Bytes that providers hold.
     pub bytes_stored: u64,
 }
+
+/// A segment that is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentHealth {
+    /// Which.
+    pub segment: SegmentId,
+    /// Its code.
+    pub code: Code,
+    /// Positions that providers hold.
+    pub alive: u16,
+}
+
+/// Most segments named in one report.
+const MAX_NAMED: usize = 1_000;
 
 /// What the provider's side holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,14 +102,34 @@ impl Engine {
             let held = row.holders.iter().flatten().count() as u64;
             report.segments += 1;
             report.below_full += u64::from(held < row.holders.len() as u64);
+            report.lost += u64::from(!row.roots.is_empty() && held < u64::from(row.code.k()));
             report.bytes_stored += held * row.shard_len;
         }
         report
     }
 
+    /// The segments that are not whole, worst first.
+    #[must_use]
+    pub fn below_full(&self) -> Vec<SegmentHealth> {
+        let mut health: Vec<SegmentHealth> = self
+            .renter
+            .segments
+            .iter()
+            .map(|(id, row)| SegmentHealth {
+                segment: *id,
+                code: row.code,
+                alive: u16::try_from(row.holders.iter().flatten().count()).unwrap_or(u16::MAX),
+            })
+            .filter(|h| h.alive < h.code.n())
+            .collect();
+        health.sort_by_key(|h| (i32::from(h.alive) - i32::from(h.code.k()), h.segment));
+        health.truncate(MAX_NAMED);
+        health
+    }
+
     /// The segments that can be fetched.
     #[must_use]
-    pub fn segment_ids(&self) -> Vec<larder_types::SegmentId> {
+    pub fn segment_ids(&self) -> Vec<SegmentId> {
         self.renter
             .segments
             .iter()

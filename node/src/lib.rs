@@ -1,4 +1,23 @@
-//! Larder's node.
+//! The shell around Larder's pure crates: one node as a process. `engine` and `ledger` decide;
+//! here are the transport, the database, the workers, the RPC, the command line and the demo.
 
+pub mod api;
+pub mod app;
+pub mod bulk;
+pub mod call;
+pub mod chain;
+pub mod cli;
+pub mod demo;
+pub mod driver;
+pub mod follow;
+pub mod home;
+pub mod invite;
+pub mod jobs;
 pub mod net;
+pub mod pool;
+pub mod pump;
+pub mod segments;
 pub mod shards;
+pub mod spool;
+pub mod store;
+pub mod validators;

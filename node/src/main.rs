@@ -1,2 +1,7 @@
-//! The larder binary.
-fn main() {}
+//! The `larder` binary: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    larder_node::cli::run()
+}

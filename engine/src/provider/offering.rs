@@ -4,7 +4,7 @@ use super::Provider;
 use crate::ctx::Ctx;
 use crate::io::Effect;
 use crate::wallet::Wallet;
-use larder_contracts::Offer;
+use larder_contracts::{Offer, SignedOffer};
 use larder_ledger::{Register, Tx};
 use larder_types::params::CHUNK;
 use larder_types::{Amount, Bytes, Millis};
@@ -46,8 +46,15 @@ impl Provider {
             return;
         }
         self.offer_at = ctx.now.after(interval(ctx));
-        let offer = self.offer(ctx).sign(&ctx.me.node_key, &ctx.me.genesis);
-        ctx.out.push(Effect::Publish(Box::new(offer)));
+        if let Some(offer) = self.signed_offer(ctx) {
+            ctx.out.push(Effect::Publish(Box::new(offer)));
+        }
+    }
+
+    /// The offer, signed; `None` while the ledger does not know us.
+    pub(crate) fn signed_offer(&self, ctx: &Ctx<'_>) -> Option<SignedOffer> {
+        self.free_collateral?;
+        Some(self.offer(ctx).sign(&ctx.me.node_key, &ctx.me.genesis))
     }
 
     /// Makes the offer due: something in it has changed.

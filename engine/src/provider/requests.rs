@@ -29,10 +29,7 @@ impl Provider {
                 signed,
             } => self.revised(ctx, contract, &puts, signed),
             Request::GetLatest { contract, have } => self.latest(&contract, have),
-            Request::GetOffers => {
-                let offer = self.offer(ctx).sign(&ctx.me.node_key, &ctx.me.genesis);
-                Ok(Response::Offers(vec![offer]))
-            }
+            Request::GetOffers => Err(Deny::NotProviding),
         };
         answer.unwrap_or_else(Response::Denied)
     }

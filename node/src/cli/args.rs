@@ -101,20 +101,19 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "network", required = true, multiple = false, args = ["new_network", "join"])]
 pub(crate) struct InitArgs {
     /// Found a network; this account holds its credit.
-    #[arg(long)]
+    #[arg(long, required_unless_present = "join", conflicts_with = "join")]
     pub(crate) new_network: bool,
     /// The length of an epoch; slots and windows scale with it.
-    #[arg(long, value_name = "DURATION", requires = "new_network")]
+    #[arg(long, value_name = "DURATION", conflicts_with = "join")]
     pub(crate) epoch: Option<Millis>,
     /// The network's parameters: dev, private or public.
     #[arg(
         long,
         value_name = "PROFILE",
         default_value = "dev",
-        requires = "new_network"
+        conflicts_with = "join"
     )]
     pub(crate) profile: Profile,
     /// Join a network by its invite string.
@@ -249,10 +248,10 @@ pub(crate) enum SimulateCommand {
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// How many nodes.
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(4..=250))]
         nodes: u32,
         /// How many virtual years.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
         years: u32,
     },
 }

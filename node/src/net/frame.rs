@@ -34,9 +34,6 @@ pub enum FrameError {
     /// The payload's source failed or ended before the declared length.
     #[error("cannot read what is to be sent: {0}")]
     Source(#[source] io::Error),
-    /// What receives the payload refused it.
-    #[error("cannot take what is received: {0}")]
-    Sink(#[source] io::Error),
 }
 
 async fn unstalled<T>(act: impl Future<Output = io::Result<T>>) -> Result<T, FrameError> {
@@ -138,26 +135,40 @@ where
     unstalled(to.flush()).await
 }
 
-/// Receives exactly `len` bytes, handing each piece (at most [`COPY_BUFFER`] bytes) to `sink`, which
-/// is awaited before more is read: a slow sink slows the sender.
-///
-/// # Errors
-/// [`FrameError::Sink`] with what the sink says, [`FrameError::Stream`] also when the stream ends
-/// early, [`FrameError::Stalled`].
-pub async fn receive_payload<R, S>(from: &mut R, len: u64, mut sink: S) -> Result<(), FrameError>
-where
-    R: AsyncRead + Unpin,
-    S: AsyncFnMut(&[u8]) -> io::Result<()>,
-{
-    let mut buffer = vec![0; COPY_BUFFER];
-    let mut left = len;
-    while left > 0 {
-        let part = part(&mut buffer, left);
-        let read = unstalled(from.read_exact(part)).await?;
-        sink(part).await.map_err(FrameError::Sink)?;
-        left = left.saturating_sub(read as u64);
+/// A payload that is being received: exactly `len` bytes, in pieces of at most [`COPY_BUFFER`].
+/// Whoever takes a piece takes its time: nothing more is read meanwhile, which slows the sender.
+#[derive(Debug)]
+pub struct Payload {
+    left: u64,
+    buffer: Vec<u8>,
+}
+
+impl Payload {
+    /// A payload of `len` bytes.
+    #[must_use]
+    pub fn new(len: u64) -> Self {
+        Self {
+            left: len,
+            buffer: vec![0; COPY_BUFFER],
+        }
     }
-    Ok(())
+
+    /// The next piece; `None` after the last.
+    ///
+    /// # Errors
+    /// [`FrameError::Stream`] also when the stream ends early, [`FrameError::Stalled`].
+    pub async fn next<R>(&mut self, from: &mut R) -> Result<Option<&[u8]>, FrameError>
+    where
+        R: AsyncRead + Unpin,
+    {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let part = part(&mut self.buffer, self.left);
+        let read = unstalled(from.read_exact(part)).await?;
+        self.left = self.left.saturating_sub(read as u64);
+        Ok(Some(part))
+    }
 }
 
 /// The part of the buffer that the bytes left fill.
@@ -185,11 +196,10 @@ mod tests {
         let receiver = async {
             let (verb, len): (String, u64) = read_header(&mut b).await?;
             let mut got = Vec::new();
-            receive_payload(&mut b, len, async |bytes| {
-                got.extend_from_slice(bytes);
-                Ok(())
-            })
-            .await?;
+            let mut payload = Payload::new(len);
+            while let Some(piece) = payload.next(&mut b).await? {
+                got.extend_from_slice(piece);
+            }
             write_header(&mut b, &verb).await?;
             Ok::<_, FrameError>(got)
         };
@@ -205,11 +215,9 @@ mod tests {
         assert!(matches!(short, Err(FrameError::Source(_))));
         let long = read_frame(&mut &u32::MAX.to_le_bytes()[..]).await;
         assert!(matches!(long, Err(FrameError::TooLarge { .. })));
-        let torn = receive_payload(&mut &b"abc"[..], 4, async |_| Ok(())).await;
+        let mut torn = Payload::new(4);
+        let torn = torn.next(&mut &b"abc"[..]).await;
         assert!(matches!(torn, Err(FrameError::Stream(_))));
-        let full = async |_: &[u8]| Err(io::ErrorKind::StorageFull.into());
-        let refused = receive_payload(&mut &b"abc"[..], 3, full).await;
-        assert!(matches!(refused, Err(FrameError::Sink(_))));
         let garbage = read_header::<_, String>(&mut &[1, 0, 0, 0, 0xff][..]).await;
         assert!(matches!(garbage, Err(FrameError::Header(_))));
     }

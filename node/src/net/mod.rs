@@ -22,7 +22,7 @@ pub use bulk::BulkStream;
 pub use error::NetError;
 pub use event::{MessageToken, NetEvent, PeerInfo, Responder, Topic, Verdict};
 pub use frame::{
-    FrameError, read_frame, read_header, receive_payload, send_payload, write_frame, write_header,
+    FrameError, Payload, read_frame, read_header, send_payload, write_frame, write_header,
 };
 pub use handle::NetHandle;
 pub use identity::{node_id, peer_id};

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::{ShardStore, StoreError};
-use crate::net::{FrameError, receive_payload, send_payload};
+use crate::net::{FrameError, Payload, send_payload};
 
 /// Pieces between stream and disk: 512 KiB, enough to hide a disk's pauses.
 const PIECES: usize = 8;
@@ -64,15 +64,18 @@ where
         writer.finish()
     });
     let receiving = async move {
-        receive_payload(from, len, async |bytes| {
-            let sent = pieces.send(bytes.to_vec()).await;
-            sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
-        })
-        .await
+        let mut payload = Payload::new(len);
+        while let Some(piece) = payload.next(from).await? {
+            // The writer has given up: its own error says why.
+            if pieces.send(piece.to_vec()).await.is_err() {
+                break;
+            }
+        }
+        Ok::<(), FrameError>(())
     };
     match tokio::join!(writing, receiving) {
         // What ended the queue is the writer's error; what ended the stream left the shard short.
-        (written, Err(FrameError::Sink(_)) | Ok(())) => written,
+        (written, Ok(())) => written,
         (_, Err(stream)) => Err(stream.into()),
     }
 }

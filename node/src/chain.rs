@@ -1,0 +1,289 @@
+//! The chain as this node holds it: the ledger's state, advanced block by block, each durable
+//! before anyone hears of it. One task owns it; others read the state through [`Ledger`].
+
+use crate::store::{Aftermath, Movement, Store, StoreError, Tally};
+use larder_engine::view::BlockInput;
+use larder_ledger::{
+    ApplyError, Authority, Block, Event, Genesis, GenesisError, State, Verified, verify,
+};
+use larder_types::{AccountId, Amount, NodeId, TxId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+/// Why a block was not taken, or the chain cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The block breaks a rule.
+    #[error("block refused: {0}")]
+    Apply(#[from] ApplyError),
+    /// A signature or reveal in it is bad.
+    #[error("block refused: {0}")]
+    Verify(#[from] verify::VerifyError),
+    /// The genesis document breaks a rule.
+    #[error("the network's genesis is unsound: {0}")]
+    Genesis(#[from] GenesisError),
+}
+
+impl ChainError {
+    /// Whether the node itself has failed, rather than whoever sent the block.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
+}
+
+/// Each provider's verdicts.
+pub type Tallies = BTreeMap<NodeId, Tally>;
+
+/// The ledger's state, for readers.
+#[derive(Debug, Clone)]
+pub struct Ledger(Arc<RwLock<(State, Tallies)>>);
+
+impl Ledger {
+    /// The state after the newest block. Hold it shortly: the next block waits.
+    pub fn read(&self) -> RwLockReadGuard<'_, (State, Tallies)> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks signatures apart from the lock.
+    fn authority(&self) -> Authority {
+        self.read().0.authority()
+    }
+}
+
+/// The chain, to be owned by one task.
+#[derive(Debug)]
+pub struct Chain {
+    ledger: Ledger,
+    store: Store,
+    node: NodeId,
+    account: AccountId,
+    /// The next [`BlockInput`] must be whole: the engine has seen none yet.
+    fresh: bool,
+}
+
+impl Chain {
+    /// Opens the chain where it was left: the newest kept state, and the blocks after it.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn open(
+        store: Store,
+        genesis: &Genesis,
+        node: NodeId,
+        account: AccountId,
+    ) -> Result<Self, ChainError> {
+        let (kept, blocks) = store.chain().await?;
+        let mut state = match kept {
+            Some(state) => state,
+            None => State::genesis(genesis)?,
+        };
+        let authority = state.authority();
+        for block in blocks {
+            state.apply(&verify::block(&authority, block)?)?;
+        }
+        let tallies = store.tallies().await?;
+        let ledger = Ledger(Arc::new(RwLock::new((state, tallies))));
+        Ok(Self {
+            ledger,
+            store,
+            node,
+            account,
+            fresh: true,
+        })
+    }
+
+    /// The state, for readers.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.ledger.clone()
+    }
+
+    /// The newest block's height.
+    #[must_use]
+    pub fn height(&self) -> u64 {
+        self.ledger.read().0.head().height
+    }
+
+    /// What the engine is told at the start: the chain as it stands, if there is a block.
+    pub fn standing(&mut self) -> Option<BlockInput> {
+        let guard = self.ledger.read();
+        if guard.0.head().height == 0 {
+            return None;
+        }
+        let input = BlockInput::of(&guard.0, (&self.node, &self.account), &[], &[], true);
+        drop(guard);
+        self.fresh = false;
+        Some(input)
+    }
+
+    /// Checks a peer's block, applies it, makes it durable.
+    ///
+    /// # Errors
+    /// [`ChainError`]; then nothing has changed.
+    pub async fn take(&mut self, block: Block) -> Result<BlockInput, ChainError> {
+        let authority = self.ledger.authority();
+        let block = tokio::task::spawn_blocking(move || verify::block(&authority, block))
+            .await
+            .expect("verification does not panic")?;
+        self.apply(&block).await
+    }
+
+    /// Applies a checked block and makes it durable.
+    ///
+    /// # Errors
+    /// [`ChainError`]; then nothing has changed.
+    pub async fn apply(&mut self, block: &Verified<Block>) -> Result<BlockInput, ChainError> {
+        let (mut next, mut tallies) = self.ledger.read().clone();
+        let events = next.apply(block)?;
+        let changed = count(&mut tallies, &events);
+        let began = events.iter().any(|e| matches!(e, Event::EpochBegan { .. }));
+        let body = block.get();
+        let aftermath = Aftermath {
+            movements: self.movements(body, &events),
+            tallies: changed.iter().map(|node| (*node, tallies[node])).collect(),
+            state: began.then_some(&next),
+        };
+        self.store.append(body, &aftermath).await?;
+        let txs: Vec<TxId> = body.txs.iter().map(larder_ledger::Tx::id).collect();
+        let who = (&self.node, &self.account);
+        let input = BlockInput::of(&next, who, &txs, &events, self.fresh);
+        self.fresh = false;
+        *self
+            .ledger
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = (next, tallies);
+        Ok(input)
+    }
+
+    fn movements(&self, block: &Block, events: &[Event]) -> Vec<Movement> {
+        events
+            .iter()
+            .filter_map(|event| movement(event, &self.account, &self.node))
+            .map(|(kind, incoming, amount, other, tx)| Movement {
+                height: block.header.height,
+                time: block.header.time.0,
+                kind: kind.to_owned(),
+                incoming,
+                nano: amount.nano(),
+                counterparty: other,
+                tx: tx.map(|tx| tx.to_string()),
+            })
+            .collect()
+    }
+}
+
+/// Counts verdicts; gives the providers whose tally changed.
+fn count(tallies: &mut Tallies, events: &[Event]) -> BTreeSet<NodeId> {
+    let mut changed = BTreeSet::new();
+    for event in events {
+        if let Event::Paid {
+            provider,
+            epoch,
+            pay,
+            ..
+        } = event
+        {
+            let tally = tallies.entry(*provider).or_default();
+            tally.passed += 1;
+            tally.last_passed = Some(*epoch);
+            tally.earned = tally.earned.checked_add(*pay).unwrap_or(tally.earned);
+            changed.insert(*provider);
+        } else if let Event::Unpaid { provider, .. } = event {
+            tallies.entry(*provider).or_default().missed += 1;
+            changed.insert(*provider);
+        }
+    }
+    changed
+}
+
+type Moved = (&'static str, bool, Amount, Option<String>, Option<TxId>);
+
+/// What an event moved on an account: kind, whether in, how much, the other side, by what.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "events that move nothing of ours are many"
+)]
+fn movement(event: &Event, account: &AccountId, node: &NodeId) -> Option<Moved> {
+    match event {
+        Event::Granted {
+            account: to,
+            amount,
+            tx,
+        } if to == account => Some(("faucet", true, *amount, None, Some(*tx))),
+        Event::Transferred {
+            from,
+            to,
+            amount,
+            tx,
+        } if from == account => Some(("transfer", false, *amount, Some(to.to_string()), Some(*tx))),
+        Event::Transferred {
+            from,
+            to,
+            amount,
+            tx,
+        } if to == account => Some(("transfer", true, *amount, Some(from.to_string()), Some(*tx))),
+        Event::Registered {
+            provider,
+            account: from,
+            collateral,
+            tx,
+            ..
+        } if from == account => Some((
+            "collateral",
+            false,
+            *collateral,
+            Some(provider.to_string()),
+            Some(*tx),
+        )),
+        Event::Deposited {
+            provider,
+            from,
+            amount,
+            tx,
+        } if from == account => Some((
+            "collateral",
+            false,
+            *amount,
+            Some(provider.to_string()),
+            Some(*tx),
+        )),
+        Event::Opened {
+            provider,
+            renter,
+            escrow,
+            ..
+        } if renter == account => {
+            Some(("escrow", false, *escrow, Some(provider.to_string()), None))
+        }
+        Event::Extended {
+            provider,
+            renter,
+            escrow,
+            refund,
+            ..
+        } if renter == account => {
+            let (incoming, net) = match escrow.checked_sub(*refund) {
+                Some(more) => (false, more),
+                None => (true, refund.saturating_sub(*escrow)),
+            };
+            Some(("escrow", incoming, net, Some(provider.to_string()), None))
+        }
+        Event::Closed {
+            provider,
+            renter,
+            refund,
+            ..
+        } if renter == account => Some(("refund", true, *refund, Some(provider.to_string()), None)),
+        Event::Vested {
+            provider,
+            account: to,
+            amount,
+        } if to == account && provider == node => Some(("earned", true, *amount, None, None)),
+        _ => None,
+    }
+}

@@ -1,0 +1,553 @@
+//! A home: the folder that holds one node. Keys in files of mode 0600, the network in
+//! `config.toml` and `genesis.cbor`, everything else in folders beside them. One process at a
+//! time: an operating-system lock that dies with its holder.
+
+use crate::cli::options::{InitOptions, InitOutcome, Network};
+use crate::invite::{Invite, InviteError};
+use larder_keys::{Signer, VaultKeys, Words, WordsError};
+use larder_ledger::Genesis;
+use larder_proofs::bls;
+use larder_types::{Amount, GenesisHash, Params, Time, codec};
+use rand::Rng as _;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use zeroize::Zeroizing;
+
+/// Genesis credit of a new network, credits.
+const SUPPLY: u64 = 1_000_000;
+/// How a configuration begins.
+const HEADER: &str = "# Larder's configuration. Flags and LARDER_… variables go before it.\n";
+
+/// Why a home cannot be made or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// There is one already.
+    #[error("{0} holds a node already; choose another --home, or delete it first")]
+    Exists(PathBuf),
+    /// There is none.
+    #[error("{0} holds no node; run `larder --home {0} init`")]
+    Missing(PathBuf),
+    /// Another process uses it.
+    #[error("a node is running on {0} already; stop it first, or choose another --home")]
+    Busy(PathBuf),
+    /// The words are no words.
+    #[error("{0}; check the words and their order")]
+    Words(#[from] WordsError),
+    /// The invite is none.
+    #[error("{0}; paste the whole invite as `larder invite` printed it")]
+    Invite(#[from] InviteError),
+    /// The epoch is too short or too long for the profile.
+    #[error("an epoch of {0} does not work; choose at least 1s")]
+    Epoch(larder_types::Millis),
+    /// A file of the home does not read as it should.
+    #[error("{path}: {why}; restore it from a copy, or `larder init` a new home")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl HomeError {
+    /// The exit code of SURFACE.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Missing(_) => 10,
+            Self::Words(_) => 12,
+            Self::Exists(_)
+            | Self::Busy(_)
+            | Self::Invite(_)
+            | Self::Epoch(_)
+            | Self::Damaged { .. }
+            | Self::Io { .. } => 1,
+        }
+    }
+}
+
+/// `config.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which network.
+    pub network: NetworkConfig,
+    /// What `larder up` does without flags.
+    #[serde(default)]
+    pub up: UpConfig,
+}
+
+/// Which network, and who is asked first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// The genesis document's hash.
+    pub genesis: String,
+    /// Multiaddrs with `/p2p/`.
+    pub bootstrap: Vec<String>,
+}
+
+/// What `larder up` does without flags.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpConfig {
+    /// Multiaddrs to listen on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listen: Vec<String>,
+    /// Where the RPC listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<SocketAddr>,
+    /// The quota to offer, `20GiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provide: Option<String>,
+    /// Credits per GiB and 30 days, `0.5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
+    /// The region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
+    /// Whether to make blocks.
+    #[serde(default)]
+    pub validate: bool,
+}
+
+/// The keys that rest on the device. The words and the admin key never do.
+#[derive(Debug)]
+pub struct Keys {
+    /// The node: libp2p identity, provider id, and the validator's block key.
+    pub node: Signer,
+    /// The device: certified by the account from issue 4 on.
+    pub device: Signer,
+    /// The account, until ledger sub-keys exist (ADR 5).
+    pub account: Signer,
+    /// What the vault's data is named, sealed and masked with.
+    pub vault: VaultKeys,
+    /// The validator's BLS key; only where a network was founded.
+    pub bls: Option<bls::SecretKey>,
+}
+
+/// An opened home, held by this process.
+#[derive(Debug)]
+pub struct Home {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Its configuration.
+    pub config: Config,
+    /// Its keys.
+    pub keys: Keys,
+    _lock: File,
+}
+
+impl Home {
+    /// Opens the home in `dir` and holds it.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub fn open(dir: &Path) -> Result<Self, HomeError> {
+        let path = dir.join("config.toml");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(HomeError::Missing(dir.to_owned()));
+            }
+            Err(source) => return Err(HomeError::Io { path, source }),
+        };
+        let config = toml::from_str(&text).map_err(|e| HomeError::Damaged {
+            path,
+            why: e.message().to_owned(),
+        })?;
+        let lock = lock(dir)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            config,
+            keys: Keys::read(dir)?,
+            _lock: lock,
+        })
+    }
+
+    /// The network's genesis hash.
+    ///
+    /// # Errors
+    /// If the configuration names none.
+    pub fn genesis_hash(&self) -> Result<GenesisHash, HomeError> {
+        self.config
+            .network
+            .genesis
+            .parse()
+            .map_err(|e| HomeError::Damaged {
+                path: self.dir.join("config.toml"),
+                why: format!("network.genesis is {e}"),
+            })
+    }
+
+    /// The genesis document, once it is here.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn genesis(&self) -> Result<Option<Genesis>, HomeError> {
+        let path = self.genesis_path();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(HomeError::Io { path, source }),
+        };
+        let genesis: Genesis = codec::decode(&bytes).map_err(|e| HomeError::Damaged {
+            path: path.clone(),
+            why: e.to_string(),
+        })?;
+        if genesis.hash() != self.genesis_hash()? {
+            let why = "it is another network's genesis".to_owned();
+            return Err(HomeError::Damaged { path, why });
+        }
+        Ok(Some(genesis))
+    }
+
+    /// Keeps the genesis document.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn keep_genesis(&self, genesis: &Genesis) -> Result<(), HomeError> {
+        write(&self.genesis_path(), &codec::encode(genesis), 0o644)
+    }
+
+    fn genesis_path(&self) -> PathBuf {
+        self.dir.join("genesis.cbor")
+    }
+}
+
+impl Keys {
+    fn read(dir: &Path) -> Result<Self, HomeError> {
+        let bls = key_path(dir, "validator-bls");
+        Ok(Self {
+            node: Signer::from_seed(&*read_key(&key_path(dir, "node"))?),
+            device: Signer::from_seed(&*read_key(&key_path(dir, "device"))?),
+            account: Signer::from_seed(&*read_key(&key_path(dir, "account"))?),
+            vault: VaultKeys::from_root(&*read_key(&key_path(dir, "vault"))?),
+            bls: match bls.exists() {
+                true => Some(bls::SecretKey::from_seed(&*read_key(&bls)?)),
+                false => None,
+            },
+        })
+    }
+}
+
+/// Makes a home: keys, configuration, and for a new network its genesis.
+///
+/// # Errors
+/// [`HomeError`]; then nothing usable is left behind.
+pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> {
+    let config_path = dir.join("config.toml");
+    if config_path.exists() {
+        return Err(HomeError::Exists(dir.to_owned()));
+    }
+    let words = match &options.words {
+        Some(text) => Words::parse(text)?,
+        None => Words::parse(&fresh_words())?,
+    };
+    let seed = words.seed();
+    let (node, device, bls) = (random_key(), random_key(), random_key());
+    let account = seed.account();
+    let node_key = Signer::from_seed(&node);
+    let (network, genesis) = match options.network {
+        Network::New { profile, epoch } => {
+            let genesis = found(profile, epoch, &node_key, &account, &bls)?;
+            let bootstrap = Vec::new();
+            (
+                NetworkConfig {
+                    genesis: genesis.hash().to_string(),
+                    bootstrap,
+                },
+                Some(genesis),
+            )
+        }
+        Network::Join { invite } => {
+            let invite: Invite = invite.parse()?;
+            let genesis = invite.genesis.to_string();
+            (
+                NetworkConfig {
+                    genesis,
+                    bootstrap: invite.addrs,
+                },
+                None,
+            )
+        }
+    };
+    make_dir(dir, 0o700)?;
+    make_dir(&dir.join("keys"), 0o700)?;
+    let _lock = lock(dir)?;
+    write(&key_path(dir, "node"), &*node, 0o600)?;
+    write(&key_path(dir, "device"), &*device, 0o600)?;
+    write(&key_path(dir, "account"), &*account.to_seed(), 0o600)?;
+    write(&key_path(dir, "vault"), seed.vault(0).root(), 0o600)?;
+    if let Some(genesis) = &genesis {
+        write(&key_path(dir, "validator-bls"), &*bls, 0o600)?;
+        write(&dir.join("genesis.cbor"), &codec::encode(genesis), 0o644)?;
+    }
+    // Last, because its presence is what makes this a home.
+    let config = Config {
+        network,
+        up: UpConfig::default(),
+    };
+    let text = toml::to_string(&config).expect("our configuration has a TOML form");
+    write(&config_path, format!("{HEADER}{text}").as_bytes(), 0o644)?;
+    let peer_id = crate::net::peer_id(&node_key.node())
+        .expect("a key made here is a good key")
+        .to_string();
+    Ok(InitOutcome {
+        account: account.account(),
+        peer_id,
+        words: words.reveal(),
+    })
+}
+
+fn found(
+    profile: larder_types::Profile,
+    epoch: Option<larder_types::Millis>,
+    node: &Signer,
+    account: &Signer,
+    bls: &[u8; 32],
+) -> Result<Genesis, HomeError> {
+    let params = Params::profile(profile);
+    let params = match epoch {
+        Some(epoch) if epoch.0 < 1_000 => return Err(HomeError::Epoch(epoch)),
+        Some(epoch) => params.with_epoch(epoch),
+        None => params,
+    };
+    let genesis = Genesis {
+        network: format!("larder-{profile}"),
+        start: now(),
+        params,
+        founder: account.account(),
+        supply: Amount::from_credits(SUPPLY),
+        validator: node.node(),
+        validator_bls: bls::SecretKey::from_seed(bls).public().to_bytes(),
+        nonce: *random_key(),
+    };
+    if genesis.check().is_err() {
+        return Err(HomeError::Epoch(genesis.params.epoch));
+    }
+    Ok(genesis)
+}
+
+/// The clock: milliseconds since the Unix epoch.
+#[must_use]
+pub fn now() -> Time {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn fresh_words() -> Zeroizing<String> {
+    Words::generate(&mut rand::rng()).reveal()
+}
+
+fn random_key() -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    rand::rng().fill_bytes(&mut *key);
+    key
+}
+
+fn key_path(dir: &Path, name: &str) -> PathBuf {
+    dir.join("keys").join(format!("{name}.key"))
+}
+
+fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+    let at = |source| HomeError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mode = fs::metadata(path).map_err(at)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let why = format!(
+            "others can read this key (mode {:o}); run chmod 600",
+            mode & 0o777
+        );
+        return Err(HomeError::Damaged {
+            path: path.to_owned(),
+            why,
+        });
+    }
+    let bytes = Zeroizing::new(fs::read(path).map_err(at)?);
+    let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| HomeError::Damaged {
+        path: path.to_owned(),
+        why: format!("a key has 32 bytes, this file {}", bytes.len()),
+    })?;
+    Ok(Zeroizing::new(key))
+}
+
+fn make_dir(path: &Path, mode: u32) -> Result<(), HomeError> {
+    let at = |source| HomeError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    fs::create_dir_all(path).map_err(at)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(at)
+}
+
+/// Writes a file whole or not at all, durably.
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
+    let at = |source| HomeError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let fresh = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&fresh)
+        .map_err(at)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))
+        .map_err(at)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(at)?;
+    fs::rename(&fresh, path).map_err(at)?;
+    let parent = path.parent().unwrap_or(Path::new("."));
+    File::open(parent)
+        .and_then(|dir| dir.sync_all())
+        .map_err(at)
+}
+
+/// Holds the home for this process; the kernel lets go when the process ends, however it does.
+fn lock(dir: &Path) -> Result<File, HomeError> {
+    let path = dir.join("lock");
+    let at = |source| HomeError::Io {
+        path: path.clone(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(at)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(HomeError::Busy(dir.to_owned())),
+        Err(e) => Err(at(e.into())),
+    }
+}
+
+/// Parses a value of the configuration, or says which one is wrong.
+///
+/// # Errors
+/// [`HomeError::Damaged`] names the key.
+pub fn configured<T: std::str::FromStr<Err: std::fmt::Display>>(
+    home: &Home,
+    key: &str,
+    value: Option<&String>,
+) -> Result<Option<T>, HomeError> {
+    value
+        .map(|text| {
+            text.parse().map_err(|e: T::Err| HomeError::Damaged {
+                path: home.dir.join("config.toml"),
+                why: format!("up.{key}: {e}"),
+            })
+        })
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_types::Profile;
+
+    fn options(words: Option<&str>) -> InitOptions {
+        InitOptions {
+            network: Network::New {
+                profile: Profile::Dev,
+                epoch: None,
+            },
+            words: words.map(|w| Zeroizing::new(w.to_owned())),
+        }
+    }
+
+    #[test]
+    fn a_home_is_made_once_and_opens_for_one_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        assert!(matches!(Home::open(&home), Err(HomeError::Missing(_))));
+        let made = init(&home, options(None)).unwrap();
+        assert!(matches!(
+            init(&home, options(None)),
+            Err(HomeError::Exists(_))
+        ));
+        let open = Home::open(&home).unwrap();
+        assert_eq!(open.keys.account.account(), made.account);
+        let genesis = open.genesis().unwrap().unwrap();
+        assert_eq!(genesis.founder, made.account);
+        assert_eq!(genesis.validator, open.keys.node.node());
+        assert!(matches!(Home::open(&home), Err(HomeError::Busy(_))));
+        drop(open);
+        assert!(Home::open(&home).is_ok());
+    }
+
+    #[test]
+    fn keys_are_private_and_the_words_are_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let made = init(&home, options(None)).unwrap();
+        let first = made.words.split(' ').next().unwrap().to_owned();
+        for entry in fs::read_dir(home.join("keys")).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(
+                entry.metadata().unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+            let bytes = fs::read(entry.path()).unwrap();
+            assert!(!bytes.windows(first.len()).any(|w| w == first.as_bytes()));
+        }
+        fs::set_permissions(
+            home.join("keys/account.key"),
+            fs::Permissions::from_mode(0o644),
+        )
+        .unwrap();
+        assert!(matches!(Home::open(&home), Err(HomeError::Damaged { .. })));
+    }
+
+    #[test]
+    fn wrong_words_and_invites_leave_no_home() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let wrong = init(&home, options(Some("abandon art"))).unwrap_err();
+        assert_eq!(wrong.exit_code(), 12);
+        let join = InitOptions {
+            network: Network::Join {
+                invite: "larder1nonsense".to_owned(),
+            },
+            words: None,
+        };
+        assert_eq!(init(&home, join).unwrap_err().exit_code(), 1);
+        assert!(!home.exists());
+    }
+
+    #[test]
+    fn the_same_words_give_the_same_account() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = init(&dir.path().join("a"), options(None)).unwrap();
+        let again = init(&dir.path().join("b"), options(Some(&made.words))).unwrap();
+        assert_eq!(made.account, again.account);
+        assert_ne!(made.peer_id, again.peer_id, "the node's key is its own");
+    }
+}

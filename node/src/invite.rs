@@ -1,0 +1,86 @@
+//! The invite: one string that carries which network it is and whom to ask first. Joining is one
+//! paste. Nothing in it is secret.
+
+use larder_types::{GenesisHash, codec};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// What every invite begins with.
+const PREFIX: &str = "larder1";
+/// Most addresses in one.
+const MAX_ADDRS: usize = 16;
+
+/// Which network, and whom to ask first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    /// The genesis document's hash: whatever a peer sends must match it.
+    pub genesis: GenesisHash,
+    /// Multiaddrs, each with its `/p2p/` part.
+    pub addrs: Vec<String>,
+}
+
+/// A string that is no invite.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InviteError {
+    /// It does not begin as one.
+    #[error("not an invite: it must begin with {PREFIX}")]
+    Prefix,
+    /// It was cut or changed.
+    #[error("the invite is damaged or cut short")]
+    Damaged,
+}
+
+impl fmt::Display for Invite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = codec::encode(self);
+        // A checksum, because people copy it by hand and mail programs break lines.
+        let sum = blake3::hash(&bytes);
+        let whole = [&bytes[..], &sum.as_bytes()[..4]].concat();
+        write!(f, "{PREFIX}{}", hex::encode(whole))
+    }
+}
+
+impl FromStr for Invite {
+    type Err = InviteError;
+
+    fn from_str(text: &str) -> Result<Self, InviteError> {
+        let text: String = text.split_whitespace().collect();
+        let whole = text.strip_prefix(PREFIX).ok_or(InviteError::Prefix)?;
+        let whole = hex::decode(whole).map_err(|_| InviteError::Damaged)?;
+        let (bytes, sum) = whole.split_last_chunk::<4>().ok_or(InviteError::Damaged)?;
+        if blake3::hash(bytes).as_bytes()[..4] != sum[..] {
+            return Err(InviteError::Damaged);
+        }
+        let invite: Self = codec::decode(bytes).map_err(|_| InviteError::Damaged)?;
+        if invite.addrs.is_empty() || invite.addrs.len() > MAX_ADDRS {
+            return Err(InviteError::Damaged);
+        }
+        Ok(invite)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invite_survives_line_breaks_but_no_change() {
+        let invite = Invite {
+            genesis: GenesisHash([3; 32]),
+            addrs: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+        };
+        let text = invite.to_string();
+        assert_eq!(text.parse(), Ok(invite.clone()));
+        let (a, b) = text.split_at(40);
+        assert_eq!(format!(" {a}\n{b}\n").parse(), Ok(invite));
+        assert_eq!("hello".parse::<Invite>(), Err(InviteError::Prefix));
+        assert_eq!(
+            text[..text.len() - 2].parse::<Invite>(),
+            Err(InviteError::Damaged)
+        );
+        let changed = text.replace("00", "01");
+        assert!(changed == text || changed.parse::<Invite>().is_err());
+    }
+}

@@ -1,0 +1,295 @@
+//! Workers: each job of the engine becomes one task that calls pure functions over files and
+//! streams. The engine bounds how many there are; CPU-heavy ones queue for the cores.
+
+use crate::driver::DriverHandle;
+use crate::net::{BulkStream, NetHandle, Payload, read_header, send_payload, write_header};
+use crate::shards::ShardStore;
+use crate::spool::Spool;
+use larder_coding::layout::Code;
+use larder_coding::shards::{decode_segment, encode_segment};
+use larder_contracts::ShardAck;
+use larder_engine::OpId;
+use larder_engine::io::{Job, JobError, Outcome, PutError, Unreachable};
+use larder_engine::wire::{BulkHeader, BulkReply, PlaceShard, ReadCap};
+use larder_keys::{Signer, VaultKeys};
+use larder_proofs::{Challenge, Commitment, prove};
+use larder_types::params::CHUNK;
+use larder_types::{GenesisHash, NodeId, SegmentId, ShardRoot, Time};
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Semaphore;
+
+/// Coding jobs at once: each keeps a core busy.
+const CODERS: usize = 2;
+
+/// What workers need.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Where outcomes go.
+    pub driver: DriverHandle,
+    /// The transport.
+    pub net: NetHandle,
+    /// The spool and the fetch folder.
+    pub spool: Spool,
+    /// The provider's shards.
+    pub shards: Option<ShardStore>,
+    /// Masks come from here.
+    pub vault: VaultKeys,
+    /// Signs proofs.
+    pub node_key: Signer,
+    /// The network.
+    pub genesis: GenesisHash,
+    /// Whose turn it is to compute.
+    pub coders: Arc<Semaphore>,
+}
+
+impl Pool {
+    /// Room for this many coding jobs.
+    #[must_use]
+    pub fn coders() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(CODERS))
+    }
+
+    /// Does a job; its outcome goes to the driver.
+    pub fn run(&self, op: OpId, job: Job, deadline: Time) {
+        let pool = self.clone();
+        tokio::spawn(async move {
+            if let Job::Discard { segment, fetched } = job {
+                return pool.discard(segment, fetched).await;
+            }
+            let late = late(&job);
+            let left = deadline.since(crate::home::now()).to_std();
+            let outcome = tokio::time::timeout(left, pool.work(job))
+                .await
+                .unwrap_or(late);
+            pool.driver.done(op, outcome).await;
+        });
+    }
+
+    async fn discard(&self, segment: SegmentId, fetched: bool) {
+        let spool = self.spool.clone();
+        let gone = tokio::task::spawn_blocking(move || spool.discard(segment, fetched)).await;
+        if let Ok(Err(e)) = gone {
+            tracing::warn!(%segment, "a spool folder stays behind: {e}");
+        }
+    }
+
+    async fn work(&self, job: Job) -> Outcome {
+        match job {
+            Job::Encode {
+                segment, code, len, ..
+            } => Outcome::Encoded(self.encode(segment, code, len).await),
+            Job::Put {
+                segment,
+                position,
+                to,
+                place,
+            } => Outcome::Put(self.put(segment, position, to, place).await),
+            Job::Get {
+                segment,
+                position,
+                from,
+                cap,
+                chunks,
+            } => Outcome::Got(self.get(segment, position, from, cap, chunks).await),
+            Job::Decode {
+                segment,
+                code,
+                len,
+                positions,
+                ..
+            } => Outcome::Decoded(self.decode(segment, code, len, positions).await),
+            Job::Prove {
+                challenge,
+                commitment,
+            } => Outcome::Proved(self.prove(challenge, commitment).await),
+            Job::Discard { .. } => unreachable!("discarding has no outcome"),
+        }
+    }
+
+    async fn encode(
+        &self,
+        segment: SegmentId,
+        code: Code,
+        len: u64,
+    ) -> Result<Vec<ShardRoot>, JobError> {
+        let (spool, mask) = (self.spool.clone(), self.vault.mask_key(&segment));
+        self.compute(move || {
+            let source = spool.source(&segment).ok_or_else(|| {
+                JobError::Damaged("the sealed segment is not in the spool".to_owned())
+            })?;
+            let mut source = File::open(source).map_err(disk)?;
+            let mut sinks = spool.create_shards(&segment, code.n()).map_err(disk)?;
+            let roots = encode_segment(code, &mask, &mut source, len, &mut sinks)
+                .map_err(|e| JobError::Disk(e.to_string()))?;
+            for sink in sinks {
+                sink.into_inner()
+                    .map_err(|e| disk(e.into_error()))?
+                    .sync_all()
+                    .map_err(disk)?;
+            }
+            Ok(roots)
+        })
+        .await
+    }
+
+    async fn put(
+        &self,
+        segment: SegmentId,
+        position: u16,
+        to: NodeId,
+        place: PlaceShard,
+    ) -> Result<ShardAck, PutError> {
+        let len = place.leaf.chunks * CHUNK;
+        let path = self.spool.shard(&segment, position);
+        let mut file = tokio::fs::File::open(path)
+            .await
+            .map_err(|e| PutError::Local(disk(e)))?;
+        let mut stream = self.open(to).await?;
+        write_header(&mut stream, &BulkHeader::Place(place))
+            .await
+            .map_err(broke)?;
+        match read_header(&mut stream).await.map_err(broke)? {
+            BulkReply::Ack(ack) => return Ok(ack),
+            BulkReply::Denied(deny) => return Err(PutError::Refused(deny)),
+            BulkReply::Go => {}
+        }
+        send_payload(&mut file, &mut stream, len)
+            .await
+            .map_err(broke)?;
+        match read_header(&mut stream).await.map_err(broke)? {
+            BulkReply::Ack(ack) => Ok(ack),
+            BulkReply::Denied(deny) => Err(PutError::Refused(deny)),
+            BulkReply::Go => Err(PutError::Peer(Unreachable::Garbage)),
+        }
+    }
+
+    async fn get(
+        &self,
+        segment: SegmentId,
+        position: u16,
+        from: NodeId,
+        cap: ReadCap,
+        chunks: u64,
+    ) -> Result<(), PutError> {
+        let root = cap.root;
+        let mut stream = self.open(from).await?;
+        write_header(&mut stream, &BulkHeader::Read(cap))
+            .await
+            .map_err(broke)?;
+        match read_header(&mut stream).await.map_err(broke)? {
+            BulkReply::Go => {}
+            BulkReply::Denied(deny) => return Err(PutError::Refused(deny)),
+            BulkReply::Ack(_) => return Err(PutError::Peer(Unreachable::Garbage)),
+        }
+        let local = |e| PutError::Local(disk(e));
+        let path = self.spool.fetched_shard(&segment, position);
+        let folder = path
+            .parent()
+            .map(std::path::Path::to_owned)
+            .unwrap_or_default();
+        tokio::fs::create_dir_all(folder).await.map_err(local)?;
+        let file = tokio::fs::File::create(&path).await.map_err(local)?;
+        let mut file = tokio::io::BufWriter::with_capacity(1 << 20, file);
+        let mut hasher = blake3::Hasher::new();
+        let mut payload = Payload::new(chunks * CHUNK);
+        while let Some(piece) = payload.next(&mut stream).await.map_err(broke)? {
+            hasher.update(piece);
+            file.write_all(piece).await.map_err(local)?;
+        }
+        file.flush().await.map_err(local)?;
+        if *hasher.finalize().as_bytes() != root.0 {
+            tracing::warn!(%from, %segment, position, "a provider sent other bytes than it stored");
+            tokio::fs::remove_file(&path).await.map_err(local)?;
+            return Err(PutError::Peer(Unreachable::Garbage));
+        }
+        Ok(())
+    }
+
+    async fn decode(
+        &self,
+        segment: SegmentId,
+        code: Code,
+        len: u64,
+        positions: Vec<u16>,
+    ) -> Result<(), JobError> {
+        let (spool, mask) = (self.spool.clone(), self.vault.mask_key(&segment));
+        self.compute(move || {
+            let mut sources = Vec::new();
+            for position in positions {
+                let path = spool.fetched_shard(&segment, position);
+                sources.push((position, File::open(path).map_err(disk)?));
+            }
+            let fresh = spool.fetched(&segment).with_extension("new");
+            let mut sink = BufWriter::new(File::create(&fresh).map_err(disk)?);
+            decode_segment(code, &mask, &mut sources, len, &mut sink)
+                .map_err(|e| JobError::Damaged(e.to_string()))?;
+            sink.flush().map_err(disk)?;
+            std::fs::rename(fresh, spool.fetched(&segment)).map_err(disk)
+        })
+        .await
+    }
+
+    async fn prove(
+        &self,
+        challenge: Challenge,
+        commitment: Arc<Commitment>,
+    ) -> Result<Vec<u8>, JobError> {
+        let (shards, key, genesis) = (self.shards.clone(), self.node_key.clone(), self.genesis);
+        self.compute(move || {
+            let shards = shards.ok_or_else(|| JobError::Disk("no shard store".to_owned()))?;
+            prove(&commitment, &challenge, &shards, &key, &genesis).map_err(|e| {
+                tracing::warn!(slot = challenge.slot_no, "this epoch cannot be proven: {e}");
+                JobError::Damaged(e.to_string())
+            })
+        })
+        .await
+    }
+
+    async fn open(&self, to: NodeId) -> Result<BulkStream, PutError> {
+        self.net.open_bulk(to).await.map_err(|e| {
+            tracing::debug!(%to, "no bulk stream: {e}");
+            PutError::Peer(Unreachable::NoAnswer)
+        })
+    }
+
+    /// Runs on a blocking thread when it is its turn.
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
+    ) -> Result<T, JobError> {
+        let turn = Arc::clone(&self.coders).acquire_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.unwrap_or(Err(JobError::Cancelled))
+    }
+}
+
+/// What is said of a job that its deadline overtook.
+fn late(job: &Job) -> Outcome {
+    match job {
+        Job::Encode { .. } | Job::Discard { .. } => Outcome::Encoded(Err(JobError::Cancelled)),
+        Job::Put { .. } => Outcome::Put(Err(PutError::Peer(Unreachable::NoAnswer))),
+        Job::Get { .. } => Outcome::Got(Err(PutError::Peer(Unreachable::NoAnswer))),
+        Job::Decode { .. } => Outcome::Decoded(Err(JobError::Cancelled)),
+        Job::Prove { .. } => Outcome::Proved(Err(JobError::Cancelled)),
+    }
+}
+
+fn disk(e: std::io::Error) -> JobError {
+    JobError::Disk(e.to_string())
+}
+
+fn broke(e: crate::net::FrameError) -> PutError {
+    match e {
+        crate::net::FrameError::Source(e) => PutError::Local(disk(e)),
+        other => {
+            tracing::debug!("a transfer broke: {other}");
+            PutError::Peer(Unreachable::NoAnswer)
+        }
+    }
+}

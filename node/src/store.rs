@@ -1,0 +1,399 @@
+//! The node's database: SQLite in WAL mode, fully synchronous, one writer. A write that fails
+//! stops the node; the restart path recovers it.
+
+use larder_engine::rows::{Snapshot, Write};
+use larder_ledger::{Block, State};
+use larder_types::{Amount, Epoch, NodeId, codec};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{QueryBuilder, Row as _, Sqlite};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// Rows in one statement: three variables each, below SQLite's bound.
+const ROWS: usize = 1_000;
+/// Most blocks, and most bytes of them, in one answer.
+const MAX_BLOCKS: i64 = 256;
+const MAX_BLOCK_BYTES: usize = 3 << 20;
+
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Why the database failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite's reason.
+    #[error("the node's database: {0}; check the disk's free space and health")]
+    Sql(#[from] sqlx::Error),
+    /// The schema cannot be brought up to date.
+    #[error("the node's database: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Written by a newer larder.
+    #[error("the node's database was written by a newer version of larder; use that one")]
+    Newer,
+    /// A row that does not decode.
+    #[error("the node's database is damaged at {0}; restore it from a copy")]
+    Damaged(&'static str),
+}
+
+/// One movement of the home's account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// The block's height.
+    pub height: u64,
+    /// The block's time, milliseconds since the Unix epoch.
+    pub time: u64,
+    /// What it was.
+    pub kind: String,
+    /// Whether credit came in.
+    pub incoming: bool,
+    /// How much, nano.
+    pub nano: u64,
+    /// The other side.
+    pub counterparty: Option<String>,
+    /// The transaction.
+    pub tx: Option<String>,
+}
+
+/// Verdicts over one provider since it registered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Epochs that it proved and was paid for.
+    pub passed: u64,
+    /// Epochs that it was not paid for.
+    pub missed: u64,
+    /// The newest that it proved.
+    pub last_passed: Option<Epoch>,
+    /// What it was paid, before fees.
+    pub earned: Amount,
+}
+
+/// What a block leaves behind beside itself.
+#[derive(Debug, Default)]
+pub struct Aftermath<'a> {
+    /// What it moved on the home's account.
+    pub movements: Vec<Movement>,
+    /// The tallies that it changed.
+    pub tallies: Vec<(NodeId, Tally)>,
+    /// The state after it, if it is to be kept.
+    pub state: Option<&'a State>,
+}
+
+/// The node's database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Store {
+    /// Opens or makes the database file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(30));
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
+        MIGRATOR.run(&writer).await.map_err(|e| match e {
+            sqlx::migrate::MigrateError::VersionMissing(_) => StoreError::Newer,
+            other => StoreError::Migrate(other),
+        })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options.read_only(true))
+            .await?;
+        Ok(Self { writer, readers })
+    }
+
+    /// Every row of the engine.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn engine_rows(&self) -> Result<Snapshot, StoreError> {
+        let rows = sqlx::query("SELECT kind, key, value FROM engine_rows")
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let kind: i64 = row.try_get(0)?;
+                let kind = u8::try_from(kind).map_err(|_| StoreError::Damaged("engine_rows"))?;
+                Ok((kind, row.try_get(1)?, row.try_get(2)?))
+            })
+            .collect()
+    }
+
+    /// Makes the engine's writes durable, in order, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn persist(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        // Of several writes of one row the last counts; that also lets them go in batches.
+        let mut last = BTreeMap::new();
+        for write in writes {
+            last.insert((write.kind, write.key), write.value);
+        }
+        let (puts, deletes): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, v)| v.is_some());
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        for rows in puts.chunks(ROWS) {
+            let mut query: QueryBuilder<Sqlite> =
+                QueryBuilder::new("INSERT OR REPLACE INTO engine_rows (kind, key, value) ");
+            query.push_values(rows, |mut row, ((kind, key), value)| {
+                row.push_bind(*kind as i64).push_bind(key).push_bind(value);
+            });
+            query.build().execute(&mut *tx).await?;
+        }
+        for rows in deletes.chunks(ROWS) {
+            let mut query: QueryBuilder<Sqlite> =
+                QueryBuilder::new("DELETE FROM engine_rows WHERE (kind, key) IN (");
+            query.push_values(rows, |mut row, ((kind, key), _)| {
+                row.push_bind(*kind as i64).push_bind(key);
+            });
+            query.push(")");
+            query.build().execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Makes a block durable, with what it moved on the home's account and, at times, the state
+    /// after it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn append(&self, block: &Block, aftermath: &Aftermath<'_>) -> Result<(), StoreError> {
+        let Aftermath {
+            movements,
+            tallies,
+            state,
+        } = aftermath;
+        let height = signed(block.header.height);
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("INSERT INTO blocks (height, bytes) VALUES (?, ?)")
+            .bind(height)
+            .bind(codec::encode(block))
+            .execute(&mut *tx)
+            .await?;
+        if !movements.is_empty() {
+            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
+                "INSERT INTO history (height, time, kind, incoming, nano, counterparty, tx) ",
+            );
+            query.push_values(movements, |mut row, m| {
+                row.push_bind(signed(m.height))
+                    .push_bind(signed(m.time))
+                    .push_bind(&m.kind)
+                    .push_bind(m.incoming)
+                    .push_bind(signed(m.nano))
+                    .push_bind(&m.counterparty)
+                    .push_bind(&m.tx);
+            });
+            query.build().execute(&mut *tx).await?;
+        }
+        for tallies in tallies.chunks(ROWS) {
+            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
+                "INSERT OR REPLACE INTO tallies (node, passed, missed, last_passed, earned) ",
+            );
+            query.push_values(tallies, |mut row, (node, tally)| {
+                row.push_bind(node.0.to_vec())
+                    .push_bind(signed(tally.passed))
+                    .push_bind(signed(tally.missed))
+                    .push_bind(tally.last_passed)
+                    .push_bind(signed(tally.earned.nano()));
+            });
+            query.build().execute(&mut *tx).await?;
+        }
+        if let Some(state) = state {
+            sqlx::query("INSERT OR REPLACE INTO ledger_state (id, height, bytes) VALUES (1, ?, ?)")
+                .bind(height)
+                .bind(codec::encode(state))
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The newest ledger state that was kept, and the blocks after it, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn chain(&self) -> Result<(Option<State>, Vec<Block>), StoreError> {
+        let kept = sqlx::query("SELECT height, bytes FROM ledger_state")
+            .fetch_optional(&self.readers)
+            .await?;
+        let (height, state) = match kept {
+            None => (-1, None),
+            Some(row) => {
+                let state = codec::decode(&row.try_get::<Vec<u8>, _>(1)?)
+                    .map_err(|_| StoreError::Damaged("ledger_state"))?;
+                (row.try_get(0)?, Some(state))
+            }
+        };
+        let rows = sqlx::query("SELECT bytes FROM blocks WHERE height > ? ORDER BY height")
+            .bind::<i64>(height)
+            .fetch_all(&self.readers)
+            .await?;
+        let blocks = rows
+            .iter()
+            .map(|row| {
+                codec::decode(&row.try_get::<Vec<u8>, _>(0)?)
+                    .map_err(|_| StoreError::Damaged("blocks"))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok((state, blocks))
+    }
+
+    /// Every provider's tally.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn tallies(&self) -> Result<BTreeMap<NodeId, Tally>, StoreError> {
+        let rows = sqlx::query("SELECT node, passed, missed, last_passed, earned FROM tallies")
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let node: Vec<u8> = row.try_get(0)?;
+                let node = node
+                    .try_into()
+                    .map_err(|_| StoreError::Damaged("tallies"))?;
+                let tally = Tally {
+                    passed: unsigned(row.try_get(1)?),
+                    missed: unsigned(row.try_get(2)?),
+                    last_passed: row.try_get(3)?,
+                    earned: Amount(unsigned(row.try_get(4)?)),
+                };
+                Ok((NodeId(node), tally))
+            })
+            .collect()
+    }
+
+    /// Encoded blocks from a height on, as many as fit one answer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn blocks(&self, from: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let rows =
+            sqlx::query("SELECT bytes FROM blocks WHERE height >= ? ORDER BY height LIMIT ?")
+                .bind(signed(from))
+                .bind(MAX_BLOCKS)
+                .fetch_all(&self.readers)
+                .await?;
+        let mut size = 0;
+        let mut blocks = Vec::new();
+        for row in rows {
+            let bytes: Vec<u8> = row.try_get(0)?;
+            size += bytes.len();
+            if size > MAX_BLOCK_BYTES && !blocks.is_empty() {
+                break;
+            }
+            blocks.push(bytes);
+        }
+        Ok(blocks)
+    }
+
+    /// Movements of the home's account, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn history(&self) -> Result<Vec<Movement>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT height, time, kind, incoming, nano, counterparty, tx FROM history \
+             ORDER BY seq DESC LIMIT 10000",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Movement {
+                    height: unsigned(row.try_get(0)?),
+                    time: unsigned(row.try_get(1)?),
+                    kind: row.try_get(2)?,
+                    incoming: row.try_get(3)?,
+                    nano: unsigned(row.try_get(4)?),
+                    counterparty: row.try_get(5)?,
+                    tx: row.try_get(6)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Writes everything back and closes the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// SQLite's integers are signed; heights, times and amounts stay below 2^63.
+fn signed(v: u64) -> i64 {
+    i64::try_from(v).unwrap_or(i64::MAX)
+}
+
+fn unsigned(v: i64) -> u64 {
+    u64::try_from(v).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_engine::rows::Kind;
+
+    fn write(key: u8, value: Option<&[u8]>) -> Write {
+        Write {
+            kind: Kind::Shard,
+            key: vec![key],
+            value: value.map(<[u8]>::to_vec),
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_are_there_after_reopening_and_the_last_write_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.db");
+        let store = Store::open(&path).await.unwrap();
+        let many = (0..=255).map(|k| write(k, Some(b"first")));
+        store.persist(many.collect()).await.unwrap();
+        let gone = (2..=255).map(|k| write(k, None));
+        let last = [
+            write(0, Some(b"second")),
+            write(1, None),
+            write(1, Some(b"third")),
+        ];
+        store
+            .persist(last.into_iter().chain(gone).collect())
+            .await
+            .unwrap();
+        store.close().await;
+        let store = Store::open(&path).await.unwrap();
+        let rows = store.engine_rows().await.unwrap();
+        assert_eq!(
+            rows,
+            [
+                (2, vec![0], b"second".to_vec()),
+                (2, vec![1], b"third".to_vec())
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_database_from_the_future_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.db");
+        let store = Store::open(&path).await.unwrap();
+        sqlx::query("INSERT INTO _sqlx_migrations VALUES (99, 'later', 0, 1, x'00', 0)")
+            .execute(&store.writer)
+            .await
+            .unwrap();
+        store.close().await;
+        assert!(matches!(Store::open(&path).await, Err(StoreError::Newer)));
+    }
+}
