@@ -14,3 +14,48 @@ pub use ledger::*;
 pub use market::*;
 pub use node::*;
 pub use wallet::*;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::values::{Moment, Nano, Text};
+    use larder_types::{Amount, Class, Time};
+
+    #[test]
+    fn a_job_reads_back_as_it_was_written_and_looks_as_promised() {
+        let job = Job {
+            job: "7".into(),
+            kind: JobKind::Backup,
+            state: JobState::Done,
+            started: Moment(Time(1_700_000_000_000)),
+            ended: None,
+            progress: Progress::default(),
+            result: Some(JobResult::Backup(BackupSummary {
+                snapshot: Some("3f".into()),
+                files: 1,
+                dirs: 2,
+                errors: 0,
+                failures: Vec::new(),
+                bytes: 3,
+                bytes_new: 3,
+                bytes_stored: 6,
+                segments: 1,
+                cost: Nano(Amount(5)),
+                class: Text(Class::Normal),
+                k: 4,
+                n: 8,
+                repair_at: 6,
+                annual_loss: 1e-4,
+                class_met: true,
+                seconds: 0.5,
+            })),
+            error: None,
+        };
+        let value = serde_json::to_value(&job).unwrap();
+        assert_eq!(value["started"], "2023-11-14T22:13:20Z");
+        assert_eq!(value["result"]["backup"]["cost"], "5");
+        assert_eq!(value["result"]["backup"]["class"], "normal");
+        assert_eq!(value["result"]["backup"]["bytesNew"], 3);
+        assert_eq!(serde_json::from_value::<Job>(value).unwrap(), job);
+    }
+}
