@@ -109,9 +109,11 @@ impl Engine {
     /// When [`Input::Tick`] is next owed, if ever.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
+        // Before the first block contracts rest: its input wakes them.
+        let live = self.chain.live;
         let renter = [
-            self.renter.planning_deadline(),
-            self.renter.leases_deadline(),
+            self.renter.planning_deadline(self.now),
+            live.then(|| self.renter.leases_deadline()).flatten(),
             self.renter.uploads_deadline(self.now),
             self.wallet.deadline(),
         ];

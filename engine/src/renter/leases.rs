@@ -96,6 +96,13 @@ impl Lease {
         }
     }
 
+    /// Whether more is wanted than there is room for.
+    fn is_short(&self) -> bool {
+        let capacity = self.leaf().capacity_chunks;
+        let needed = self.spoken_chunks() + self.wanted + capacity / EXTEND_BELOW;
+        self.wanted > 0 && needed > capacity
+    }
+
     fn money_pending(&self) -> bool {
         self.active
             .is_none_or(|active| !same_money(&active, self.leaf()))
@@ -178,7 +185,6 @@ impl Renter {
         }
         let missed = lease.money_pending() && lease.leaf().start_epoch <= ctx.chain.epoch;
         let capacity = lease.leaf().capacity_chunks;
-        let short = lease.spoken_chunks() + lease.wanted + capacity / EXTEND_BELOW > capacity;
         if lease.unsure {
             self.ask_latest(ctx, id);
         } else if lease.sig_provider.is_none() && !missed {
@@ -188,7 +194,7 @@ impl Renter {
             self.renew_terms(ctx, wallet, id, capacity);
         } else if !lease.acked.is_empty() {
             self.revise_lease(ctx, id);
-        } else if short && lease.wanted > 0 && !lease.money_pending() {
+        } else if lease.is_short() && !lease.money_pending() {
             let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
             let wanted = (lease.spoken_chunks() + lease.wanted) * 3 / 2;
             self.renew_terms(ctx, wallet, id, wanted.next_multiple_of(step).max(capacity));
@@ -207,7 +213,7 @@ impl Renter {
             return;
         };
         let Some(offer) = self.book.get(&lease.provider).map(|o| o.offer.clone()) else {
-            return;
+            return self.pause(ctx, id);
         };
         let start = next_start(ctx);
         let params = &ctx.me.params;
@@ -227,10 +233,10 @@ impl Renter {
             leaf.revision = 0;
         }
         if price_of(&leaf) > wallet.spendable(ctx) {
-            return self.set_back(ctx, id);
+            return self.pause(ctx, id);
         }
         let Some(auth) = wallet.reserve(ctx) else {
-            return;
+            return self.pause(ctx, id);
         };
         wallet.commit(*id, price_of(&leaf));
         let signed = SignedLeaf::sign(leaf, Some(auth), &ctx.me.account_key, &ctx.me.genesis);
@@ -467,15 +473,20 @@ impl Renter {
         }
     }
 
-    /// Waits before the next try with a provider.
+    /// Waits before the next try with a provider, which is to blame.
     pub(crate) fn set_back(&mut self, ctx: &Ctx<'_>, id: &ContractId) {
-        let Some(lease) = self.leases.get_mut(id) else {
-            return;
-        };
-        lease.retry_at = ctx.now.after(backoff(lease.fails));
-        lease.fails += 1;
-        let provider = lease.provider;
-        self.failed(provider, ctx.now);
+        self.pause(ctx, id);
+        if let Some(provider) = self.leases.get(id).map(|lease| lease.provider) {
+            self.failed(provider, ctx.now);
+        }
+    }
+
+    /// Waits before the next try: our own side is not ready.
+    fn pause(&mut self, ctx: &Ctx<'_>, id: &ContractId) {
+        if let Some(lease) = self.leases.get_mut(id) {
+            lease.retry_at = ctx.now.after(backoff(lease.fails));
+            lease.fails += 1;
+        }
     }
 
     /// Gives a contract up that the ledger does not hold: its positions must be placed anew.
@@ -557,8 +568,10 @@ impl Renter {
         self.leases
             .values()
             .filter(|l| {
-                !l.busy
-                    && (l.unsure || l.sig_provider.is_none() || !l.acked.is_empty() || l.wanted > 0)
+                // What waits for a boundary waits for its block, not for a tick.
+                let wants = l.is_short() && !l.money_pending();
+                let owes = l.unsure || l.sig_provider.is_none() || !l.acked.is_empty();
+                !l.busy && (owes || wants)
             })
             .fold(None, |soonest, l| sooner(soonest, Some(l.retry_at)))
     }

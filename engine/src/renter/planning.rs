@@ -100,7 +100,7 @@ impl Renter {
     }
 
     /// When a plan is due to be looked at again.
-    pub(crate) fn planning_deadline(&self) -> Option<Time> {
+    pub(crate) fn planning_deadline(&self, now: Time) -> Option<Time> {
         let gather = self.live_since.map(|t| t.after(GATHER));
         self.plans
             .values()
@@ -109,7 +109,8 @@ impl Renter {
                 if p.opened {
                     late
                 } else {
-                    gather.map_or(late, |g| g.max(p.since).min(late))
+                    // Past that, offers come as inputs of their own.
+                    gather.filter(|g| *g > now).map_or(late, |g| g.min(late))
                 }
             })
             .min()

@@ -530,21 +530,19 @@ impl Renter {
         }
     }
 
-    /// When an upload is due to be looked at again.
+    /// When an upload is due to be looked at again: a provider that failed may be asked once more,
+    /// or nothing went forward for too long. All else that it may wait for comes as an input.
     pub(crate) fn uploads_deadline(&self, now: Time) -> Option<Time> {
-        let waits = self
+        let mut waiting = self
             .uploads
             .values()
-            .any(|u| u.positions.contains(&Position::Waiting));
-        waits.then(|| {
-            let trouble = self
-                .trouble
-                .values()
-                .map(|t| t.until)
-                .filter(|t| *t > now)
-                .min();
-            let later = now.after(Millis(1_000));
-            trouble.map_or(later, |t| t.min(later))
-        })
+            .filter(|u| u.positions.contains(&Position::Waiting))
+            .peekable();
+        waiting.peek()?;
+        let stall = waiting
+            .filter(|u| !u.told)
+            .map(|u| u.progress_at.after(STALL));
+        let trouble = self.trouble.values().map(|t| t.until);
+        trouble.chain(stall).filter(|t| *t > now).min()
     }
 }
