@@ -22,6 +22,9 @@ use std::collections::{BTreeMap, VecDeque};
 const TERM: Millis = Millis(30 * 86_400_000);
 /// A contract whose free share falls below one in … is extended.
 const EXTEND_BELOW: u64 = 10;
+/// A contract that holds shards is renewed when so many epochs, at most half of its term, are left.
+/// `docs/protocol.md` §3.10 *EXPIRING*.
+const RENEW_EPOCHS: Epoch = 14;
 /// Too near a boundary (one in … of an epoch) the epoch after the next is proposed.
 const BOUNDARY_MARGIN: u64 = 8;
 
@@ -101,6 +104,13 @@ impl Lease {
         let capacity = self.leaf().capacity_chunks;
         let needed = self.spoken_chunks() + self.wanted + capacity / EXTEND_BELOW;
         self.wanted > 0 && needed > capacity
+    }
+
+    /// Whether it holds shards and is about to end.
+    fn runs_out(&self, epoch: Epoch) -> bool {
+        let leaf = self.leaf();
+        let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
+        leaf.used_chunks > 0 && leaf.end_epoch <= epoch + RENEW_EPOCHS.min(term / 2).max(2)
     }
 
     fn money_pending(&self) -> bool {
@@ -198,10 +208,12 @@ impl Renter {
             let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
             let wanted = (lease.spoken_chunks() + lease.wanted) * 3 / 2;
             self.renew_terms(ctx, wallet, id, wanted.next_multiple_of(step).max(capacity));
+        } else if lease.runs_out(ctx.chain.epoch) && !lease.money_pending() {
+            self.renew_terms(ctx, wallet, id, capacity);
         }
     }
 
-    /// Proposes other money terms: more capacity, or a start that was missed.
+    /// Proposes other money terms: more capacity, a later end, or a start that was missed.
     fn renew_terms(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -231,6 +243,10 @@ impl Renter {
         };
         if first {
             leaf.revision = 0;
+        }
+        if lease.runs_out(ctx.chain.epoch) {
+            let renewed = self.draft(ctx, &offer, capacity, [0; 16]).end_epoch;
+            leaf.end_epoch = leaf.end_epoch.max(renewed);
         }
         if price_of(&leaf) > wallet.spendable(ctx) {
             return self.pause(ctx, id);
