@@ -124,6 +124,9 @@ impl Chain {
     ///
     /// # Errors
     /// [`ChainError`]; then nothing has changed.
+    ///
+    /// # Panics
+    /// Never: verification does not panic.
     pub async fn take(&mut self, block: Block) -> Result<BlockInput, ChainError> {
         let authority = self.ledger.authority();
         let block = tokio::task::spawn_blocking(move || verify::block(&authority, block))
@@ -161,9 +164,21 @@ impl Chain {
     }
 
     fn movements(&self, block: &Block, events: &[Event]) -> Vec<Movement> {
+        // Where pay does not vest, it is the account's at once.
+        let at_once = self.ledger.read().0.params().vesting == 0;
         events
             .iter()
-            .filter_map(|event| movement(event, &self.account, &self.node))
+            .filter_map(|event| {
+                if at_once
+                    && let Event::Paid {
+                        provider, pay, fee, ..
+                    } = event
+                {
+                    let ours = *provider == self.node;
+                    return ours.then(|| ("earned", true, pay.saturating_sub(*fee), None, None));
+                }
+                movement(event, &self.account, &self.node)
+            })
             .map(|(kind, incoming, amount, other, tx)| Movement {
                 height: block.header.height,
                 time: block.header.time.0,

@@ -168,6 +168,12 @@ pub struct Shell {
     pub validators: Validators,
 }
 
+/// Who waits for a payment: its transaction, then its end.
+type SentTo = (
+    oneshot::Sender<Result<TxId, SendRefusal>>,
+    oneshot::Sender<TxEnd>,
+);
+
 /// Who waits for what the engine tells.
 #[derive(Debug, Default)]
 struct Waiting {
@@ -175,13 +181,7 @@ struct Waiting {
     prepared: BTreeMap<u64, oneshot::Sender<Result<Plan, NoRoom>>>,
     stored: BTreeMap<SegmentId, Vec<oneshot::Sender<Result<u64, NoRoom>>>>,
     fetched: BTreeMap<SegmentId, Vec<oneshot::Sender<bool>>>,
-    sent: BTreeMap<
-        u64,
-        (
-            oneshot::Sender<Result<TxId, SendRefusal>>,
-            oneshot::Sender<TxEnd>,
-        ),
-    >,
+    sent: BTreeMap<u64, SentTo>,
     ended: BTreeMap<TxId, oneshot::Sender<TxEnd>>,
 }
 

@@ -252,6 +252,9 @@ impl Keys {
 ///
 /// # Errors
 /// [`HomeError`]; then nothing usable is left behind.
+///
+/// # Panics
+/// Never: a key made here is a good key.
 pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> {
     let config_path = dir.join("config.toml");
     if config_path.exists() {

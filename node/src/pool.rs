@@ -2,7 +2,9 @@
 //! streams. The engine bounds how many there are; CPU-heavy ones queue for the cores.
 
 use crate::driver::DriverHandle;
-use crate::net::{BulkStream, NetHandle, Payload, read_header, send_payload, write_header};
+use crate::net::{
+    BulkStream, FrameError, NetHandle, Payload, read_header, send_payload, write_header,
+};
 use crate::shards::ShardStore;
 use crate::spool::Spool;
 use larder_coding::layout::Code;
@@ -284,11 +286,14 @@ fn disk(e: std::io::Error) -> JobError {
     JobError::Disk(e.to_string())
 }
 
-fn broke(e: crate::net::FrameError) -> PutError {
+fn broke(e: FrameError) -> PutError {
     match e {
-        crate::net::FrameError::Source(e) => PutError::Local(disk(e)),
-        other => {
-            tracing::debug!("a transfer broke: {other}");
+        FrameError::Source(e) => PutError::Local(disk(e)),
+        broken @ (FrameError::Stream(_)
+        | FrameError::Stalled
+        | FrameError::TooLarge { .. }
+        | FrameError::Header(_)) => {
+            tracing::debug!("a transfer broke: {broken}");
             PutError::Peer(Unreachable::NoAnswer)
         }
     }

@@ -103,9 +103,11 @@ impl Store {
             .max_connections(1)
             .connect_with(options.clone())
             .await?;
-        MIGRATOR.run(&writer).await.map_err(|e| match e {
-            sqlx::migrate::MigrateError::VersionMissing(_) => StoreError::Newer,
-            other => StoreError::Migrate(other),
+        MIGRATOR.run(&writer).await.map_err(|e| {
+            if matches!(e, sqlx::migrate::MigrateError::VersionMissing(_)) {
+                return StoreError::Newer;
+            }
+            StoreError::Migrate(e)
         })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
