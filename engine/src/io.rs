@@ -151,13 +151,16 @@ pub enum Unreachable {
 }
 
 /// Why a local job failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
     /// The spool or a shard cannot be read or does not match its hash.
+    #[error("{0}")]
     Damaged(String),
     /// No space left, or the disk refuses.
+    #[error("{0}")]
     Disk(String),
-    /// Cancelled by the engine.
+    /// It did not end in time.
+    #[error("it took too long")]
     Cancelled,
 }
 

@@ -79,11 +79,15 @@ impl Renter {
             return self.tell_placed(ctx);
         }
         if let Some(row) = self.segments.get(&segment) {
-            let bytes_stored = row.shard_len * u64::from(row.code.n());
-            return ctx.tell(Notice::SegmentDurable {
-                segment,
-                bytes_stored,
-            });
+            if row.holders.iter().all(Option::is_some) {
+                let bytes_stored = row.shard_len * u64::from(row.code.n());
+                return ctx.tell(Notice::SegmentDurable {
+                    segment,
+                    bytes_stored,
+                });
+            }
+            // An earlier try lost its shards: the same segment codes to the same ones.
+            return self.encode(ctx, segment);
         }
         let Some(plan) = placement::choose_code(class, self.usable_leases().count()) else {
             return ctx.tell(Notice::SegmentFailed {
@@ -105,23 +109,27 @@ impl Renter {
             holders,
         };
         self.segments.insert(segment, row);
+        self.encode(ctx, segment);
+    }
+
+    fn encode(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
+        let Some(row) = self.segments.get(&segment) else {
+            return;
+        };
+        let job = Job::Encode {
+            segment,
+            code: row.code,
+            len: row.len,
+            shard_len: row.shard_len,
+        };
         let upload = Upload {
             positions: Vec::new(),
             told: false,
             progress_at: ctx.now,
         };
         self.uploads.insert(segment, upload);
-        let job = Job::Encode {
-            segment,
-            code,
-            len,
-            shard_len,
-        };
-        ctx.run(
-            job,
-            ctx.now.after(ENCODE_DEADLINE),
-            Pending::Encode { segment },
-        );
+        let deadline = ctx.now.after(ENCODE_DEADLINE);
+        ctx.run(job, deadline, Pending::Encode { segment });
     }
 
     /// The segment is coded: its shards lie in the spool.
@@ -135,16 +143,21 @@ impl Renter {
             return;
         };
         match outcome {
-            Ok(roots) if roots.len() == row.holders.len() => {
+            Ok(roots)
+                if roots.len() == row.holders.len()
+                    && (row.roots.is_empty() || row.roots == roots) =>
+            {
                 row.roots = roots;
-                let n = row.holders.len();
-                if let Some(upload) = self.uploads.get_mut(&segment) {
-                    upload.positions = vec![Position::Waiting; n];
-                    upload.progress_at = ctx.now;
-                }
+                let mut upload = Upload::resumed(row);
+                upload.progress_at = ctx.now;
+                self.uploads.insert(segment, upload);
                 ctx.persist(vec![self.segment_write(&segment)]);
             }
-            Ok(_) => self.give_up(ctx, segment, NoRoom::Spool("wrong number of shards".into())),
+            Ok(_) => self.give_up(
+                ctx,
+                segment,
+                NoRoom::Spool("the segment codes to other shards".into()),
+            ),
             Err(JobError::Cancelled) => self.give_up(ctx, segment, NoRoom::Stalled),
             Err(JobError::Damaged(why) | JobError::Disk(why)) => {
                 self.give_up(ctx, segment, NoRoom::Spool(why));
@@ -152,16 +165,18 @@ impl Renter {
         }
     }
 
+    /// Stops placing a segment. Of one that was never coded nothing stays; the backup that sealed
+    /// it still has it, and hands it over again.
     fn give_up(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId, reason: NoRoom) {
-        let coded = self
+        if self
             .segments
             .get(&segment)
-            .is_some_and(|row| !row.roots.is_empty());
-        if !coded {
+            .is_some_and(|row| row.roots.is_empty())
+        {
             self.segments.remove(&segment);
-            self.uploads.remove(&segment);
-            ctx.discard(segment, false);
         }
+        self.uploads.remove(&segment);
+        ctx.discard(segment, false);
         ctx.tell(Notice::SegmentFailed { segment, reason });
     }
 
@@ -380,12 +395,7 @@ impl Renter {
     ) {
         match outcome {
             Err(PutError::Local(error)) => {
-                let why = format!("{error:?}");
-                ctx.tell(Notice::SegmentFailed {
-                    segment,
-                    reason: NoRoom::Spool(why),
-                });
-                self.failed(provider, ctx.now);
+                self.give_up(ctx, segment, NoRoom::Spool(error.to_string()));
             }
             Err(PutError::Refused(Deny::NoRoom | Deny::UnknownContract)) => {
                 if let Some(lease) = self.leases.get_mut(&contract) {
