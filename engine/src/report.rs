@@ -4,7 +4,7 @@ use crate::Engine;
 use larder_coding::Code;
 use larder_contracts::SignedOffer;
 use larder_proofs::ContractLeaf;
-use larder_types::{Amount, ContractId, NodeId, SegmentId, Time};
+use larder_types::{Amount, ContractId, NodeId, SegmentId, ShardRoot, Time};
 
 /// A contract, from either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +125,21 @@ impl Engine {
         health.sort_by_key(|h| (i32::from(h.alive) - i32::from(h.code.k()), h.segment));
         health.truncate(MAX_NAMED);
         health
+    }
+
+    /// The segments that are being placed: what the spool must keep.
+    #[must_use]
+    pub fn uploading(&self) -> Vec<SegmentId> {
+        self.renter.uploads.keys().copied().collect()
+    }
+
+    /// The shards that the provider's side answers for: what the shard store must keep.
+    #[must_use]
+    pub fn stored_shards(&self) -> Vec<ShardRoot> {
+        self.provider
+            .iter()
+            .flat_map(|p| p.shards.keys().copied())
+            .collect()
     }
 
     /// The segments that can be fetched.
