@@ -3,12 +3,13 @@
 //!
 //! The ledger fills in `slash_acc` and `unpaid_at_start` when a leaf becomes active; signatures
 //! cover the leaf with both as zero, so that the leaf two parties signed and the leaf the ledger
-//! holds carry the same signatures.
+//! holds carry the same signatures. They cover the provider too, which the leaf does not name:
+//! otherwise whoever sees a leaf in a block could post it for a tree of its own.
 
 use larder_keys::{Signer, Tag, verify};
 use larder_proofs::ContractLeaf;
 use larder_types::layout::Layout;
-use larder_types::{ContractId, GenesisHash, NodeId, ShardRoot, Signature};
+use larder_types::{AccountId, ContractId, GenesisHash, NodeId, ShardRoot, Signature};
 use serde::{Deserialize, Serialize};
 
 /// The renter's tag.
@@ -28,7 +29,7 @@ pub struct Auth {
     pub expiry: u64,
 }
 
-/// A leaf with its renter's signature. `auth` is there iff the leaf differs in money from the
+/// A leaf with its renter's signature, good for one provider only. `auth` is there iff the leaf differs in money from the
 /// one that is active on the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,7 +38,7 @@ pub struct SignedLeaf {
     pub leaf: ContractLeaf,
     /// The licence to move money, if it does.
     pub auth: Option<Auth>,
-    /// By the renter's account key.
+    /// By the renter's account key, over the leaf, the provider and `auth`.
     pub sig_renter: Signature,
 }
 
@@ -65,8 +66,8 @@ pub struct ShardAck {
     pub sig: Signature,
 }
 
-/// What both sides sign: leaf[240] ‖ has_auth u8 ‖ nonce u64 ‖ expiry u64.
-fn layout(leaf: &ContractLeaf, auth: Option<Auth>) -> Vec<u8> {
+/// What both sides sign: leaf[240] ‖ provider[32] ‖ has_auth u8 ‖ nonce u64 ‖ expiry u64.
+fn layout(leaf: &ContractLeaf, provider: &NodeId, auth: Option<Auth>) -> Vec<u8> {
     let signed_form = ContractLeaf {
         slash_acc: 0,
         unpaid_at_start: 0,
@@ -78,6 +79,7 @@ fn layout(leaf: &ContractLeaf, auth: Option<Auth>) -> Vec<u8> {
     });
     Layout::new()
         .fixed(signed_form.to_bytes())
+        .fixed(provider)
         .u8(u8::from(auth.is_some()))
         .u64(nonce)
         .u64(expiry)
@@ -85,15 +87,16 @@ fn layout(leaf: &ContractLeaf, auth: Option<Auth>) -> Vec<u8> {
 }
 
 impl SignedLeaf {
-    /// Signs `leaf` with the renter's account key.
+    /// Signs `leaf`, to stand in `provider`'s tree, with the renter's account key.
     #[must_use]
     pub fn sign(
         leaf: ContractLeaf,
         auth: Option<Auth>,
+        provider: &NodeId,
         renter: &Signer,
         genesis: &GenesisHash,
     ) -> Self {
-        let sig_renter = renter.sign(REVISION, genesis, &layout(&leaf, auth));
+        let sig_renter = renter.sign(REVISION, genesis, &layout(&leaf, provider, auth));
         Self {
             leaf,
             auth,
@@ -101,29 +104,30 @@ impl SignedLeaf {
         }
     }
 
-    /// The bytes under the signatures.
+    /// The bytes under the signatures of a contract with `provider`.
     #[must_use]
-    pub fn to_layout(&self) -> Vec<u8> {
-        layout(&self.leaf, self.auth)
+    pub fn to_layout(&self, provider: &NodeId) -> Vec<u8> {
+        layout(&self.leaf, provider, self.auth)
     }
 
-    /// Whether the renter that the leaf names signed it.
+    /// Whether the renter that the leaf names signed it for `provider`.
     #[must_use]
-    pub fn verify(&self, genesis: &GenesisHash) -> bool {
+    pub fn verify(&self, provider: &NodeId, genesis: &GenesisHash) -> bool {
         let renter = &self.leaf.renter.0;
         verify(
             renter,
             REVISION,
             genesis,
-            &self.to_layout(),
+            &self.to_layout(provider),
             &self.sig_renter,
         )
     }
 
-    /// Adds the provider's signature.
+    /// Adds the signature of the provider whose node key `node` is.
     #[must_use]
     pub fn countersign(self, node: &Signer, genesis: &GenesisHash) -> Revision {
-        let sig_provider = node.sign(REVISION_PROVIDER, genesis, &self.to_layout());
+        let bytes = self.to_layout(&node.node());
+        let sig_provider = node.sign(REVISION_PROVIDER, genesis, &bytes);
         Revision {
             signed: self,
             sig_provider,
@@ -132,17 +136,20 @@ impl SignedLeaf {
 }
 
 impl Revision {
-    /// Whether both the renter and `provider` signed it.
+    /// Whether it is between `renter` and `provider` and both signed it. Without the renter's
+    /// account, a provider could show a leaf between itself and a key of its own.
     #[must_use]
-    pub fn verify(&self, provider: &NodeId, genesis: &GenesisHash) -> bool {
-        let bytes = self.signed.to_layout();
-        verify(
-            &provider.0,
-            REVISION_PROVIDER,
-            genesis,
-            &bytes,
-            &self.sig_provider,
-        ) && self.signed.verify(genesis)
+    pub fn verify(&self, provider: &NodeId, renter: &AccountId, genesis: &GenesisHash) -> bool {
+        let bytes = self.signed.to_layout(provider);
+        self.signed.leaf.renter == *renter
+            && verify(
+                &provider.0,
+                REVISION_PROVIDER,
+                genesis,
+                &bytes,
+                &self.sig_provider,
+            )
+            && self.signed.verify(provider, genesis)
     }
 }
 
@@ -210,12 +217,13 @@ mod tests {
             nonce: 7,
             expiry: 100,
         });
-        let signed = SignedLeaf::sign(leaf(&renter, &node), auth, &renter, &NET);
-        assert!(signed.verify(&NET));
-        assert!(!signed.verify(&GenesisHash([6; 32])));
+        let (account, provider) = (renter.account(), node.node());
+        let signed = SignedLeaf::sign(leaf(&renter, &node), auth, &provider, &renter, &NET);
+        assert!(signed.verify(&provider, &NET));
+        assert!(!signed.verify(&provider, &GenesisHash([6; 32])));
         let revision = signed.countersign(&node, &NET);
-        assert!(revision.verify(&node.node(), &NET));
-        assert!(!revision.verify(&NodeId(renter.public()), &NET));
+        assert!(revision.verify(&provider, &account, &NET));
+        assert!(!revision.verify(&NodeId(renter.public()), &account, &NET));
         let wire = codec::encode(&revision);
         assert_eq!(codec::decode::<Revision>(&wire), Ok(revision.clone()));
 
@@ -224,22 +232,50 @@ mod tests {
             nonce: 8,
             expiry: 100,
         });
-        assert!(!other_nonce.verify(&node.node(), &NET));
+        assert!(!other_nonce.verify(&provider, &account, &NET));
         let mut no_auth = revision.clone();
         no_auth.signed.auth = None;
-        assert!(!no_auth.verify(&node.node(), &NET));
+        assert!(!no_auth.verify(&provider, &account, &NET));
         let mut cheaper = revision;
         cheaper.signed.leaf.rate = Amount(1);
-        assert!(!cheaper.verify(&node.node(), &NET));
+        assert!(!cheaper.verify(&provider, &account, &NET));
     }
 
     #[test]
     fn what_the_ledger_fills_in_leaves_signatures_good() {
         let (renter, node) = (Signer::from_seed(&[1; 32]), Signer::from_seed(&[2; 32]));
-        let mut signed = SignedLeaf::sign(leaf(&renter, &node), None, &renter, &NET);
+        let provider = node.node();
+        let mut signed = SignedLeaf::sign(leaf(&renter, &node), None, &provider, &renter, &NET);
         signed.leaf.slash_acc = 1 << 60;
         signed.leaf.unpaid_at_start = 9;
-        assert!(signed.verify(&NET));
+        assert!(signed.verify(&provider, &NET));
+    }
+
+    #[test]
+    fn a_leaf_signed_for_one_provider_is_worthless_to_another() {
+        let (renter, node) = (Signer::from_seed(&[1; 32]), Signer::from_seed(&[2; 32]));
+        let thief = Signer::from_seed(&[3; 32]);
+        let leaf = leaf(&renter, &node);
+        let signed = SignedLeaf::sign(leaf, None, &node.node(), &renter, &NET);
+        assert!(!signed.verify(&thief.node(), &NET));
+        let stolen = signed.countersign(&thief, &NET);
+        assert!(!stolen.verify(&thief.node(), &renter.account(), &NET));
+        assert!(!stolen.verify(&node.node(), &renter.account(), &NET));
+    }
+
+    #[test]
+    fn a_revision_with_another_renter_is_not_ours() {
+        let (renter, node) = (Signer::from_seed(&[1; 32]), Signer::from_seed(&[2; 32]));
+        // The provider plays the renter too, under our contract's id.
+        let forged = ContractLeaf {
+            renter: node.account(),
+            ..leaf(&renter, &node)
+        };
+        let provider = node.node();
+        let revision =
+            SignedLeaf::sign(forged, None, &provider, &node, &NET).countersign(&node, &NET);
+        assert!(revision.verify(&provider, &node.account(), &NET));
+        assert!(!revision.verify(&provider, &renter.account(), &NET));
     }
 
     #[test]

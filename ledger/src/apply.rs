@@ -10,6 +10,7 @@ use crate::{
     Account, Block, Deposit, Event, Faucet, Header, Op, Register, Reveal, State, Transfer,
     TreeUpdate, Tx, TxRefusal, Unpaid, Verdict, VerdictBatch, Verified, boundary,
 };
+use larder_proofs::beacon::mix;
 use larder_types::{AccountId, Amount, BlockHash, Epoch, Hash, NodeId, SlotNo, Time, TxId};
 use std::collections::BTreeMap;
 
@@ -358,7 +359,7 @@ fn hold(
     Ok(None)
 }
 
-/// Opens a slot: its beacon is mixed; an epoch's first deals the slots.
+/// Opens a slot: its beacon is mixed (the reveal itself was checked before); an epoch's first deals the slots.
 fn open_slot(state: &mut State, slot: SlotNo, reveal: &Reveal, events: &mut Vec<Event>) {
     let beacon = mix(&state.beacon, reveal);
     if state.opened.is_empty() {
@@ -368,16 +369,6 @@ fn open_slot(state: &mut State, slot: SlotNo, reveal: &Reveal, events: &mut Vec<
     state.last_slot = Some(slot);
     state.opened.push(Opened { slot, beacon });
     events.push(Event::SlotOpened { slot, beacon });
-}
-
-/// `R_h = BLAKE3(R_{h−1} ‖ reveal)`, as [`larder_proofs::Single`] gives it; the reveal itself was
-/// checked before.
-fn mix(prev: &[u8; 32], reveal: &Reveal) -> [u8; 32] {
-    *blake3::Hasher::new()
-        .update(prev)
-        .update(&reveal.0)
-        .finalize()
-        .as_bytes()
 }
 
 fn grant(state: &mut State, tx: &Faucet, id: TxId) -> Result<Vec<Event>, TxRefusal> {
@@ -545,19 +536,4 @@ pub(crate) fn account_mut<'a>(
     id: &AccountId,
 ) -> &'a mut Account {
     accounts.entry(*id).or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use larder_proofs::Single;
-    use larder_proofs::bls::SecretKey;
-    use larder_types::GenesisHash;
-
-    #[test]
-    fn beacons_are_mixed_as_the_proofs_crate_does() {
-        let key = SecretKey::from_seed(&[1; 32]);
-        let (beacon, reveal) = Single::next(&[2; 32], &GenesisHash([3; 32]), 4, &key);
-        assert_eq!(mix(&[2; 32], &reveal), beacon);
-    }
 }

@@ -249,22 +249,22 @@ fn operations_merge_and_are_skipped_alone() {
     let mut world = World::with(dev(), &[ALICE, BOB], &[NODE]);
     let leaf = world.draft(NODE, ALICE, 7);
     let auth = Some(world.auth(&leaf.renter));
-    let first = world.sign(leaf, ALICE, auth);
+    let first = world.sign(NODE, leaf, ALICE, auth);
     let mut newer = leaf;
     newer.revision = 3;
     newer.used_chunks = 32;
     newer.content_root = Hash([9; 32]);
-    let newer = world.sign(newer, ALICE, auth);
+    let newer = world.sign(NODE, newer, ALICE, auth);
     // Bob's leaf starts one epoch late; Bob's other one costs more than he has.
     let mut late = world.draft(NODE, BOB, 7);
     late.start_epoch = 2;
     let bobs = world.auth(&late.renter);
-    let late = world.sign(late, BOB, Some(bobs));
+    let late = world.sign(NODE, late, BOB, Some(bobs));
     let mut dear = world.draft(NODE, BOB, 7);
     dear.rate = Amount::from_credits(90);
-    let dear = world.sign(dear, BOB, Some(Auth { nonce: 5, ..bobs }));
+    let dear = world.sign(NODE, dear, BOB, Some(Auth { nonce: 5, ..bobs }));
     let free_of_charge = world.draft(NODE, BOB, 7);
-    let free_of_charge = world.sign(free_of_charge, BOB, None);
+    let free_of_charge = world.sign(NODE, free_of_charge, BOB, None);
     let all = vec![newer, first, late, dear, free_of_charge];
     world.submit(world.update(NODE, all.clone()));
     world.block();
@@ -291,7 +291,8 @@ fn a_nonce_opens_one_contract() {
     let one = world.draft(NODE, ALICE, 7);
     let two = world.draft(21, ALICE, 7);
     let auth = Some(world.auth(&one.renter));
-    let (one, two) = (world.sign(one, ALICE, auth), world.sign(two, ALICE, auth));
+    let one = world.sign(NODE, one, ALICE, auth);
+    let two = world.sign(21, two, ALICE, auth);
     world.submit(world.update(NODE, vec![one]));
     world.submit(world.update(21, vec![two]));
     world.run_to_epoch(1);
@@ -309,6 +310,42 @@ fn a_nonce_opens_one_contract() {
 }
 
 #[test]
+fn a_leaf_signed_for_one_provider_is_refused_from_another() {
+    const THIEF: u8 = 21;
+    let mut world = World::with(dev(), &[ALICE], &[NODE, THIEF]);
+    let leaf = world.draft(NODE, ALICE, 7);
+    let auth = Some(world.auth(&leaf.renter));
+    let op = world.sign(NODE, leaf, ALICE, auth);
+    // The thief saw the operation in a block and posts it under its own, good signature.
+    let net = world.state.genesis_hash();
+    let stolen = world.update(THIEF, vec![op.clone()]);
+    assert_eq!(
+        verify::tx(&net, stolen.clone()).err(),
+        Some(VerifyError::Tx(0))
+    );
+    // Nor does any node take a block with it.
+    world.submit(world.update(NODE, vec![op]));
+    world.block();
+    let mut block = world.blocks.last().unwrap().clone();
+    block.txs.push(stolen);
+    assert_eq!(
+        verify::block(&world.state.authority(), block).err(),
+        Some(VerifyError::Tx(1))
+    );
+    // Nothing of the thief's waits for the boundary, and the contract opens where it was meant.
+    world.run_to_epoch(1);
+    let (_, provider, _) = world.state.contract(&leaf.contract_id).unwrap();
+    assert_eq!(provider, signer(NODE).node());
+    assert!(
+        !world
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::Skipped { .. }))
+    );
+    world.check_replay(dev());
+}
+
+#[test]
 fn an_extension_settles_and_opens_in_the_same_place() {
     let mut world = World::with(dev(), &[ALICE], &[NODE]);
     let leaf = world.open(NODE, ALICE, 20);
@@ -318,7 +355,7 @@ fn an_extension_settles_and_opens_in_the_same_place() {
     let more = extend(&leaf, 1 << 17, price, 0, 4, &params).unwrap();
     assert!(more.rate > leaf.rate);
     let auth = Some(world.auth(&leaf.renter));
-    let op = world.sign(more, ALICE, auth);
+    let op = world.sign(NODE, more, ALICE, auth);
     world.submit(world.update(NODE, vec![op.clone()]));
     world.run_to_epoch(4);
     let (index, _, active) = world.state.contract(&leaf.contract_id).unwrap();
@@ -338,7 +375,7 @@ fn an_extension_settles_and_opens_in_the_same_place() {
     content.revision += 1;
     content.used_chunks = 16;
     content.content_root = Hash([8; 32]);
-    let content = world.sign(content, ALICE, None);
+    let content = world.sign(NODE, content, ALICE, None);
     world.submit(world.update(NODE, vec![content]));
     let mut dropped = more;
     dropped.revision += 2;
@@ -346,7 +383,7 @@ fn an_extension_settles_and_opens_in_the_same_place() {
     world.run_to_epoch(5);
     dropped.start_epoch = 6;
     let auth = Some(world.auth(&leaf.renter));
-    let dropped = world.sign(dropped, ALICE, auth);
+    let dropped = world.sign(NODE, dropped, ALICE, auth);
     world.submit(world.update(NODE, vec![dropped]));
     world.run_to_epoch(6);
     let (_, _, active) = world.state.contract(&leaf.contract_id).unwrap();
@@ -430,7 +467,7 @@ fn collateral_is_locked_and_freed() {
         nonce: 7,
         ..world.auth(&leaf.renter)
     };
-    let poor = world.sign(poor, ALICE, Some(auth));
+    let poor = world.sign(NODE, poor, ALICE, Some(auth));
     world.submit(world.update(NODE, vec![poor]));
     world.run_to_epoch(1);
     let record = |world: &World| {

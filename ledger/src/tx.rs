@@ -131,11 +131,11 @@ impl Op {
         }
     }
 
-    fn write(&self, layout: Layout) -> Layout {
+    fn write(&self, provider: &NodeId, layout: Layout) -> Layout {
         match self {
             Self::Put(signed) => layout
                 .u8(0)
-                .fixed(signed.to_layout())
+                .fixed(signed.to_layout(provider))
                 .fixed(signed.sig_renter.0),
             Self::CloseExpired(id) => layout.u8(1).fixed(id),
         }
@@ -260,7 +260,7 @@ impl TreeUpdate {
         let head = Layout::new().fixed(self.provider).u32(self.epoch);
         self.ops
             .iter()
-            .fold(head, |layout, op| op.write(layout))
+            .fold(head, |layout, op| op.write(&self.provider, layout))
             .finish()
     }
 
@@ -278,9 +278,10 @@ impl TreeUpdate {
         update
     }
 
+    /// A renter's signature is good only in the tree of the provider that it was made for.
     fn verify(&self, genesis: &GenesisHash) -> bool {
         let renters_signed = self.ops.iter().all(|op| match op {
-            Op::Put(signed) => signed.verify(genesis),
+            Op::Put(signed) => signed.verify(&self.provider, genesis),
             Op::CloseExpired(_) => true,
         });
         let bytes = self.to_layout();

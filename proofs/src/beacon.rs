@@ -63,7 +63,9 @@ impl Single {
     }
 }
 
-fn mix(prev: &[u8; 32], reveal: &Reveal) -> [u8; 32] {
+/// `R_h = BLAKE3(R_{h−1} ‖ reveal)`, for a reveal that was checked.
+#[must_use]
+pub fn mix(prev: &[u8; 32], reveal: &Reveal) -> [u8; 32] {
     *blake3::Hasher::new()
         .update(prev)
         .update(&reveal.0)

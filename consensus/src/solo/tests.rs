@@ -118,7 +118,8 @@ async fn with_contract(solo: &Solo, seen: &mut Seen) -> (State, ContractId) {
         collateral_epochs: 0,
     }
     .leaf(state.params());
-    let op = Op::Put(SignedLeaf::sign(leaf, Some(auth(0)), &alice, &net));
+    let signed = SignedLeaf::sign(leaf, Some(auth(0)), &node.node(), &alice, &net);
+    let op = Op::Put(signed);
     solo.submit(Tx::TreeUpdate(TreeUpdate::sign(&node, 0, vec![op], &net)))
         .await
         .unwrap();

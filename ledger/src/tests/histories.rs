@@ -113,7 +113,7 @@ fn act(world: &mut World, step: &Step) {
                 nonce: auth.nonce + u64::from(term),
                 ..auth
             };
-            let op = world.sign(leaf, RENTERS[renter], Some(auth));
+            let op = world.sign(NODES[node], leaf, RENTERS[renter], Some(auth));
             world.attempt(world.update(NODES[node], vec![op]));
         }
         Step::Content { pick: n } => {
@@ -123,7 +123,7 @@ fn act(world: &mut World, step: &Step) {
             leaf.revision += 1;
             leaf.used_chunks = leaf.capacity_chunks.min(leaf.used_chunks + 16);
             leaf.content_root = Hash([leaf.revision.to_le_bytes()[0]; 32]);
-            let op = world.sign(leaf, renter, None);
+            let op = world.sign(node, leaf, renter, None);
             world.attempt(world.update(node, vec![op]));
         }
         Step::Extend { pick: n, factor } => {
@@ -137,7 +137,7 @@ fn act(world: &mut World, step: &Step) {
                 return;
             };
             let auth = world.auth(&leaf.renter);
-            let op = world.sign(more, renter, Some(auth));
+            let op = world.sign(node, more, renter, Some(auth));
             world.attempt(world.update(node, vec![op]));
         }
         Step::Close { pick: n } => {

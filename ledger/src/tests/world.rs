@@ -155,8 +155,16 @@ impl World {
         .leaf(self.state.params())
     }
 
-    pub(super) fn sign(&mut self, leaf: ContractLeaf, renter: u8, auth: Option<Auth>) -> Op {
-        let signed = SignedLeaf::sign(leaf, auth, &signer(renter), &self.state.genesis_hash());
+    pub(super) fn sign(
+        &mut self,
+        provider: u8,
+        leaf: ContractLeaf,
+        renter: u8,
+        auth: Option<Auth>,
+    ) -> Op {
+        let (provider, renter) = (signer(provider).node(), signer(renter));
+        let net = self.state.genesis_hash();
+        let signed = SignedLeaf::sign(leaf, auth, &provider, &renter, &net);
         self.signed.insert(leaf.contract_id, signed.clone());
         Op::Put(signed)
     }
@@ -180,7 +188,7 @@ impl World {
             nonce,
             ..self.auth(&leaf.renter)
         };
-        let op = self.sign(leaf, renter, Some(auth));
+        let op = self.sign(provider, leaf, renter, Some(auth));
         self.submit(self.update(provider, vec![op]));
         leaf
     }
