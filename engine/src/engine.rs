@@ -5,6 +5,7 @@ use crate::io::{Command, Effect, Input, OpId, Outcome, PeerInput, SubmitError};
 use crate::ops::{Ops, Pending};
 use crate::provider::{Provide, Provider};
 use crate::renter::Renter;
+use crate::renter::leases::price_of;
 use crate::rows::{RowError, Snapshot, Tables};
 use crate::view::BlockInput;
 use crate::wallet::Wallet;
@@ -41,9 +42,16 @@ impl Engine {
         for (id, tx) in tables.outbox {
             wallet.restore(id, tx);
         }
-        for (_, row) in &tables.rented {
-            if let Some(auth) = row.signed.auth {
-                wallet.promised(auth);
+        for (id, row) in &tables.rented {
+            for signed in [Some(&row.signed), row.tried.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                if let Some(auth) = signed.auth {
+                    wallet.promised(auth);
+                    // Until the first block says what is active, all of it is spoken for.
+                    wallet.commit(*id, Some(price_of(&signed.leaf)));
+                }
             }
         }
         // What a node has promised it keeps, even if its configuration offers nothing any more.

@@ -15,6 +15,9 @@ use larder_types::{Amount, Bytes, ContractId, Epoch, ShardRoot, Signature, SlotN
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Outboards take 0.2 % beside the shards; one part in … of the quota is kept for them.
+const OUTBOARD_SHARE: u64 = 256;
+
 /// What a provider offers; from its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provide {
@@ -51,8 +54,8 @@ pub(crate) struct Held {
     pub(crate) sig_provider: Signature,
     /// Its ordered shards.
     pub(crate) content: ContentTree,
-    /// Stored and acknowledged, in no revision yet.
-    pub(crate) loose: BTreeMap<ShardRoot, ShardLeaf>,
+    /// Stored and acknowledged, in no revision yet, and since when (`None`: since a restart).
+    pub(crate) loose: BTreeMap<ShardRoot, (ShardLeaf, Option<Time>)>,
     /// Chunks that are being received.
     pub(crate) incoming: u64,
     /// The leaf that is active on the ledger.
@@ -66,9 +69,20 @@ impl Held {
         &self.signed.leaf
     }
 
+    /// Chunks that may be filled in `epoch`: terms that should be active by now and are not buy
+    /// nothing.
+    pub(crate) fn room(&self, epoch: Epoch) -> u64 {
+        match self.active {
+            Some(active) if self.leaf().start_epoch <= epoch => active.capacity_chunks,
+            Some(_) | None => self.leaf().capacity_chunks,
+        }
+    }
+
     /// Chunks that are spoken for: in the tree, acknowledged, or on their way.
     pub(crate) fn spoken_chunks(&self) -> u64 {
-        self.leaf().used_chunks + self.loose.values().map(|l| l.chunks).sum::<u64>() + self.incoming
+        self.leaf().used_chunks
+            + self.loose.values().map(|(l, _)| l.chunks).sum::<u64>()
+            + self.incoming
     }
 }
 
@@ -78,8 +92,8 @@ pub(crate) struct Provider {
     pub(crate) config: Provide,
     pub(crate) addrs: Vec<String>,
     pub(crate) contracts: BTreeMap<ContractId, Held>,
-    /// Every stored shard and the contract it belongs to.
-    pub(crate) shards: BTreeMap<ShardRoot, ContractId>,
+    /// Every stored shard, the contract it belongs to, and its leaf.
+    pub(crate) shards: BTreeMap<ShardRoot, (ContractId, ShardLeaf)>,
     pub(crate) receiving: BTreeMap<Token, (ContractId, ShardLeaf)>,
     /// What was committed to for this epoch.
     pub(crate) commitment: Option<Arc<Commitment>>,
@@ -153,22 +167,20 @@ impl Provider {
                     .push(row.leaf)
                     .expect("what was co-signed is a sound tree"),
                 None => {
-                    held.loose.insert(root, row.leaf);
+                    held.loose.insert(root, (row.leaf, None));
                 }
             }
-            provider.shards.insert(root, row.contract);
+            provider.shards.insert(root, (row.contract, row.leaf));
         }
         provider
     }
 
-    /// Chunks of quota that no contract has bought.
-    pub(crate) fn free_chunks(&self) -> u64 {
-        let sold: u64 = self
-            .contracts
-            .values()
-            .map(|h| h.leaf().capacity_chunks)
-            .sum();
-        (self.config.quota.0 / larder_types::params::CHUNK).saturating_sub(sold)
+    /// Chunks of quota that no contract has bought. Of the quota a little is kept for what the
+    /// shard store writes beside the shards.
+    pub(crate) fn free_chunks(&self, epoch: Epoch) -> u64 {
+        let sold: u64 = self.contracts.values().map(|h| h.room(epoch)).sum();
+        let quota = self.config.quota.0 / larder_types::params::CHUNK;
+        (quota - quota / OUTBOARD_SHARE).saturating_sub(sold)
     }
 
     /// Forgets a contract: its rows go, its shards go to the trash.
@@ -204,7 +216,9 @@ impl Provider {
         now: Time,
     ) -> Option<Time> {
         self.free_collateral?;
-        let post = (self.posted_epoch != Some(chain.epoch))
+        // A chain that is behind is waited for: its next block brings the next look.
+        let current = me.schedule.epoch_at(now) <= chain.epoch;
+        let post = (current && self.posted_epoch != Some(chain.epoch))
             .then(|| posting::post_at(me, chain.epoch))
             .map(|at| at.max(now));
         let proof = self

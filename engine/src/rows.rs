@@ -63,6 +63,8 @@ pub struct RentedRow {
     pub sig_provider: Option<Signature>,
     /// Whether a block holds its Open.
     pub opened: bool,
+    /// Other money terms that we signed and whose answer we have not heard.
+    pub tried: Option<SignedLeaf>,
 }
 
 /// A segment.

@@ -91,14 +91,19 @@ impl Wallet {
         balance.saturating_sub(Amount(spoken))
     }
 
-    /// Speaks for what a contract will take at the boundary.
-    pub(crate) fn commit(&mut self, contract: ContractId, amount: Amount) {
-        self.committed.insert(contract, amount);
+    /// Speaks for what a contract will take at a boundary to come, or for nothing any more.
+    pub(crate) fn commit(&mut self, contract: ContractId, amount: Option<Amount>) {
+        match amount {
+            Some(amount) => self.committed.insert(contract, amount),
+            None => self.committed.remove(&contract),
+        };
     }
 
-    /// The contract took it, or never will.
-    pub(crate) fn settle(&mut self, contract: &ContractId) {
-        self.committed.remove(contract);
+    /// What can be spent on one contract: what it spoke for before is replaced.
+    pub(crate) fn spendable_beside(&self, chain: &Chain, contract: &ContractId) -> Amount {
+        let own = self.committed.get(contract).copied().unwrap_or_default();
+        let rest = self.spendable_at(chain);
+        rest.checked_add(own).unwrap_or(rest)
     }
 
     /// Promises a nonce that is neither spent nor promised; `None` if the window is full or the

@@ -28,7 +28,7 @@ impl Provider {
             account: ctx.me.account(),
             price: self.config.price,
             egress_price: self.config.egress_price,
-            free: Bytes(self.free_chunks() * CHUNK),
+            free: Bytes(self.free_chunks(ctx.chain.epoch) * CHUNK),
             min_term: params.min_term,
             max_term: params.max_term,
             collateral_epochs: COLLATERAL_EPOCHS,

@@ -3,6 +3,8 @@
 
 use super::Provider;
 use crate::ctx::{Ctx, Identity};
+use crate::io::{BulkEffect, Effect};
+use crate::rows::Write;
 use crate::view::{ActiveView, BlockInput};
 use crate::wallet::Wallet;
 use larder_contracts::same_money;
@@ -14,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Content is posted when this share of the epoch (one in …) is left, but within these bounds.
 const POST_LEAD: u64 = 6;
 const POST_LEAD_BOUNDS: (u64, u64) = (600, 600_000);
+/// An acknowledged shard waits at least so long for its revision, ms.
+const LOOSE_LIFE: u64 = 600_000;
 /// Most operations in one TreeUpdate.
 const MAX_OPS: usize = 128;
 
@@ -58,15 +62,43 @@ impl Provider {
         for id in gone {
             self.forget(ctx, &id);
         }
+        self.drop_stale(ctx);
         self.commit_to(active);
         self.close_expired(ctx, wallet, &now_active);
         self.offer_changed(ctx);
     }
 
+    /// An acknowledged shard that no revision names in time lapses: the renter has placed it
+    /// elsewhere. `docs/protocol.md` §3.10.
+    fn drop_stale(&mut self, ctx: &mut Ctx<'_>) {
+        let life = Millis((2 * ctx.me.params.epoch.0).max(LOOSE_LIFE));
+        let mut stale = Vec::new();
+        for held in self.contracts.values_mut() {
+            held.loose.retain(|root, (_, since)| {
+                let since = *since.get_or_insert(ctx.now);
+                let keep = ctx.now < since.after(life);
+                if !keep {
+                    stale.push(*root);
+                }
+                keep
+            });
+        }
+        ctx.persist(stale.iter().map(|root| Write::shard(root, None)).collect());
+        for root in stale {
+            self.shards.remove(&root);
+            ctx.out.push(Effect::Bulk(BulkEffect::Drop { root }));
+        }
+    }
+
+    /// Whether the chain has been followed up to the present; before, its duties are past.
+    fn is_current(ctx: &Ctx<'_>) -> bool {
+        ctx.chain.live && ctx.me.schedule.epoch_at(ctx.now) <= ctx.chain.epoch
+    }
+
     /// Posts what is due: money terms that could become active at the next boundary, and, late in
     /// the epoch, every newer content.
     pub(crate) fn post(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
-        if !ctx.chain.live || self.free_collateral.is_none() {
+        if !Self::is_current(ctx) || self.free_collateral.is_none() {
             return;
         }
         let epoch = ctx.chain.epoch;
@@ -106,6 +138,9 @@ impl Provider {
         wallet: &mut Wallet,
         active: &BTreeMap<ContractId, ContractLeaf>,
     ) {
+        if !Self::is_current(ctx) {
+            return;
+        }
         let ops = active
             .values()
             .filter(|leaf| leaf.end_epoch <= ctx.chain.epoch + 1)

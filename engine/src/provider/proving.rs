@@ -26,7 +26,11 @@ impl Provider {
         let mut contents = BTreeMap::new();
         for (_, leaf) in active.held.iter() {
             let held = self.contracts.get(&leaf.contract_id);
-            let content = held.and_then(|h| h.content.prefix_with_chunks(leaf.used_chunks));
+            let content = held.and_then(|h| {
+                let whole = h.content.chunks() == leaf.used_chunks;
+                let prefix = || h.content.prefix_with_chunks(leaf.used_chunks);
+                whole.then(|| h.content.clone()).or_else(prefix)
+            });
             if let Some(content) = content {
                 contents.insert(leaf.contract_id, content);
             }
@@ -38,7 +42,8 @@ impl Provider {
     /// Our slot is open.
     pub(crate) fn challenged(&mut self, ctx: &mut Ctx<'_>, challenge: &Challenge) {
         let slot = challenge.slot_no;
-        if self.proof.as_ref().is_some_and(|p| p.slot == slot) {
+        let late = ctx.now >= ctx.me.schedule.slot_close(slot);
+        if late || self.proof.as_ref().is_some_and(|p| p.slot == slot) {
             return;
         }
         let Some(commitment) = self.commitment.clone() else {

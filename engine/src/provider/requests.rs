@@ -41,7 +41,7 @@ impl Provider {
         signed: SignedLeaf,
         renter_balance: Amount,
     ) -> Result<Response, Deny> {
-        if !signed.verify(&ctx.me.genesis) {
+        if !signed.verify(&ctx.me.node(), &ctx.me.genesis) {
             return Err(Deny::BadSignature);
         }
         let id = signed.leaf.contract_id;
@@ -70,7 +70,7 @@ impl Provider {
             Some(held) => Some(follows(held, leaf)?),
             None => self.is_new(signed)?,
         };
-        let freed = old.map_or(0, |held| held.leaf().capacity_chunks);
+        let freed = old.map_or(0, |held| held.room(ctx.chain.epoch));
         let unlocked = old
             .and_then(|held| held.active)
             .map_or(Amount::ZERO, |l| l.collateral);
@@ -89,7 +89,7 @@ impl Provider {
         let free_collateral = free_collateral.saturating_sub(Amount(promised));
         let room = Room {
             epoch: ctx.chain.epoch,
-            quota_free_chunks: self.free_chunks().saturating_add(freed),
+            quota_free_chunks: self.free_chunks(ctx.chain.epoch).saturating_add(freed),
             renter_balance,
             collateral_free: free_collateral
                 .checked_add(unlocked)
@@ -101,7 +101,8 @@ impl Provider {
     /// A contract that we do not know must be empty, and the only one of its renter.
     fn is_new(&self, signed: &SignedLeaf) -> Result<Option<&Held>, Deny> {
         let leaf = &signed.leaf;
-        if leaf.used_chunks != 0 || leaf.revision != 0 {
+        let fresh = leaf.used_chunks == 0 && leaf.revision == 0 && leaf.depth == 0;
+        if !fresh || leaf.content_root != ContentTree::new().root() || !is_plain(leaf) {
             return Err(Deny::UnknownContract);
         }
         let taken = self
@@ -159,18 +160,21 @@ impl Provider {
         }
         if puts
             .iter()
-            .any(|put| held.loose.get(&put.root) != Some(put))
+            .any(|put| held.loose.get(&put.root).map(|(leaf, _)| leaf) != Some(put))
         {
             return Err(Deny::UnknownShard);
         }
         let (leaf, content) = revise(held.leaf(), &held.content, puts).map_err(Deny::Contract)?;
+        if leaf.used_chunks > held.room(ctx.chain.epoch) {
+            return Err(Deny::NoRoom);
+        }
         if signed.leaf != leaf {
             return Err(Deny::Stale);
         }
         if needs_auth(held, &signed) && signed.auth != held.signed.auth {
             return Err(Deny::Stale);
         }
-        if !signed.verify(&ctx.me.genesis) {
+        if !signed.verify(&ctx.me.node(), &ctx.me.genesis) {
             return Err(Deny::BadSignature);
         }
         let first = held.content.leaves().len();
@@ -215,10 +219,22 @@ impl Provider {
 fn follows<'a>(held: &'a Held, leaf: &larder_proofs::ContractLeaf) -> Result<&'a Held, Deny> {
     let old = held.leaf();
     let same_content = leaf.content_root == old.content_root && leaf.used_chunks == old.used_chunks;
-    if !same_content || leaf.revision != old.revision + 1 || leaf.renter != old.renter {
+    let shrinks = leaf.end_epoch < old.end_epoch || leaf.capacity_chunks < old.capacity_chunks;
+    let next = Some(leaf.revision) == old.revision.checked_add(1);
+    if !same_content || !next || leaf.renter != old.renter || shrinks || !is_plain(leaf) {
         return Err(Deny::Stale);
     }
     Ok(held)
+}
+
+/// Whether a leaf has only what this version settles: append-only, no egress terms.
+fn is_plain(leaf: &larder_proofs::ContractLeaf) -> bool {
+    leaf.flags == larder_proofs::APPEND_ONLY
+        && leaf.egress_class == 0
+        && leaf.egress_price == Amount::ZERO
+        && leaf.egress_deposit == Amount::ZERO
+        && leaf.egress_paid == Amount::ZERO
+        && leaf.included_egress_chunks == 0
 }
 
 /// Whether a revision must carry the licence to move money: its terms are not active yet.

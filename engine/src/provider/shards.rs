@@ -10,8 +10,10 @@ use larder_contracts::ShardAck;
 use larder_proofs::ShardLeaf;
 use larder_types::{ContractId, NodeId};
 
-/// Most shards that are received at once; each holds a stream and a file.
+/// Most shards that are received at once, in all and under one contract; each holds a stream and a
+/// file.
 const MAX_RECEIVING: usize = 64;
+const MAX_RECEIVING_EACH: usize = 8;
 
 impl Provider {
     /// A stream wants to place or read a shard.
@@ -51,14 +53,17 @@ impl Provider {
             return Err(Deny::WrongBytes);
         }
         match self.shards.get(&leaf.root) {
-            Some(owner) if owner == contract => {
+            Some((owner, stored)) if owner == contract && stored == leaf => {
                 let reply = BulkReply::Ack(acknowledge(ctx, *contract, leaf));
                 return Ok(BulkEffect::Reply { token, reply });
             }
             Some(_) => return Err(Deny::NoRoom),
             None => {}
         }
+        let receiving = self.receiving.values();
+        let of_one = receiving.filter(|(c, _)| c == contract).count();
         if self.receiving.len() >= MAX_RECEIVING
+            || of_one >= MAX_RECEIVING_EACH
             || self
                 .receiving
                 .values()
@@ -70,7 +75,7 @@ impl Provider {
             .spoken_chunks()
             .checked_add(leaf.chunks)
             .ok_or(Deny::NoRoom)?;
-        if needed > held.leaf().capacity_chunks {
+        if needed > held.room(ctx.chain.epoch) {
             return Err(Deny::NoRoom);
         }
         held.incoming += leaf.chunks;
@@ -99,7 +104,7 @@ impl Provider {
         if !good {
             return Err(Deny::BadSignature);
         }
-        if self.shards.get(&cap.root) != Some(&cap.contract) {
+        if self.shards.get(&cap.root).map(|(owner, _)| owner) != Some(&cap.contract) {
             return Err(Deny::UnknownShard);
         }
         Ok(BulkEffect::Serve {
@@ -115,9 +120,10 @@ impl Provider {
         };
         let reply = match (stored, self.contracts.get_mut(&contract)) {
             (Ok(()), Some(held)) => {
-                held.incoming -= leaf.chunks;
-                held.loose.insert(leaf.root, leaf);
-                self.shards.insert(leaf.root, contract);
+                // The contract may have been forgotten and proposed again meanwhile.
+                held.incoming = held.incoming.saturating_sub(leaf.chunks);
+                held.loose.insert(leaf.root, (leaf, Some(ctx.now)));
+                self.shards.insert(leaf.root, (contract, leaf));
                 let row = ShardRow {
                     contract,
                     leaf,
@@ -133,7 +139,7 @@ impl Provider {
             }
             (Err(deny), held) => {
                 if let Some(held) = held {
-                    held.incoming -= leaf.chunks;
+                    held.incoming = held.incoming.saturating_sub(leaf.chunks);
                 }
                 BulkReply::Denied(deny)
             }

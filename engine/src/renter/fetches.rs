@@ -3,6 +3,7 @@
 //! never handed on.
 
 use super::Renter;
+use super::uploads::TRANSFER_DEADLINE;
 use crate::ctx::Ctx;
 use crate::io::{Job, JobError, Notice, OpId, PutError};
 use crate::ops::Pending;
@@ -11,10 +12,8 @@ use larder_types::params::CHUNK;
 use larder_types::{Millis, SegmentId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A fetch that takes longer is tried elsewhere.
-const GET_DEADLINE: Millis = Millis(120_000);
 /// How long a provider may serve us one shard.
-const CAP_LIFE: Millis = Millis(600_000);
+const CAP_LIFE: Millis = Millis(2 * TRANSFER_DEADLINE.0);
 
 /// A segment on its way back.
 #[derive(Debug, Default)]
@@ -116,7 +115,7 @@ impl Renter {
         };
         let op = ctx.run(
             job,
-            ctx.now.after(GET_DEADLINE),
+            ctx.now.after(TRANSFER_DEADLINE),
             Pending::Get { segment, position },
         );
         fetch.getting.insert(position, op);
@@ -195,7 +194,7 @@ impl Renter {
         };
         ctx.run(
             job,
-            ctx.now.after(GET_DEADLINE),
+            ctx.now.after(TRANSFER_DEADLINE),
             Pending::Decode { segment },
         );
     }

@@ -12,7 +12,9 @@ use crate::view::BlockInput;
 use crate::wallet::Wallet;
 use crate::wire::{Deny, MAX_LEAVES, Request, Response};
 use larder_contracts::judge::cost;
-use larder_contracts::{Draft, Offer, Revision, SignedLeaf, extend, revise, same_money};
+use larder_contracts::{
+    Auth, Draft, Offer, Refusal, Revision, SignedLeaf, extend, rate, revise, same_money,
+};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
 use larder_types::params::CHUNK;
 use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, SegmentId, Signature, Time};
@@ -28,6 +30,11 @@ const RENEW_EPOCHS: Epoch = 14;
 /// Too near a boundary (one in … of an epoch) the epoch after the next is proposed.
 const BOUNDARY_MARGIN: u64 = 8;
 
+/// A nonce is used again only if the blocks until its expiry are more than this.
+const NONCE_MARGIN: u64 = 200;
+/// Times that a proposal is made again because a boundary came between.
+const MAX_STARTS: u32 = 4;
+
 /// A contract that we rent.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -40,6 +47,8 @@ pub(crate) struct Lease {
     pub(crate) active: Option<ContractLeaf>,
     /// Whether a block holds its Open.
     pub(crate) opened: bool,
+    /// Other money terms that we signed and whose answer we have not heard.
+    pub(crate) tried: Option<SignedLeaf>,
     /// Acknowledged shards that no revision holds yet.
     pub(crate) acked: VecDeque<(SegmentId, u16, ShardLeaf)>,
     /// Chunks on their way.
@@ -68,6 +77,7 @@ impl Lease {
             content: Renter::empty_content(),
             active: None,
             opened: row.opened,
+            tried: row.tried,
             acked: VecDeque::new(),
             reserved: 0,
             puts: 0,
@@ -96,6 +106,7 @@ impl Lease {
             signed: self.signed.clone(),
             sig_provider: self.sig_provider,
             opened: self.opened,
+            tried: self.tried.clone(),
         }
     }
 
@@ -110,7 +121,20 @@ impl Lease {
     fn runs_out(&self, epoch: Epoch) -> bool {
         let leaf = self.leaf();
         let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
-        leaf.used_chunks > 0 && leaf.end_epoch <= epoch + RENEW_EPOCHS.min(term / 2).max(2)
+        leaf.used_chunks > 0 && leaf.end_epoch <= epoch + RENEW_EPOCHS.min(term / 2).max(4)
+    }
+
+    /// What the account still owes it at a boundary after `epoch`.
+    fn owes(&self, epoch: Epoch) -> Option<Amount> {
+        let due = |signed: &SignedLeaf| signed.leaf.start_epoch > epoch;
+        let signed = Some(&self.signed).filter(|signed| due(signed) && self.money_pending());
+        self.tried
+            .as_ref()
+            .filter(|tried| due(tried))
+            .into_iter()
+            .chain(signed)
+            .map(|signed| price_of(&signed.leaf))
+            .max()
     }
 
     fn money_pending(&self) -> bool {
@@ -164,13 +188,14 @@ impl Renter {
         let mut nonce16 = [0; 16];
         ctx.rng.fill_bytes(&mut nonce16);
         let leaf = self.draft(ctx, offer, capacity, nonce16);
-        let signed = SignedLeaf::sign(leaf, Some(auth), &ctx.me.account_key, &ctx.me.genesis);
-        wallet.commit(leaf.contract_id, price_of(&leaf));
+        let signed = sign(ctx, leaf, Some(auth), &offer.provider);
+        wallet.commit(leaf.contract_id, Some(price_of(&leaf)));
         let row = RentedRow {
             provider: offer.provider,
             signed,
             sig_provider: None,
             opened: false,
+            tried: None,
         };
         ctx.persist(vec![Write::rented(&leaf.contract_id, Some(&row))]);
         self.leases.insert(leaf.contract_id, Lease::restore(row));
@@ -195,9 +220,13 @@ impl Renter {
         }
         let missed = lease.money_pending() && lease.leaf().start_epoch <= ctx.chain.epoch;
         let capacity = lease.leaf().capacity_chunks;
+        let unheard = lease.sig_provider.is_none();
         if lease.unsure {
             self.ask_latest(ctx, id);
-        } else if lease.sig_provider.is_none() && !missed {
+        } else if unheard && missed && lease.active.is_none() {
+            // A proposal that was not taken before its start is void.
+            self.drop_lease(ctx, wallet, id);
+        } else if unheard && !missed {
             let signed = lease.signed.clone();
             self.propose(ctx, id, signed);
         } else if missed {
@@ -230,6 +259,9 @@ impl Renter {
         let start = next_start(ctx);
         let params = &ctx.me.params;
         let first = lease.sig_provider.is_none();
+        if rate(offer.price, capacity, params) > agreed_rate(lease.leaf(), capacity) {
+            return self.pause(ctx, id);
+        }
         let collateral = offer.collateral_epochs;
         let Ok(mut leaf) = extend(
             lease.leaf(),
@@ -239,7 +271,7 @@ impl Renter {
             start,
             params,
         ) else {
-            return self.set_back(ctx, id);
+            return self.pause(ctx, id);
         };
         if first {
             leaf.revision = 0;
@@ -248,14 +280,23 @@ impl Renter {
             let renewed = self.draft(ctx, &offer, capacity, [0; 16]).end_epoch;
             leaf.end_epoch = leaf.end_epoch.max(renewed);
         }
-        if price_of(&leaf) > wallet.spendable(ctx) {
+        if price_of(&leaf) > wallet.spendable_beside(ctx.chain, id) {
             return self.pause(ctx, id);
         }
-        let Some(auth) = wallet.reserve(ctx) else {
+        // Of all leaves that carry one nonce at most one is ever applied: what was not heard of
+        // is replaced, not added to.
+        let unheard = lease.tried.as_ref().and_then(|tried| tried.auth);
+        let usable = unheard.filter(|auth| auth.expiry > ctx.chain.height + NONCE_MARGIN);
+        let Some(auth) = usable.or_else(|| wallet.reserve(ctx)) else {
             return self.pause(ctx, id);
         };
-        wallet.commit(*id, price_of(&leaf));
-        let signed = SignedLeaf::sign(leaf, Some(auth), &ctx.me.account_key, &ctx.me.genesis);
+        let signed = sign(ctx, leaf, Some(auth), &lease.provider);
+        if let Some(lease) = self.leases.get_mut(id) {
+            lease.tried = Some(signed.clone());
+            wallet.commit(*id, lease.owes(ctx.chain.epoch));
+            let row = lease.row();
+            ctx.persist(vec![Write::rented(id, Some(&row))]);
+        }
         self.propose(ctx, id, signed);
     }
 
@@ -290,7 +331,7 @@ impl Renter {
         } else {
             None
         };
-        let signed = SignedLeaf::sign(leaf, auth, &ctx.me.account_key, &ctx.me.genesis);
+        let signed = sign(ctx, leaf, auth, &lease.provider);
         lease.busy = true;
         let request = Request::Revise {
             contract: *id,
@@ -343,15 +384,17 @@ impl Renter {
                     signed,
                     sig_provider: sig,
                 };
-                if !revision.verify(&provider, &ctx.me.genesis) {
+                if !revision.verify(&provider, &ctx.me.account(), &ctx.me.genesis) {
                     return self.set_back(ctx, &id);
                 }
                 lease.signed = revision.signed;
+                lease.tried = None;
                 lease.sig_provider = Some(sig);
                 lease.opened = lease.active.is_some();
                 lease.refused = false;
                 lease.fails = 0;
                 lease.wanted = 0;
+                wallet.commit(id, lease.owes(ctx.chain.epoch));
                 let row = lease.row();
                 ctx.persist(vec![Write::rented(&id, Some(&row))]);
                 self.served(&provider);
@@ -368,11 +411,16 @@ impl Renter {
         };
         lease.refused = true;
         lease.wanted = 0;
-        if *deny == Deny::Stale {
-            lease.unsure = true;
-        }
+        lease.unsure |= matches!(deny, Deny::Stale | Deny::UnknownContract);
         let never = lease.sig_provider.is_none();
-        if never && !matches!(deny, Deny::NotProviding | Deny::Busy) {
+        let passing = matches!(deny, Deny::NotProviding | Deny::Busy | Deny::Stale);
+        let late = matches!(deny, Deny::Contract(Refusal::Start { .. }));
+        if never && late && lease.fails < MAX_STARTS {
+            // The boundary came between us: the same terms, one epoch later.
+            let capacity = lease.leaf().capacity_chunks;
+            self.pause(ctx, id);
+            self.renew_terms(ctx, wallet, id, capacity);
+        } else if never && !passing {
             self.drop_lease(ctx, wallet, id);
         } else {
             self.set_back(ctx, id);
@@ -399,18 +447,36 @@ impl Renter {
                     signed,
                     sig_provider: sig,
                 };
-                if revision.verify(&provider, &ctx.me.genesis) {
+                if revision.verify(&provider, &ctx.me.account(), &ctx.me.genesis) {
                     self.served(&provider);
                     self.adopt(ctx, &id, revision, puts);
                 } else {
                     self.set_back(ctx, &id);
                 }
             }
-            Ok(Err(_)) => {
+            Ok(Err(deny)) => {
                 lease.unsure = true;
+                if deny == Deny::UnknownShard {
+                    self.take_back(&id, None);
+                }
                 self.set_back(ctx, &id);
             }
             Err(_) => self.set_back(ctx, &id),
+        }
+    }
+
+    /// Shards that were acknowledged under a contract but stand in no revision wait again: all of
+    /// them, or those of one segment.
+    pub(crate) fn take_back(&mut self, id: &ContractId, only: Option<&SegmentId>) {
+        let Some(lease) = self.leases.get_mut(id) else {
+            return;
+        };
+        let (back, stay) = std::mem::take(&mut lease.acked)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(segment, ..)| only.is_none_or(|only| only == segment));
+        lease.acked = stay.into();
+        for (segment, position, _) in back {
+            self.wait_again(&segment, position);
         }
     }
 
@@ -474,15 +540,20 @@ impl Renter {
                 let newer = revision.signed.leaf.revision > ours
                     || (lease.sig_provider.is_none() && revision.signed.leaf.revision == ours);
                 lease.unsure = false;
-                lease.fails = 0;
                 if newer
                     && revision.signed.leaf.contract_id == id
-                    && revision.verify(&lease.provider, &ctx.me.genesis)
+                    && revision.verify(&lease.provider, &ctx.me.account(), &ctx.me.genesis)
                 {
+                    lease.tried = None;
                     self.adopt(ctx, &id, revision, &puts);
                 }
+                if let Some(lease) = self.leases.get(&id) {
+                    wallet.commit(id, lease.owes(ctx.chain.epoch));
+                }
             }
-            Ok(Response::Denied(Deny::UnknownContract)) if lease.active.is_none() => {
+            Ok(Response::Denied(Deny::UnknownContract))
+                if lease.active.is_none() && ctx.chain.live =>
+            {
                 self.drop_lease(ctx, wallet, &id);
             }
             Ok(_) | Err(_) => self.set_back(ctx, &id),
@@ -510,7 +581,10 @@ impl Renter {
         let Some(lease) = self.leases.remove(id) else {
             return;
         };
-        wallet.settle(id);
+        wallet.commit(*id, None);
+        for (segment, position, _) in &lease.acked {
+            self.wait_again(segment, *position);
+        }
         let mut rows = vec![Write::rented(id, None)];
         let leaves = 0..lease.content.leaves().len() as u64;
         rows.extend(leaves.map(|index| Write::rented_leaf(id, index, None)));
@@ -537,9 +611,14 @@ impl Renter {
         }
         ctx.persist(rows);
         if let Some(active) = &block.active {
+            let at_ours = |(provider, leaf): &&(NodeId, ContractLeaf)| {
+                let lease = self.leases.get(&leaf.contract_id);
+                lease.is_some_and(|lease| lease.provider == *provider)
+            };
             let rented = active
                 .rented
                 .iter()
+                .filter(at_ours)
                 .map(|(_, leaf)| (leaf.contract_id, *leaf))
                 .collect();
             self.epoch(ctx, wallet, &rented);
@@ -564,9 +643,7 @@ impl Renter {
                 lease.opened = opened;
                 rows.push(Write::rented(id, Some(&lease.row())));
             }
-            if !lease.money_pending() || lease.leaf().start_epoch <= epoch {
-                wallet.settle(id);
-            }
+            wallet.commit(*id, lease.owes(epoch));
             // It is open, though the answer to our proposal was lost.
             lease.unsure |= lease.active.is_some() && lease.sig_provider.is_none();
             if was.is_some() && lease.active.is_none() {
@@ -602,7 +679,21 @@ fn next_start(ctx: &Ctx<'_>) -> Epoch {
     epoch + if near { 2 } else { 1 }
 }
 
+/// Signs a leaf for one provider.
+fn sign(ctx: &Ctx<'_>, leaf: ContractLeaf, auth: Option<Auth>, provider: &NodeId) -> SignedLeaf {
+    SignedLeaf::sign(leaf, auth, provider, &ctx.me.account_key, &ctx.me.genesis)
+}
+
+/// The most that is paid for a capacity without asking the user: what was agreed, per chunk.
+/// `docs/protocol.md` §3.10: automatic renewal is at the leaf's own rate only.
+fn agreed_rate(leaf: &ContractLeaf, capacity: u64) -> Amount {
+    leaf.rate
+        .mul_div(capacity, leaf.capacity_chunks.max(1))
+        .and_then(|rate| rate.checked_add(Amount(1)))
+        .unwrap_or(leaf.rate)
+}
+
 /// What a leaf takes from the account when it opens.
-fn price_of(leaf: &ContractLeaf) -> Amount {
+pub(crate) fn price_of(leaf: &ContractLeaf) -> Amount {
     cost(leaf, leaf.end_epoch.saturating_sub(leaf.start_epoch)).unwrap_or(Amount(u64::MAX))
 }

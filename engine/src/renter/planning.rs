@@ -19,6 +19,9 @@ const PATIENCE: Millis = Millis(45_000);
 /// Contracts are opened with this share of spare providers, percent of n.
 const SPARE_PERCENT: u16 = 50;
 
+/// Offers above this many times the (lower) median price are left out.
+const OUTLIER: u64 = 4;
+
 /// A request for room.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Planning {
@@ -131,6 +134,7 @@ impl Renter {
             .filter(|o| !leased.contains(&o.provider) && o.provider != ctx.me.node())
             .cloned()
             .collect();
+        drop_outliers(&mut fresh);
         let known = self.usable_leases().count() + fresh.len();
         let plan = placement::choose_code(planning.class, known).ok_or(NoRoom::NoProviders)?;
         let code = plan.code;
@@ -181,6 +185,17 @@ impl Renter {
             return Err(NoRoom::NoCredit { needed, have });
         }
         Ok(())
+    }
+}
+
+/// Leaves out offers that ask far more than the others: one of them must not drain the account, nor
+/// make every plan look unaffordable.
+fn drop_outliers(offers: &mut Vec<Offer>) {
+    let mut prices: Vec<u64> = offers.iter().map(|o| o.price.nano()).collect();
+    prices.sort_unstable();
+    if let Some(median) = prices.get(prices.len().saturating_sub(1) / 2) {
+        let most = median.saturating_mul(OUTLIER).max(1);
+        offers.retain(|o| o.price.nano() <= most);
     }
 }
 

@@ -17,13 +17,14 @@ use larder_contracts::ShardAck;
 use larder_proofs::ShardLeaf;
 use larder_types::params::CHUNK;
 use larder_types::{Class, ContractId, Millis, NodeId, SegmentId, ShardRoot, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most shards on their way at once, in all and to one provider.
 const MAX_PUTS: usize = 12;
 const MAX_PUTS_EACH: u32 = 2;
-/// A transfer that takes longer is given up.
-const PUT_DEADLINE: Millis = Millis(120_000);
+/// A transfer that takes longer is given up; what stalls the transport gives up much earlier.
+/// 64 MiB (a segment at k = 1) in an hour is 150 kbit/s.
+pub(crate) const TRANSFER_DEADLINE: Millis = Millis(3_600_000);
 /// Coding a segment takes a second or two; a busy machine gets this.
 const ENCODE_DEADLINE: Millis = Millis(600_000);
 /// A segment that makes no progress for so long has failed.
@@ -174,17 +175,21 @@ impl Renter {
             .is_some_and(|row| row.roots.is_empty())
         {
             self.segments.remove(&segment);
+            ctx.discard(segment, false);
         }
         self.uploads.remove(&segment);
-        ctx.discard(segment, false);
         ctx.tell(Notice::SegmentFailed { segment, reason });
     }
 
     /// Starts every transfer that can start now.
     pub(crate) fn place_all(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
-        let ids: Vec<SegmentId> = self.uploads.keys().copied().collect();
+        let wants = |u: &Upload| !u.told || u.positions.contains(&Position::Waiting);
+        let wanting = self.uploads.iter().filter(|(_, u)| wants(u));
+        let ids: Vec<SegmentId> = wanting.map(|(id, _)| *id).collect();
         for id in ids {
-            self.place_one(ctx, &id);
+            if self.puts_under_way() < MAX_PUTS {
+                self.place_one(ctx, &id);
+            }
             self.check_stall(ctx, id);
         }
         self.drive_all(ctx, wallet);
@@ -326,7 +331,7 @@ impl Renter {
             position,
             contract,
         };
-        let op = ctx.run(job, ctx.now.after(PUT_DEADLINE), what);
+        let op = ctx.run(job, ctx.now.after(TRANSFER_DEADLINE), what);
         self.set(segment, position, Position::Putting { op, contract });
     }
 
@@ -394,8 +399,13 @@ impl Renter {
         outcome: &Result<ShardAck, PutError>,
     ) {
         match outcome {
-            Err(PutError::Local(error)) => {
+            // The shards are gone from the spool.
+            Err(PutError::Local(error @ JobError::Damaged(_))) => {
                 self.give_up(ctx, segment, NoRoom::Spool(error.to_string()));
+            }
+            // Our own disk's moment of weakness: later, and nobody is to blame.
+            Err(PutError::Local(JobError::Disk(_) | JobError::Cancelled)) => {
+                self.failed(provider, ctx.now);
             }
             Err(PutError::Refused(Deny::NoRoom | Deny::UnknownContract)) => {
                 if let Some(lease) = self.leases.get_mut(&contract) {
@@ -452,11 +462,16 @@ impl Renter {
 
     /// A contract is no more: its positions wait again where the spool still has them.
     pub(crate) fn unplace(&mut self, contract: &ContractId) -> Vec<Write> {
+        self.unplace_in(contract, None)
+    }
+
+    /// The same, in one segment only.
+    fn unplace_in(&mut self, contract: &ContractId, only: Option<&SegmentId>) -> Vec<Write> {
         let mut rows = Vec::new();
         for (id, row) in &mut self.segments {
             let mut changed = false;
             for (j, holder) in row.holders.iter_mut().enumerate() {
-                if holder.as_ref() == Some(contract) {
+                if holder.as_ref() == Some(contract) && only.is_none_or(|only| only == id) {
                     *holder = None;
                     changed = true;
                     if let Some(position) = self
@@ -470,17 +485,6 @@ impl Renter {
             }
             if changed {
                 rows.push(Write::segment(id, Some(row)));
-            }
-        }
-        for upload in self.uploads.values_mut() {
-            for position in &mut upload.positions {
-                if *position
-                    == (Position::Acked {
-                        contract: *contract,
-                    })
-                {
-                    *position = Position::Waiting;
-                }
             }
         }
         rows
@@ -520,7 +524,7 @@ impl Renter {
         }
     }
 
-    /// Says so when a segment goes nowhere.
+    /// Says so when a segment goes nowhere, and moves what its providers only promised.
     fn check_stall(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
         let Some(upload) = self.uploads.get_mut(&segment) else {
             return;
@@ -528,16 +532,48 @@ impl Renter {
         if upload.told || upload.positions.is_empty() {
             return;
         }
-        if upload.progress_at == Time(0) {
+        let moving = |p: &Position| matches!(p, Position::Putting { .. });
+        if upload.progress_at == Time(0) || upload.positions.iter().any(moving) {
             upload.progress_at = ctx.now;
         }
         if ctx.now >= upload.progress_at.after(STALL) {
             upload.progress_at = ctx.now;
+            self.move_promised(ctx, segment);
             ctx.tell(Notice::SegmentFailed {
                 segment,
                 reason: NoRoom::Stalled,
             });
         }
+    }
+
+    /// Positions whose provider acknowledged but does not sign the revision, or signed but does
+    /// not open the contract, wait again, for others.
+    fn move_promised(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
+        let (Some(upload), Some(row)) = (self.uploads.get(&segment), self.segments.get(&segment))
+        else {
+            return;
+        };
+        let mut idle = BTreeSet::new();
+        for (position, holder) in upload.positions.iter().zip(&row.holders) {
+            if let Position::Acked { contract } = position {
+                idle.insert(*contract);
+            } else if let (Position::Placed, Some(contract)) = (position, holder)
+                && self.leases.get(contract).is_some_and(|lease| !lease.opened)
+            {
+                idle.insert(*contract);
+            }
+        }
+        for contract in idle {
+            self.take_back(&contract, Some(&segment));
+            let rows = self.unplace_in(&contract, Some(&segment));
+            ctx.persist(rows);
+            self.set_back(ctx, &contract);
+        }
+    }
+
+    /// A position waits for a provider again.
+    pub(crate) fn wait_again(&mut self, segment: &SegmentId, position: u16) {
+        self.set(segment, position, Position::Waiting);
     }
 
     /// When an upload is due to be looked at again: a provider that failed may be asked once more,
