@@ -69,9 +69,9 @@ impl HomeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Missing(_) => 10,
+            Self::Busy(_) => 11,
             Self::Words(_) => 12,
             Self::Exists(_)
-            | Self::Busy(_)
             | Self::Invite(_)
             | Self::Epoch(_)
             | Self::Damaged { .. }

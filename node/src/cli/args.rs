@@ -253,6 +253,9 @@ pub(crate) enum SimulateCommand {
         /// How many virtual years.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
         years: u32,
+        /// How many virtual days instead.
+        #[arg(long, conflicts_with = "years", value_parser = clap::value_parser!(u32).range(1..=36500))]
+        days: Option<u32>,
     },
 }
 

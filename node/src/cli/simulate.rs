@@ -16,11 +16,16 @@ const YEAR: u32 = 365;
 
 pub(super) fn simulate(command: SimulateCommand, out: Out) -> Result<(), Failure> {
     match command {
-        SimulateCommand::Churn { seed, nodes, years } => {
+        SimulateCommand::Churn {
+            seed,
+            nodes,
+            years,
+            days,
+        } => {
             let options = Options {
                 seed,
                 nodes,
-                days: years * YEAR,
+                days: days.unwrap_or(years * YEAR),
                 ..Options::default()
             };
             run(Scenario::Churn, options, out)
