@@ -3,12 +3,13 @@
 //! the engine persist, close the transport and the database.
 
 use crate::api::NodeApi;
+use crate::blocks;
 use crate::bulk::Streams;
 use crate::call::{Answer, Call};
 use crate::chain::{Chain, ChainError};
 use crate::cli::options::{Ready, UpOptions};
 use crate::driver::{self, Shell};
-use crate::follow::{self, Follower};
+use crate::follow::Follower;
 use crate::home::{Home, HomeError, configured, now};
 use crate::jobs::Jobs;
 use crate::net::{Multiaddr, Net, NetConfig, NetError, NetHandle, node_id};
@@ -294,7 +295,7 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
                 .map_err(AppError::from),
         )
     });
-    let (heard, hearing) = follow::queue();
+    let (heard, hearing) = blocks::queue();
     let follower = Follower {
         chain,
         net: net.clone(),

@@ -1,48 +1,17 @@
-//! Following the chain: the task that owns it takes our own consensus's blocks, hears of others'
-//! heads by gossip, asks for what it lacks, and tells the engine of each block that it has applied
-//! and made durable. A head is passed on only once its block is here, so that whoever hears of it
-//! can ask whoever told it.
+//! Following the chain: the task that owns it applies our own consensus's blocks or those that
+//! [`crate::blocks`] fetched, and tells the engine of each block that it has made durable. It waits
+//! for no peer.
 
-use crate::call::{Answer, Call, HeadNote};
+use crate::blocks::{Fetched, Fetcher, Heard};
+use crate::call::HeadNote;
 use crate::chain::{Chain, ChainError};
 use crate::driver::DriverHandle;
-use crate::net::{MessageToken, NetHandle, Topic, Verdict};
+use crate::net::{NetHandle, Topic};
 use larder_consensus::Committed;
 use larder_engine::Input;
-use larder_ledger::Block;
 use larder_types::{NodeId, codec};
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-
-/// Heads that wait; more are dropped, the next one brings the same blocks.
-const QUEUE: usize = 64;
-/// How long a peer may take to send blocks.
-const WAIT: Duration = Duration::from_secs(15);
-/// Bounds of how often a peer is asked though nothing was heard.
-const POLL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-
-/// What the follower hears.
-#[derive(Debug)]
-pub enum Heard {
-    /// A head, by gossip.
-    Head {
-        /// Who published it.
-        from: NodeId,
-        /// The encoded [`HeadNote`].
-        bytes: Vec<u8>,
-        /// To be judged.
-        token: MessageToken,
-    },
-    /// A peer that may know more.
-    Peer(NodeId),
-}
-
-/// The follower's queue.
-#[must_use]
-pub fn queue() -> (mpsc::Sender<Heard>, mpsc::Receiver<Heard>) {
-    mpsc::channel(QUEUE)
-}
 
 /// The follower.
 #[derive(Debug)]
@@ -53,7 +22,7 @@ pub struct Follower {
     pub net: NetHandle,
     /// The engine.
     pub driver: DriverHandle,
-    /// Blocks of our own consensus, if we make any.
+    /// Blocks of our own consensus, if we make any: then no others are taken.
     pub own: Option<mpsc::Receiver<Committed>>,
     /// The network's validator: who certainly has the newest block.
     pub validator: NodeId,
@@ -66,19 +35,13 @@ impl Follower {
     /// [`ChainError`] when our own database fails or our own block is refused: the node stops.
     pub async fn run(
         mut self,
-        mut heard: mpsc::Receiver<Heard>,
+        heard: mpsc::Receiver<Heard>,
         stop: CancellationToken,
     ) -> Result<(), ChainError> {
         if let Some(standing) = self.chain.standing() {
             self.tell(standing).await;
         }
-        let slot = {
-            let ledger = self.chain.ledger();
-            let guard = ledger.read();
-            let params = guard.0.params();
-            Duration::from_millis(params.epoch.0 / u64::from(params.slots.max(1)))
-        };
-        let quiet = (slot * 2).clamp(POLL.0, POLL.1);
+        let mut fetched = self.fetch(heard, stop.clone());
         loop {
             tokio::select! {
                 biased;
@@ -87,16 +50,30 @@ impl Follower {
                     Some(block) => self.own_block(block).await?,
                     None => return Ok(()),
                 },
-                note = heard.recv() => match note {
-                    Some(Heard::Head { from, bytes, token }) => self.head(from, &bytes, token).await?,
-                    Some(Heard::Peer(peer)) => self.catch_up(peer).await?,
+                blocks = fetched.recv() => match blocks {
+                    Some(blocks) => self.take(blocks, &stop).await?,
                     None => return Ok(()),
                 },
-                () = tokio::time::sleep(quiet), if self.own.is_none() => {
-                    self.catch_up(self.validator).await?;
-                }
             }
         }
+    }
+
+    /// Starts the fetcher; its channel closes if it ends.
+    fn fetch(
+        &self,
+        heard: mpsc::Receiver<Heard>,
+        stop: CancellationToken,
+    ) -> mpsc::Receiver<Fetched> {
+        let (sender, fetched) = mpsc::channel(1);
+        let fetcher = Fetcher {
+            net: self.net.clone(),
+            ledger: self.chain.ledger(),
+            validator: self.validator,
+            own: self.own.is_some(),
+            fetched: sender,
+        };
+        tokio::spawn(stop.run_until_cancelled_owned(fetcher.run(heard)));
+        fetched
     }
 
     /// A block of our own: durable first, then acknowledged, then published.
@@ -117,66 +94,26 @@ impl Follower {
         Ok(())
     }
 
-    async fn head(
-        &mut self,
-        from: NodeId,
-        bytes: &[u8],
-        token: MessageToken,
-    ) -> Result<(), ChainError> {
-        let verdict = match codec::decode::<HeadNote>(bytes) {
-            Ok(note) if self.is_good(&note) => {
-                if note.header.height > self.chain.height() {
-                    self.catch_up(from).await?;
-                }
-                let have = self.chain.height() >= note.header.height;
-                if have {
-                    Verdict::Accept
-                } else {
-                    Verdict::Ignore
+    /// Applies a peer's blocks up to the first that breaks a rule. A peer's fault is only noted;
+    /// ours ends the node.
+    async fn take(&mut self, fetched: Fetched, stop: &CancellationToken) -> Result<(), ChainError> {
+        for block in fetched.blocks {
+            if stop.is_cancelled() {
+                break;
+            }
+            match self.chain.take(block).await {
+                Ok(input) => self.tell(input).await,
+                Err(e) if e.is_ours() => return Err(e),
+                Err(e) => {
+                    tracing::warn!(peer = %fetched.peer, "{e}");
+                    break;
                 }
             }
-            Ok(_) | Err(_) => Verdict::Reject,
-        };
-        if let Err(e) = self.net.report(token, verdict).await {
-            tracing::debug!("a head was not judged: {e}");
+        }
+        if fetched.taken.send(()).is_err() {
+            tracing::debug!("the fetcher has stopped");
         }
         Ok(())
-    }
-
-    fn is_good(&self, note: &HeadNote) -> bool {
-        let genesis = self.chain.ledger().read().0.genesis_hash();
-        note.is_signed_by(&self.validator, &genesis)
-    }
-
-    /// Asks a peer for what we lack, until it has no more. A peer's fault ends it quietly; ours
-    /// ends the node.
-    async fn catch_up(&mut self, peer: NodeId) -> Result<(), ChainError> {
-        loop {
-            let call = Call::Blocks {
-                from: self.chain.height() + 1,
-            };
-            let answer = self.net.request(peer, codec::encode(&call), WAIT).await;
-            let blocks = match answer.ok().and_then(|bytes| codec::decode(&bytes).ok()) {
-                Some(Answer::Blocks(blocks)) if !blocks.is_empty() => blocks,
-                Some(_) | None => return Ok(()),
-            };
-            for bytes in blocks {
-                let Ok(block) = codec::decode::<Block>(&bytes) else {
-                    return Ok(());
-                };
-                if block.header.height <= self.chain.height() {
-                    continue;
-                }
-                match self.chain.take(block).await {
-                    Ok(input) => self.tell(input).await,
-                    Err(e) if e.is_ours() => return Err(e),
-                    Err(e) => {
-                        tracing::warn!(%peer, "{e}");
-                        return Ok(());
-                    }
-                }
-            }
-        }
     }
 
     async fn tell(&self, input: larder_engine::view::BlockInput) {

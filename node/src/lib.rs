@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod app;
+pub mod blocks;
 pub mod bulk;
 pub mod call;
 pub mod chain;

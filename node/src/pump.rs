@@ -1,13 +1,13 @@
 //! What the network brings, sorted: control requests and streams to the engine, heads and blocks
-//! to the follower, transactions and proofs to the validator that we may be. Each answer to a peer
+//! to the fetcher, transactions and proofs to the validator that we may be. Each answer to a peer
 //! runs in a task of its own; the transport bounds how many there are.
 
+use crate::blocks::Heard;
 use crate::bulk::Streams;
 use crate::call::{Answer, Call};
 use crate::chain::Ledger;
 use crate::driver::{DriverHandle, Msg};
-use crate::follow::Heard;
-use crate::net::{NetEvent, NetHandle, Responder, Topic, Verdict};
+use crate::net::{MessageToken, NetEvent, NetHandle, Responder, Topic, Verdict};
 use crate::store::Store;
 use crate::validators::Validators;
 use larder_contracts::SignedOffer;
@@ -28,7 +28,7 @@ const OFFERS_WAIT: Duration = Duration::from_secs(10);
 pub struct Pump {
     /// The engine.
     pub driver: DriverHandle,
-    /// The follower.
+    /// The fetcher of blocks.
     pub heard: mpsc::Sender<Heard>,
     /// The transport.
     pub net: NetHandle,
@@ -82,7 +82,7 @@ impl Pump {
                     })
                     .is_err()
                 {
-                    tracing::debug!("a head was dropped: the follower is busy");
+                    tracing::debug!("a head was dropped: the fetcher is busy");
                 }
             }
             NetEvent::Gossip {
@@ -213,7 +213,7 @@ impl Pump {
     fn connected(&self, peer: NodeId) {
         tracing::debug!(%peer, "connected");
         if self.heard.try_send(Heard::Peer(peer)).is_err() {
-            tracing::debug!("the follower is busy");
+            tracing::debug!("the fetcher is busy");
         }
         let pump = self.clone();
         tokio::spawn(async move {
