@@ -13,7 +13,7 @@ use crate::follow::Follower;
 use crate::home::{Home, HomeError, configured, now};
 use crate::jobs::Jobs;
 use crate::net::{Multiaddr, Net, NetConfig, NetError, NetHandle, node_id};
-use crate::pool::Pool;
+use crate::pool::{Pool, Turns};
 use crate::pump::Pump;
 use crate::segments::NetSegments;
 use crate::shards::{ShardStore, StoreConfig};
@@ -28,7 +28,9 @@ use larder_ledger::{Genesis, Proposer};
 use larder_rpc::Endpoint;
 use larder_rpc::server::{ServeError, serve};
 use larder_types::size::MIB;
-use larder_types::{Amount, Bytes, Schedule, codec};
+use larder_types::{Amount, Bytes, Schedule, ShardRoot, codec};
+use libp2p::multiaddr::Protocol;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +50,8 @@ const PRICE: Amount = Amount(10_000_000);
 const GENESIS_WAIT: Duration = Duration::from_secs(1);
 /// Deleted shards rest this long. `docs/protocol.md` §3.3.
 const TRASH_DAYS: u64 = 7;
+/// How often the trash is looked through.
+const TRASH_EVERY: Duration = Duration::from_secs(3_600);
 /// How long the stopping tasks may take.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
@@ -265,17 +269,22 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
         store.engine_rows().await?,
     )?;
     spool
-        .keep_only(&engine.segment_ids())
+        .keep_only(&engine.uploading())
         .map_err(AppError::Spool)?;
+    if let Some(shards) = &shards
+        && settings.provide.is_some()
+    {
+        trash_strays(shards, &engine.stored_shards())?;
+    }
     let pool = Pool {
         driver: driver.clone(),
         net: net.clone(),
         spool: spool.clone(),
-        shards,
+        shards: shards.clone(),
         vault: home.keys.vault.clone(),
         node_key: home.keys.node.clone(),
         genesis: genesis.hash(),
-        coders: Pool::coders(),
+        turns: Turns::default(),
     };
     let shell = Shell {
         handle: driver.clone(),
@@ -326,6 +335,13 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
         ("network", Ok(()))
     });
     tell_addresses(&driver, &net).await;
+    if let Some(shards) = shards {
+        let token = stop.clone();
+        tasks.spawn(async move {
+            token.run_until_cancelled(empty_trash(shards)).await;
+            ("trash", Ok(()))
+        });
+    }
 
     let vault = Vault::open(home.dir.join("vault"), home.keys.vault.clone()).await?;
     let segments = NetSegments {
@@ -475,9 +491,6 @@ fn open_shards(home: &Home, provide: Option<&Provide>) -> Result<Option<ShardSto
         quota,
         reserve: RESERVE,
     })?;
-    let keep = larder_types::Millis(TRASH_DAYS * 86_400_000);
-    let freed = store.empty_trash(now(), keep)?;
-    tracing::debug!("{freed} of trash deleted");
     Ok(Some(store))
 }
 
@@ -492,6 +505,32 @@ async fn tell_addresses(driver: &driver::DriverHandle, net: &NetHandle) {
 
 fn stop_on_signals(stop: &CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
+/// Shards without a row: the node was killed between a shard's sync and its row's, or between a
+/// row's end and its shard's.
+fn trash_strays(store: &ShardStore, known: &[ShardRoot]) -> Result<(), AppError> {
+    let known: BTreeSet<&ShardRoot> = known.iter().collect();
+    for root in store.list()?.iter().filter(|root| !known.contains(root)) {
+        tracing::info!(%root, "a shard that belongs to no contract goes to the trash");
+        store.delete(root, now())?;
+    }
+    Ok(())
+}
+
+/// Deletes what has rested in the trash long enough, at the start and each hour.
+async fn empty_trash(store: ShardStore) {
+    let keep = larder_types::Millis(TRASH_DAYS * 86_400_000);
+    let mut hours = tokio::time::interval(TRASH_EVERY);
+    loop {
+        hours.tick().await;
+        let store = store.clone();
+        match tokio::task::spawn_blocking(move || store.empty_trash(now(), keep)).await {
+            Ok(Ok(freed)) => tracing::debug!("{freed} of trash deleted"),
+            Ok(Err(e)) => tracing::warn!("the trash was not emptied: {e}"),
+            Err(e) => tracing::error!("the trash was not emptied: {e}"),
+        }
+    }
+}
+
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
         let stop = stop.clone();
         match signal(kind) {

@@ -1,15 +1,18 @@
 //! Peers' bulk streams: the head is read and handed to the engine, which says what becomes of the
 //! stream: an answer, a shard taken in, a shard given out.
 
+use crate::doomed::Doomed;
 use crate::driver::DriverHandle;
 use crate::net::{BulkStream, read_header, write_header};
 use crate::shards::{self, ShardStore, StoreError, TransferError};
+use futures::FutureExt as _;
 use larder_engine::io::BulkEffect;
 use larder_engine::wire::{BulkHeader, BulkReply, Deny};
 use larder_engine::{Input, PeerInput, Token};
 use larder_types::ShardRoot;
 use larder_types::params::CHUNK;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +25,7 @@ const HEAD_WAIT: Duration = Duration::from_secs(20);
 pub struct Streams {
     driver: DriverHandle,
     shards: Option<ShardStore>,
+    doomed: Option<Doomed>,
     open: Arc<Mutex<HashMap<Token, BulkStream>>>,
     next: Arc<AtomicU64>,
 }
@@ -32,6 +36,7 @@ impl Streams {
     pub fn new(driver: DriverHandle, shards: Option<ShardStore>) -> Self {
         Self {
             driver,
+            doomed: shards.clone().map(Doomed::new),
             shards,
             open: Arc::default(),
             next: Arc::default(),
@@ -78,7 +83,11 @@ impl Streams {
                 chunks,
             } => self.receive(token, root, chunks),
             BulkEffect::Serve { token, root } => self.serve(token, root),
-            BulkEffect::Drop { root } => self.drop_shard(root),
+            BulkEffect::Drop { root } => {
+                if let Some(doomed) = &self.doomed {
+                    doomed.add(root);
+                }
+            }
         }
     }
 
@@ -113,7 +122,9 @@ impl Streams {
         tokio::spawn(async move {
             let stored = match streams.take(token) {
                 Some(mut stream) => {
-                    let stored = streams.store(root, chunks * CHUNK, &mut stream).await;
+                    let storing = streams.store(root, chunks * CHUNK, &mut stream);
+                    let stored = AssertUnwindSafe(storing).catch_unwind().await;
+                    let stored = stored.unwrap_or(Err(Deny::Disk));
                     streams.put_back(token, stream);
                     stored
                 }
@@ -127,7 +138,12 @@ impl Streams {
     }
 
     async fn store(&self, root: ShardRoot, len: u64, stream: &mut BulkStream) -> Result<(), Deny> {
-        let store = self.shards.as_ref().ok_or(Deny::NotProviding)?;
+        let (store, doomed) = self
+            .shards
+            .as_ref()
+            .zip(self.doomed.as_ref())
+            .ok_or(Deny::NotProviding)?;
+        doomed.settle(root).await;
         write_header(stream, &BulkReply::Go)
             .await
             .map_err(|_| Deny::WrongBytes)?;
@@ -156,17 +172,6 @@ impl Streams {
                 tracing::debug!(%root, "a shard was not served: {e}");
             }
             close(stream).await;
-        });
-    }
-
-    fn drop_shard(&self, root: ShardRoot) {
-        let Some(store) = self.shards.clone() else {
-            return;
-        };
-        tokio::task::spawn_blocking(move || {
-            if let Err(e) = store.delete(&root, crate::home::now()) {
-                tracing::warn!(%root, "a shard stays behind: {e}");
-            }
         });
     }
 }

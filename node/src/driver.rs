@@ -18,6 +18,7 @@ use larder_engine::{
 use larder_types::{AccountId, Amount, Class, NodeId, SegmentId, TxId, codec};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 /// Messages that wait for the driver; beyond it senders wait.
@@ -66,8 +67,8 @@ pub enum Msg {
     Fetch {
         /// The segment.
         segment: SegmentId,
-        /// The way back: whether it lies in the fetch folder.
-        done: oneshot::Sender<bool>,
+        /// The way back: the file in the fetch folder, or nothing if it cannot be had.
+        done: oneshot::Sender<Option<Borrowed>>,
     },
     /// Send credit.
     Send {
@@ -168,6 +169,33 @@ pub struct Shell {
     pub validators: Validators,
 }
 
+/// A fetched segment's file, lent until it is released. Whoever waited for it may have gone, before
+/// this was sent or after: dropped unclaimed, it releases the file by itself.
+#[derive(Debug)]
+pub struct Borrowed {
+    segment: SegmentId,
+    driver: Option<DriverHandle>,
+}
+
+impl Borrowed {
+    /// From now on the caller releases it, by [`Command::Release`].
+    pub fn claim(mut self) {
+        self.driver = None;
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        let release = Input::Command(Command::Release {
+            segment: self.segment,
+        });
+        // Without a runtime the node has stopped, and the folder is cleared at the start.
+        if let (Some(driver), Ok(runtime)) = (self.driver.take(), Handle::try_current()) {
+            runtime.spawn(async move { driver.input(release).await.or_gone() });
+        }
+    }
+}
+
 /// Who waits for a payment: its transaction, then its end.
 type SentTo = (
     oneshot::Sender<Result<TxId, SendRefusal>>,
@@ -180,7 +208,7 @@ struct Waiting {
     next_job: u64,
     prepared: BTreeMap<u64, oneshot::Sender<Result<Plan, NoRoom>>>,
     stored: BTreeMap<SegmentId, Vec<oneshot::Sender<Result<u64, NoRoom>>>>,
-    fetched: BTreeMap<SegmentId, Vec<oneshot::Sender<bool>>>,
+    fetched: BTreeMap<SegmentId, Vec<oneshot::Sender<Option<Borrowed>>>>,
     sent: BTreeMap<u64, SentTo>,
     ended: BTreeMap<TxId, oneshot::Sender<TxEnd>>,
 }
@@ -370,7 +398,7 @@ fn act(
             });
         }
         Effect::Run { op, job, deadline } => shell.pool.run(op, job, deadline),
-        Effect::Tell(notice) => waiting.tell(notice),
+        Effect::Tell(notice) => waiting.tell(notice, &shell.handle),
     }
 }
 
@@ -399,7 +427,7 @@ impl Waiting {
     }
 
     /// Passes a notice to those who wait for it. They may have gone; that is no error.
-    fn tell(&mut self, notice: Notice) {
+    fn tell(&mut self, notice: Notice, driver: &DriverHandle) {
         match notice {
             Notice::Prepared { job, plan } => {
                 self.prepared
@@ -422,7 +450,11 @@ impl Waiting {
             }
             Notice::SegmentReady { segment } => {
                 for done in self.fetched.remove(&segment).unwrap_or_default() {
-                    done.send(true).or_gone();
+                    let borrowed = Borrowed {
+                        segment,
+                        driver: Some(driver.clone()),
+                    };
+                    done.send(Some(borrowed)).or_gone();
                 }
             }
             Notice::SegmentUnavailable {
@@ -432,7 +464,7 @@ impl Waiting {
             } => {
                 tracing::warn!(%segment, "only {reached} of {needed} needed shards were reached");
                 for done in self.fetched.remove(&segment).unwrap_or_default() {
-                    done.send(false).or_gone();
+                    done.send(None).or_gone();
                 }
             }
             Notice::TxQueued { job, tx } => {

@@ -4,6 +4,7 @@
 use crate::driver::{DriverHandle, Msg};
 use crate::home::now;
 use crate::segments::{NetSegments, PlaceError};
+use futures::FutureExt as _;
 use larder_backup::{
     BackupError, BackupOptions, Phase, Problems, Progress, RestoreError, RestoreOptions,
     SegmentsError, State, Vault,
@@ -16,6 +17,7 @@ use larder_rpc::{
 };
 use larder_types::{Amount, Class, Time};
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -131,7 +133,11 @@ impl Jobs {
         };
         let jobs = self.clone();
         tokio::spawn(async move {
-            let outcome = work(jobs.clone(), progress, cancel).await;
+            let working = AssertUnwindSafe(async { work(jobs.clone(), progress, cancel).await });
+            let outcome = working.catch_unwind().await.unwrap_or_else(|_| {
+                let why = "the job ended in a panic; please report it with the node's log";
+                Err(RpcError::new(Code::Internal, why))
+            });
             if let Some(entry) = jobs.lock().get_mut(&id) {
                 entry.ended = Some(now());
                 entry.outcome = Some(outcome);

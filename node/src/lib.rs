@@ -9,6 +9,7 @@ pub mod call;
 pub mod chain;
 pub mod cli;
 pub mod demo;
+pub mod doomed;
 pub mod driver;
 pub mod follow;
 pub mod home;

@@ -7,6 +7,7 @@ use crate::net::{
 };
 use crate::shards::ShardStore;
 use crate::spool::Spool;
+use futures::FutureExt as _;
 use larder_coding::layout::Code;
 use larder_coding::shards::{decode_segment, encode_segment};
 use larder_contracts::ShardAck;
@@ -19,12 +20,15 @@ use larder_types::params::CHUNK;
 use larder_types::{GenesisHash, NodeId, SegmentId, ShardRoot, Time};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;
 
 /// Coding jobs at once: each keeps a core busy.
 const CODERS: usize = 2;
+/// Proofs at once. They have a deadline and pay hangs on it: they do not queue behind coding.
+const PROVERS: usize = 1;
 
 /// What workers need.
 #[derive(Debug, Clone)]
@@ -44,37 +48,60 @@ pub struct Pool {
     /// The network.
     pub genesis: GenesisHash,
     /// Whose turn it is to compute.
-    pub coders: Arc<Semaphore>,
+    pub turns: Turns,
+}
+
+/// Permits for what keeps a core busy.
+#[derive(Debug, Clone)]
+pub struct Turns {
+    coding: Arc<Semaphore>,
+    proving: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            coding: Arc::new(Semaphore::new(CODERS)),
+            proving: Arc::new(Semaphore::new(PROVERS)),
+        }
+    }
 }
 
 impl Pool {
-    /// Room for this many coding jobs.
-    #[must_use]
-    pub fn coders() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(CODERS))
-    }
-
-    /// Does a job; its outcome goes to the driver.
+    /// Does a job; its outcome goes to the driver. One that panics ends like one that is late.
     pub fn run(&self, op: OpId, job: Job, deadline: Time) {
+        if let Job::Discard { segment, fetched } = job {
+            return self.discard(segment, fetched);
+        }
         let pool = self.clone();
         tokio::spawn(async move {
-            if let Job::Discard { segment, fetched } = job {
-                return pool.discard(segment, fetched).await;
-            }
             let late = late(&job);
             let left = deadline.since(crate::home::now()).to_std();
-            let outcome = tokio::time::timeout(left, pool.work(job))
-                .await
-                .unwrap_or(late);
+            let working = tokio::time::timeout(left, pool.work(job));
+            let outcome = match AssertUnwindSafe(working).catch_unwind().await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => late,
+                Err(_) => {
+                    tracing::error!(?op, "a worker panicked; please report this");
+                    late
+                }
+            };
             pool.driver.done(op, outcome).await;
         });
     }
 
-    async fn discard(&self, segment: SegmentId, fetched: bool) {
-        let spool = self.spool.clone();
-        let gone = tokio::task::spawn_blocking(move || spool.discard(segment, fetched)).await;
-        if let Ok(Err(e)) = gone {
-            tracing::warn!(%segment, "a spool folder stays behind: {e}");
+    /// The name is free at once, in the order of the effects; the files go when there is time.
+    fn discard(&self, segment: SegmentId, fetched: bool) {
+        match self.spool.retire(&segment, fetched) {
+            Ok(Some(retired)) => {
+                tokio::task::spawn_blocking(move || {
+                    if let Err(e) = std::fs::remove_dir_all(&retired) {
+                        tracing::warn!(%segment, "a spool folder stays until the next start: {e}");
+                    }
+                });
+            }
+            Ok(None) => {}
+            Err(e) => tracing::warn!(%segment, "a spool folder stays until the next start: {e}"),
         }
     }
 
@@ -118,7 +145,7 @@ impl Pool {
         len: u64,
     ) -> Result<Vec<ShardRoot>, JobError> {
         let (spool, mask) = (self.spool.clone(), self.vault.mask_key(&segment));
-        self.compute(move || {
+        compute(&self.turns.coding, move || {
             let source = spool.source(&segment).ok_or_else(|| {
                 JobError::Damaged("the sealed segment is not in the spool".to_owned())
             })?;
@@ -132,6 +159,7 @@ impl Pool {
                     .sync_all()
                     .map_err(disk)?;
             }
+            spool.sync(&segment).map_err(disk)?;
             Ok(roots)
         })
         .await
@@ -218,7 +246,7 @@ impl Pool {
         positions: Vec<u16>,
     ) -> Result<(), JobError> {
         let (spool, mask) = (self.spool.clone(), self.vault.mask_key(&segment));
-        self.compute(move || {
+        compute(&self.turns.coding, move || {
             let mut sources = Vec::new();
             for position in positions {
                 let path = spool.fetched_shard(&segment, position);
@@ -240,7 +268,7 @@ impl Pool {
         commitment: Arc<Commitment>,
     ) -> Result<Vec<u8>, JobError> {
         let (shards, key, genesis) = (self.shards.clone(), self.node_key.clone(), self.genesis);
-        self.compute(move || {
+        compute(&self.turns.proving, move || {
             let shards = shards.ok_or_else(|| JobError::Disk("no shard store".to_owned()))?;
             prove(&commitment, &challenge, &shards, &key, &genesis).map_err(|e| {
                 tracing::warn!(slot = challenge.slot_no, "this epoch cannot be proven: {e}");
@@ -256,19 +284,19 @@ impl Pool {
             PutError::Peer(Unreachable::NoAnswer)
         })
     }
+}
 
-    /// Runs on a blocking thread when it is its turn.
-    async fn compute<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
-    ) -> Result<T, JobError> {
-        let turn = Arc::clone(&self.coders).acquire_owned().await;
-        let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
-        });
-        done.await.unwrap_or(Err(JobError::Cancelled))
-    }
+/// Runs on a blocking thread when it is its turn.
+async fn compute<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
+) -> Result<T, JobError> {
+    let turn = Arc::clone(turns).acquire_owned().await;
+    let done = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work()
+    });
+    done.await.unwrap_or(Err(JobError::Cancelled))
 }
 
 /// What is said of a job that its deadline overtook.

@@ -70,9 +70,7 @@ impl Segments for NetSegments {
         let msg = Msg::Fetch { segment: id, done };
         self.driver.send(msg).await.map_err(PlaceError::from)?;
         let fetched = fetched.await.map_err(|_| PlaceError::Stopping(Stopping))?;
-        if !fetched {
-            return Err(SegmentsError::Lost(id));
-        }
+        fetched.ok_or(SegmentsError::Lost(id))?.claim();
         Ok(self.spool.fetched(&id))
     }
 

@@ -1,16 +1,20 @@
 //! Where segments lie on their way: `spool/<segment>/<position>` holds the masked shards of one
 //! being placed, `fetch/<segment>/` those of one coming back and the decoded segment itself.
-//! Sealed segments stay in the vault's own spool until they are durable.
+//! Sealed segments stay in the vault's own spool until they are durable. What is discarded is renamed
+//! at once to `.gone-…` and deleted when there is time.
 
 use larder_types::SegmentId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Buffer of one shard that is being written.
 const BUFFER: usize = 256 << 10;
+/// How the name of a discarded folder begins.
+const GONE: &str = ".gone-";
 
 /// The spool and the fetch folder of one home.
 #[derive(Debug, Clone)]
@@ -19,6 +23,9 @@ pub struct Spool {
     fetch: PathBuf,
     /// Where the sealed segments that are being placed lie.
     sources: Arc<Mutex<BTreeMap<SegmentId, PathBuf>>>,
+    /// Tells discarded folders apart. It begins at the time of opening: what an earlier run could
+    /// not delete is not in the way.
+    next_gone: Arc<AtomicU64>,
 }
 
 impl Spool {
@@ -37,23 +44,25 @@ impl Spool {
             dir,
             fetch,
             sources: Arc::default(),
+            next_gone: Arc::new(AtomicU64::new(crate::home::now().0)),
         })
     }
 
-    /// Removes the shards of segments that nobody places any more.
+    /// Removes the shards of segments that nobody places any more, and whatever else lies there.
+    /// What cannot be removed stays, with a warning.
     ///
     /// # Errors
     /// If the folder cannot be read.
     pub fn keep_only(&self, wanted: &[SegmentId]) -> io::Result<()> {
-        let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+        let wanted: BTreeSet<String> = wanted.iter().map(ToString::to_string).collect();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
-            let known = entry
-                .file_name()
-                .to_str()
-                .is_some_and(|n| wanted.iter().any(|w| w == n));
-            if !known {
-                fs::remove_dir_all(entry.path())?;
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|n| wanted.contains(n)) {
+                continue;
+            }
+            if let Err(e) = remove(&entry) {
+                tracing::warn!(path = %entry.path().display(), "it stays in the spool: {e}");
             }
         }
         Ok(())
@@ -101,6 +110,15 @@ impl Spool {
             .collect()
     }
 
+    /// Makes the names of a segment's shards durable, and its folder's.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn sync(&self, segment: &SegmentId) -> io::Result<()> {
+        File::open(self.dir.join(segment.to_string()))?.sync_all()?;
+        File::open(&self.dir)?.sync_all()
+    }
+
     /// A shard that is being placed.
     #[must_use]
     pub fn shard(&self, segment: &SegmentId, position: u16) -> PathBuf {
@@ -123,15 +141,71 @@ impl Spool {
         self.fetch.join(segment.to_string()).join("segment")
     }
 
-    /// Deletes a segment's files from one of the two folders; what is not there is no error.
+    /// Takes a segment's folder away from one of the two places at once, so that a new one may
+    /// follow; gives where it waits to be deleted, or nothing if there is none.
     ///
     /// # Errors
-    /// If they cannot be deleted.
-    pub fn discard(&self, segment: SegmentId, fetched: bool) -> io::Result<()> {
+    /// If it cannot be renamed.
+    pub fn retire(&self, segment: &SegmentId, fetched: bool) -> io::Result<Option<PathBuf>> {
         let dir = if fetched { &self.fetch } else { &self.dir };
-        match fs::remove_dir_all(dir.join(segment.to_string())) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            Ok(()) | Err(_) => Ok(()),
+        let number = self.next_gone.fetch_add(1, Ordering::Relaxed);
+        let gone = dir.join(format!("{GONE}{number}"));
+        match fs::rename(dir.join(segment.to_string()), &gone) {
+            Ok(()) => Ok(Some(gone)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
         }
+    }
+}
+
+fn remove(entry: &fs::DirEntry) -> io::Result<()> {
+    if entry.file_type()?.is_dir() {
+        fs::remove_dir_all(entry.path())
+    } else {
+        fs::remove_file(entry.path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_comes_after_a_discard_is_not_discarded() {
+        let home = tempfile::tempdir().unwrap();
+        let spool = Spool::open(home.path()).unwrap();
+        let segment = SegmentId([7; 32]);
+        assert_eq!(spool.retire(&segment, false).unwrap(), None);
+        drop(spool.create_shards(&segment, 2).unwrap());
+        let gone = spool.retire(&segment, false).unwrap().unwrap();
+        drop(spool.create_shards(&segment, 3).unwrap());
+        spool.sync(&segment).unwrap();
+        fs::remove_dir_all(gone).unwrap();
+        assert!(spool.shard(&segment, 2).is_file());
+        assert_eq!(names(&home.path().join("spool")), [segment.to_string()]);
+    }
+
+    #[test]
+    fn only_what_is_wanted_survives_the_start() {
+        let home = tempfile::tempdir().unwrap();
+        let spool = Spool::open(home.path()).unwrap();
+        let (wanted, other) = (SegmentId([1; 32]), SegmentId([2; 32]));
+        for segment in [&wanted, &other] {
+            drop(spool.create_shards(segment, 1).unwrap());
+        }
+        spool.retire(&other, false).unwrap();
+        drop(spool.create_shards(&other, 1).unwrap());
+        fs::write(home.path().join("spool").join("stray"), b"file").unwrap();
+        spool.keep_only(&[wanted]).unwrap();
+        assert_eq!(names(&home.path().join("spool")), [wanted.to_string()]);
     }
 }
