@@ -39,6 +39,8 @@ pub enum Answer {
     Taken,
     /// Not taken, and sending it again will not help.
     Refused(String),
+    /// Not taken, though it breaks no rule: later, perhaps.
+    Busy,
     /// Encoded blocks, oldest first; none if there are none.
     Blocks(Vec<ByteBuf>),
     /// The encoded genesis document.

@@ -11,7 +11,7 @@ use crate::net::{MessageToken, NetEvent, NetHandle, Responder, Topic, Verdict};
 use crate::store::Store;
 use crate::validators::Validators;
 use larder_contracts::SignedOffer;
-use larder_engine::io::Submission;
+use larder_engine::io::{Submission, SubmitError};
 use larder_engine::wire::{Request, Response};
 use larder_engine::{Command, Input};
 use larder_types::{NodeId, codec};
@@ -141,7 +141,8 @@ impl Pump {
         tokio::spawn(async move {
             let answer = match pump.validators.take(from, what).await {
                 Ok(()) => Answer::Taken,
-                Err(e) => Answer::Refused(format!("{e:?}")),
+                Err(SubmitError::NoAnswer) => Answer::Busy,
+                Err(SubmitError::Refused(why)) => Answer::Refused(why),
             };
             pump.answer(respond, answer);
         });

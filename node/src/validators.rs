@@ -2,8 +2,9 @@
 
 use crate::call::{Answer, Call};
 use crate::net::NetHandle;
-use larder_consensus::Solo;
+use larder_consensus::{ProofError, Solo, SubmitError as SoloError};
 use larder_engine::io::{Submission, SubmitError};
+use larder_ledger::{AdmitError, ProofRefusal};
 use larder_types::{NodeId, codec};
 use serde_bytes::ByteBuf;
 use std::time::Duration;
@@ -50,9 +51,8 @@ impl Validators {
         match answer.ok().and_then(|bytes| codec::decode(&bytes).ok()) {
             Some(Answer::Taken) => Ok(()),
             Some(Answer::Refused(why)) => Err(SubmitError::Refused(why)),
-            Some(Answer::Engine(_) | Answer::Blocks(_) | Answer::Genesis(_)) | None => {
-                Err(SubmitError::NoAnswer)
-            }
+            Some(Answer::Busy | Answer::Engine(_) | Answer::Blocks(_) | Answer::Genesis(_))
+            | None => Err(SubmitError::NoAnswer),
         }
     }
 
@@ -62,19 +62,51 @@ impl Validators {
     /// [`SubmitError`].
     pub async fn take(&self, from: NodeId, what: Submission) -> Result<(), SubmitError> {
         let Some(solo) = &self.solo else {
-            return Err(SubmitError::Refused("this node makes no blocks".to_owned()));
+            return Err(SubmitError::NoAnswer);
         };
-        let taken = match what {
-            Submission::Tx(tx) => solo
-                .submit(*tx)
-                .await
-                .map(|_| ())
-                .map_err(|e| e.to_string()),
-            Submission::Proof { blob, .. } => solo
-                .submit_proof(from, blob)
-                .await
-                .map_err(|e| e.to_string()),
-        };
-        taken.map_err(SubmitError::Refused)
+        match what {
+            Submission::Tx(tx) => match solo.submit(*tx).await {
+                Ok(_) => Ok(()),
+                Err(why) => Err(not_taken(passes(&why), &why)),
+            },
+            Submission::Proof { blob, .. } => match solo.submit_proof(from, blob).await {
+                Ok(()) => Ok(()),
+                Err(why) => Err(not_taken(proof_passes(&why), &why)),
+            },
+        }
+    }
+}
+
+/// What passes is tried again; the rest is refused for good.
+fn not_taken(passes: Passes, why: &dyn std::fmt::Display) -> SubmitError {
+    match passes {
+        Passes::Yes => SubmitError::NoAnswer,
+        Passes::No => SubmitError::Refused(why.to_string()),
+    }
+}
+
+/// Whether a refusal may be gone later.
+#[derive(Clone, Copy)]
+enum Passes {
+    Yes,
+    No,
+}
+
+fn passes(why: &SoloError) -> Passes {
+    match why {
+        SoloError::Admit(AdmitError::Full { .. }) | SoloError::Stopped => Passes::Yes,
+        SoloError::Admit(AdmitError::Refused(_) | AdmitError::TooLarge { .. })
+        | SoloError::Verify(_) => Passes::No,
+    }
+}
+
+fn proof_passes(why: &ProofError) -> Passes {
+    match why {
+        // Our chain may be a block behind the prover's.
+        ProofError::Refused(ProofRefusal::NotAsked) | ProofError::Stopped => Passes::Yes,
+        ProofError::Refused(
+            ProofRefusal::Late { .. } | ProofRefusal::Proven | ProofRefusal::Tries,
+        )
+        | ProofError::Wrong(_) => Passes::No,
     }
 }
