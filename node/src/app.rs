@@ -328,13 +328,13 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
         streams,
         ledger: ledger.clone(),
         genesis: codec::encode(&genesis),
+        unknown: Pump::room(),
     };
     let token = stop.clone();
     tasks.spawn(async move {
         pump.run(events, token).await;
         ("network", Ok(()))
     });
-    tell_addresses(&driver, &net).await;
     if let Some(shards) = shards {
         let token = stop.clone();
         tasks.spawn(async move {
@@ -342,6 +342,7 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
             ("trash", Ok(()))
         });
     }
+    tell_addresses(&driver, &net).await;
 
     let vault = Vault::open(home.dir.join("vault"), home.keys.vault.clone()).await?;
     let segments = NetSegments {
@@ -427,9 +428,19 @@ async fn start_net(
         genesis: home.genesis_hash()?,
         listen: settings.listen.clone(),
         bootstrap,
-        loopback_ok: true,
+        loopback_ok: settings.listen.iter().any(is_loopback),
     })
     .await?)
+}
+
+/// Whether an address is of this machine alone. Who listens at one means to meet others there; to
+/// everybody else, such an address in gossip is only a way to make us dial our own services.
+fn is_loopback(addr: &Multiaddr) -> bool {
+    match addr.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+        Some(Protocol::Ip6(ip)) => ip.to_canonical().is_loopback(),
+        Some(_) | None => false,
+    }
 }
 
 /// The genesis document: from the home, or from the peers of the invite, checked by its hash.
@@ -494,17 +505,6 @@ fn open_shards(home: &Home, provide: Option<&Provide>) -> Result<Option<ShardSto
     Ok(Some(store))
 }
 
-async fn tell_addresses(driver: &driver::DriverHandle, net: &NetHandle) {
-    let addrs = net.listen_addrs().await.unwrap_or_default();
-    let addrs = addrs.iter().map(ToString::to_string).collect();
-    let told = larder_engine::Input::Command(larder_engine::Command::Addresses(addrs));
-    if driver.input(told).await.is_err() {
-        tracing::debug!("the engine has stopped");
-    }
-}
-
-fn stop_on_signals(stop: &CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
 /// Shards without a row: the node was killed between a shard's sync and its row's, or between a
 /// row's end and its shard's.
 fn trash_strays(store: &ShardStore, known: &[ShardRoot]) -> Result<(), AppError> {
@@ -531,6 +531,17 @@ async fn empty_trash(store: ShardStore) {
     }
 }
 
+async fn tell_addresses(driver: &driver::DriverHandle, net: &NetHandle) {
+    let addrs = net.listen_addrs().await.unwrap_or_default();
+    let addrs = addrs.iter().map(ToString::to_string).collect();
+    let told = larder_engine::Input::Command(larder_engine::Command::Addresses(addrs));
+    if driver.input(told).await.is_err() {
+        tracing::debug!("the engine has stopped");
+    }
+}
+
+fn stop_on_signals(stop: &CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
         let stop = stop.clone();
         match signal(kind) {

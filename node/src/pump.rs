@@ -16,12 +16,20 @@ use larder_engine::wire::{Request, Response};
 use larder_engine::{Command, Input};
 use larder_types::{NodeId, codec};
 use serde_bytes::ByteBuf;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// How long a peer may take to tell its offers.
 const OFFERS_WAIT: Duration = Duration::from_secs(10);
+/// How often a new peer is asked for offers: our chain may not yet know who made them.
+const OFFERS_TRIES: u32 = 5;
+/// How long before the second time, twice that before the third, and so on; and how long before an
+/// unknown provider's offer is looked at once more: a block with its registration may be on its way.
+const OFFERS_PAUSE: Duration = Duration::from_secs(2);
+/// Offers of unknown providers that wait for that; more are ignored.
+const MAX_UNKNOWN: usize = 64;
 
 /// Where things go.
 #[derive(Debug, Clone)]
@@ -42,9 +50,28 @@ pub struct Pump {
     pub ledger: Ledger,
     /// The encoded genesis document.
     pub genesis: Vec<u8>,
+    /// Room for offers of unknown providers: [`Pump::room`].
+    pub unknown: Arc<Semaphore>,
+}
+
+/// What an offer is worth as the ledger stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It holds, and its provider is registered.
+    Good,
+    /// It holds, but the ledger does not know its provider, or by another account.
+    Unknown,
+    /// It breaks a rule.
+    Bad,
 }
 
 impl Pump {
+    /// Room for a burst of offers of unknown providers.
+    #[must_use]
+    pub fn room() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(MAX_UNKNOWN))
+    }
+
     /// Sorts until the node stops.
     pub async fn run(self, mut events: mpsc::Receiver<NetEvent>, stop: CancellationToken) {
         loop {
@@ -90,12 +117,10 @@ impl Pump {
                 bytes,
                 token,
                 ..
-            } => {
-                let verdict = self.offer(&bytes).await;
-                if let Err(e) = self.net.report(token, verdict).await {
-                    tracing::debug!("an offer was not judged: {e}");
-                }
-            }
+            } => match codec::decode::<SignedOffer>(&bytes) {
+                Ok(offer) => self.offer(offer, token).await,
+                Err(_) => self.judge(token, Verdict::Reject).await,
+            },
             NetEvent::Bulk { stream, .. } => self.streams.opened(stream),
             NetEvent::Connected(peer) => self.connected(peer),
             NetEvent::Disconnected(peer) => tracing::debug!(%peer, "disconnected"),
@@ -170,28 +195,54 @@ impl Pump {
         });
     }
 
-    /// Judges a gossiped offer; a good one goes to the engine, its addresses to the transport.
-    async fn offer(&self, bytes: &[u8]) -> Verdict {
-        let Ok(offer) = codec::decode::<SignedOffer>(bytes) else {
-            return Verdict::Reject;
-        };
-        let checked = {
-            let guard = self.ledger.read();
-            offer.check(
-                crate::home::now(),
-                guard.0.params(),
-                &guard.0.genesis_hash(),
-            )
-        };
-        match checked {
-            Ok(_) => {
+    /// Judges a gossiped offer; a good one goes to the engine, its addresses to the transport. Keys
+    /// cost nothing, a registration does: offers of others would only push the real ones out.
+    async fn offer(&self, offer: SignedOffer, token: MessageToken) {
+        match self.standing(&offer) {
+            Standing::Good => {
                 self.learn(offer).await;
-                Verdict::Accept
+                self.judge(token, Verdict::Accept).await;
             }
-            Err(e) => {
-                tracing::debug!("an offer is refused: {e}");
-                Verdict::Ignore
+            Standing::Bad => self.judge(token, Verdict::Ignore).await,
+            Standing::Unknown => match Arc::clone(&self.unknown).try_acquire_owned() {
+                Ok(place) => self.look_again(offer, token, place),
+                Err(_) => self.judge(token, Verdict::Ignore).await,
+            },
+        }
+    }
+
+    fn look_again(&self, offer: SignedOffer, token: MessageToken, place: OwnedSemaphorePermit) {
+        let pump = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(OFFERS_PAUSE).await;
+            drop(place);
+            if pump.standing(&offer) == Standing::Good {
+                pump.learn(offer).await;
+                pump.judge(token, Verdict::Accept).await;
+            } else {
+                pump.judge(token, Verdict::Ignore).await;
             }
+        });
+    }
+
+    fn standing(&self, signed: &SignedOffer) -> Standing {
+        let guard = self.ledger.read();
+        let state = &guard.0;
+        let checked = signed.check(crate::home::now(), state.params(), &state.genesis_hash());
+        if let Err(e) = checked {
+            tracing::debug!("an offer is refused: {e}");
+            return Standing::Bad;
+        }
+        let offer = &signed.offer;
+        match state.provider(&offer.provider) {
+            Some(known) if known.payout == offer.account => Standing::Good,
+            Some(_) | None => Standing::Unknown,
+        }
+    }
+
+    async fn judge(&self, token: MessageToken, verdict: Verdict) {
+        if let Err(e) = self.net.report(token, verdict).await {
+            tracing::debug!("an offer was not judged: {e}");
         }
     }
 
@@ -217,17 +268,39 @@ impl Pump {
             tracing::debug!("the fetcher is busy");
         }
         let pump = self.clone();
-        tokio::spawn(async move {
+        tokio::spawn(async move { pump.ask_for_offers(peer).await });
+    }
+
+    /// Asks a peer for its offers, again if some were of providers that our chain does not know yet.
+    async fn ask_for_offers(&self, peer: NodeId) {
+        let mut pause = OFFERS_PAUSE;
+        for _ in 0..OFFERS_TRIES {
             let call = codec::encode(&Call::Engine(Request::GetOffers));
-            let answer = pump.net.request(peer, call, OFFERS_WAIT).await;
-            if let Some(Answer::Engine(Response::Offers(offers))) =
+            let answer = self.net.request(peer, call, OFFERS_WAIT).await;
+            let Some(Answer::Engine(Response::Offers(offers))) =
                 answer.ok().and_then(|bytes| codec::decode(&bytes).ok())
-            {
-                for offer in offers.into_iter().take(larder_engine::wire::MAX_OFFERS) {
-                    pump.learn(offer).await;
-                }
+            else {
+                return;
+            };
+            if self.sift(offers).await == 0 {
+                return;
             }
-        });
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    /// Learns the good ones; how many were of unknown providers.
+    async fn sift(&self, offers: Vec<SignedOffer>) -> usize {
+        let mut unknown = 0;
+        for offer in offers.into_iter().take(larder_engine::wire::MAX_OFFERS) {
+            match self.standing(&offer) {
+                Standing::Good => self.learn(offer).await,
+                Standing::Unknown => unknown += 1,
+                Standing::Bad => {}
+            }
+        }
+        unknown
     }
 
     async fn tell_addresses(&self) {

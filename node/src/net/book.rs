@@ -41,7 +41,7 @@ impl Book {
         };
         match addr.iter().next() {
             Some(Protocol::Ip4(ip)) => ours_to_dial(ip.into()),
-            Some(Protocol::Ip6(ip)) => ours_to_dial(ip.into()),
+            Some(Protocol::Ip6(ip)) => ours_to_dial(ip.to_canonical()),
             Some(first) => is_name(&first),
             None => false,
         }
