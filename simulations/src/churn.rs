@@ -29,6 +29,10 @@ const FUNDS: Amount = Amount::from_credits(1_000);
 /// Fewest and most nodes.
 const NODES: (u32, u32) = (4, 250);
 
+/// Nobody is away for longer: contracts are renewed by their keepers alone, 14 epochs before they
+/// end, so that a keeper who is away for longer than that loses its data by right.
+const LONGEST_AWAY: Millis = Millis(7 * DAY);
+
 /// How a node comes and goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Uptime {
@@ -65,7 +69,7 @@ impl Uptime {
     pub(crate) fn down(self, dice: &mut Dice) -> Millis {
         match self {
             Self::A => dice.exponential(2.0),
-            Self::B => dice.lognormal(1.0, 12.0),
+            Self::B => dice.lognormal(1.0, 12.0).min(LONGEST_AWAY),
             Self::Nights => dice.span(7 * HOUR, 8 * HOUR),
         }
     }

@@ -6,7 +6,7 @@ use crate::queue::Happening;
 use crate::world::World;
 use larder_engine::io::{Command, Input, Notice};
 use larder_keys::VaultKeys;
-use larder_types::{Class, Millis, SegmentId};
+use larder_types::{Class, Millis, SegmentId, Time};
 use std::collections::BTreeMap;
 
 /// Length of C: over four data positions or fewer, shards of 16 KiB.
@@ -19,6 +19,8 @@ pub(crate) struct Sealed {
     pub(crate) len: u64,
     /// Whether it was told durable.
     pub(crate) durable: bool,
+    /// When it is handed over again, if that is planned.
+    pub(crate) again_at: Time,
 }
 
 /// One keeper.
@@ -85,15 +87,10 @@ impl World {
     pub(crate) fn told(&mut self, i: usize, notice: Notice) {
         match notice {
             Notice::Prepared { plan: Ok(_), .. } => self.seal(i),
-            Notice::Prepared { plan: Err(_), .. } => {
-                self.later(Millis(HOUR), Happening::Backup(i));
-            }
+            // The next backup tries again.
+            Notice::Prepared { plan: Err(_), .. } => self.report.unprepared += 1,
             Notice::SegmentDurable { segment, .. } => self.durable(i, segment),
-            Notice::SegmentFailed { segment, .. } => {
-                if let Some(life) = self.nodes[i].alive(i) {
-                    self.later(Millis(HOUR), Happening::Again(life, segment));
-                }
-            }
+            Notice::SegmentFailed { segment, .. } => self.failed(i, segment),
             Notice::SegmentReady { segment } => self.read_back(i, segment),
             Notice::SegmentUnavailable { .. } => self.report.unavailable += 1,
             Notice::TxQueued { .. } | Notice::TxEnded { .. } => {}
@@ -111,6 +108,7 @@ impl World {
         let sealed = Sealed {
             len,
             durable: false,
+            again_at: Time(0),
         };
         keeper.sealed.insert(segment, sealed);
         node.disk.spool.insert(segment, content(&segment, len));
@@ -118,6 +116,21 @@ impl World {
         self.checkers.data.sealed(self.now, segment, len);
         if let Some(life) = self.nodes[i].alive(i) {
             self.later(Millis(1), Happening::Again(life, segment));
+        }
+    }
+
+    /// A segment went nowhere: once more in an hour.
+    fn failed(&mut self, i: usize, segment: SegmentId) {
+        let now = self.now;
+        let node = &mut self.nodes[i];
+        let Some(life) = node.alive(i) else { return };
+        let sealed = node
+            .keeper
+            .as_mut()
+            .and_then(|k| k.sealed.get_mut(&segment));
+        if let Some(sealed) = sealed.filter(|s| s.again_at <= now) {
+            sealed.again_at = now.after(Millis(HOUR));
+            self.later(Millis(HOUR), Happening::Again(life, segment));
         }
     }
 
@@ -130,6 +143,7 @@ impl World {
         let Some(&Sealed {
             len,
             durable: false,
+            ..
         }) = sealed
         else {
             return;

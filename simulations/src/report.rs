@@ -51,6 +51,8 @@ pub struct Report {
     pub restores: u64,
     /// Segments that could not be read back when asked for, with too many providers away.
     pub unavailable: u64,
+    /// Backups for which no room could be made when they were due.
+    pub unprepared: u64,
     /// Starts of nodes after the first.
     pub restarts: u64,
     /// Stops in the middle of a step's effects.
@@ -93,6 +95,7 @@ impl Report {
             shards: 0,
             restores: 0,
             unavailable: 0,
+            unprepared: 0,
             restarts: 0,
             crashes: 0,
             contracts: 0,

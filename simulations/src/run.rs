@@ -3,6 +3,7 @@
 use crate::report::Report;
 use crate::world::World;
 use serde::Serialize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What is simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,9 +58,15 @@ pub struct Progress {
 ///
 /// # Panics
 /// On a bug in what is simulated (credit not conserved, rows that cannot be read back); the panic
-/// hook's caller knows the seed from the options.
+/// names the seed.
 pub fn run(scenario: Scenario, options: Options, progress: &mut dyn FnMut(Progress)) -> Report {
-    match scenario {
+    // Nothing of the world outlives a panic, so nothing broken is seen afterwards.
+    let told = AssertUnwindSafe(|| match scenario {
         Scenario::Churn => World::churn(options).run(progress),
-    }
+    });
+    catch_unwind(told).unwrap_or_else(|cause| {
+        let text = cause.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
+        panic!("seed {}: {}", options.seed, text.unwrap_or("a panic"));
+    })
 }

@@ -2,26 +2,47 @@
 
 use crate::{Options, Report, Scenario, run};
 
-fn churn(seed: u64) -> Report {
+fn churn(options: Options) -> Report {
     let options = Options {
-        seed,
         nodes: 20,
-        days: 30,
-        ..Options::default()
+        ..options
     };
-    run(Scenario::Churn, options, &mut |_| {})
+    let report = run(Scenario::Churn, options, &mut |_| {});
+    assert!(report.ok(), "seed {}: {report:#?}", options.seed);
+    let lived = report.passes > 0 && report.durable > 0 && report.restores > 0;
+    assert!(
+        lived && report.crashes > 0,
+        "seed {}: {report:#?}",
+        options.seed
+    );
+    report
 }
 
 #[test]
 fn a_seed_means_one_run_in_which_every_checker_holds() {
-    for seed in [7, 8] {
-        let report = churn(seed);
-        assert!(report.ok(), "seed {seed}: {report:#?}");
-        assert!(
-            report.passes > 0 && report.durable > 0,
-            "seed {seed}: {report:#?}"
-        );
-        assert_eq!(churn(seed), report, "seed {seed}: two runs differ");
-    }
-    assert_ne!(churn(7).trace_hash, churn(8).trace_hash);
+    let [seven, eight] = [7, 8].map(|seed| {
+        let options = Options {
+            seed,
+            days: 30,
+            ..Options::default()
+        };
+        let report = churn(options);
+        assert_eq!(churn(options), report, "seed {seed}: two runs differ");
+        report
+    });
+    assert_ne!(seven.trace_hash, eight.trace_hash);
+}
+
+#[test]
+fn a_provider_without_its_shards_is_caught_and_not_paid() {
+    let options = Options {
+        seed: 3,
+        days: 20,
+        lazy: true,
+        ..Options::default()
+    };
+    assert!(
+        churn(options).caught > 0,
+        "no draw hit what was thrown away"
+    );
 }

@@ -106,7 +106,8 @@ impl Data {
         let Some(segment) = self.segments.get(&id) else {
             return;
         };
-        let found = rebuilt(&id, segment, nodes, rounds);
+        let held = |root: &ShardRoot| nodes.iter().find_map(|n| n.disk.shard(root));
+        let found = rebuilt(&id, segment, held, rounds);
         self.reconstructable.check(found.is_ok(), || {
             let why = found.err().unwrap_or_default();
             format!("{}: segment {id}: {why}", now.0)
@@ -147,14 +148,18 @@ impl Data {
 }
 
 /// Decodes a segment from what providers hold; another choice of positions in each round.
-fn rebuilt(id: &SegmentId, segment: &Segment, nodes: &[Node], round: usize) -> Result<(), String> {
+fn rebuilt<'n>(
+    id: &SegmentId,
+    segment: &Segment,
+    held: impl Fn(&ShardRoot) -> Option<&'n Arc<[u8]>>,
+    round: usize,
+) -> Result<(), String> {
     let Some(coded) = &segment.coded else {
         return Err("durable, but never coded".to_owned());
     };
     let mut sources = Vec::new();
     for (j, root) in (0u16..).zip(&coded.roots) {
-        let held = nodes.iter().find_map(|n| n.disk.shard(root));
-        if let Some(bytes) = held
+        if let Some(bytes) = held(root)
             && blake3::hash(bytes).as_bytes() == &root.0
         {
             sources.push((j, Cursor::new(Arc::clone(bytes))));
@@ -172,5 +177,47 @@ fn rebuilt(id: &SegmentId, segment: &Segment, nodes: &[Node], round: usize) -> R
         Ok(())
     } else {
         Err("decodes to something else".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_coding::shards::encode_segment;
+
+    #[test]
+    fn too_few_shards_wrong_bytes_and_other_content_are_noticed() {
+        let (id, len, mask_key) = (SegmentId([1; 32]), 60_000, [2; 32]);
+        let code = Code::new(4, 8, 6).unwrap();
+        let mut sinks = vec![Vec::new(); 8];
+        let mut source = Cursor::new(content(&id, len));
+        let roots = encode_segment(code, &mask_key, &mut source, len, &mut sinks).unwrap();
+        let mut disk: BTreeMap<ShardRoot, Arc<[u8]>> = roots
+            .iter()
+            .copied()
+            .zip(sinks.into_iter().map(Arc::from))
+            .collect();
+        let coded = Coded {
+            code,
+            roots: roots.clone(),
+            mask_key,
+        };
+        let segment = Segment {
+            len,
+            sealed: Time(0),
+            durable: true,
+            coded: Some(coded),
+        };
+        let other = SegmentId([9; 32]);
+        for round in 0..8 {
+            assert_eq!(rebuilt(&id, &segment, |r| disk.get(r), round), Ok(()));
+        }
+        assert!(rebuilt(&other, &segment, |r| disk.get(r), 0).is_err());
+        for root in &roots[..4] {
+            disk.remove(root);
+        }
+        assert_eq!(rebuilt(&id, &segment, |r| disk.get(r), 0), Ok(()));
+        disk.insert(roots[7], Arc::from(vec![0; 16 << 10]));
+        assert!(rebuilt(&id, &segment, |r| disk.get(r), 0).is_err());
     }
 }
