@@ -87,8 +87,10 @@ pub struct Candidate<'a> {
     pub operator: &'a str,
     /// How full its contract would be, in parts per million: the emptier goes first.
     pub fullness_ppm: u64,
-    /// What it asks, nano per GiB and 30 days.
+    /// What it asks, in any unit.
     pub price: u64,
+    /// Decides between equals.
+    pub tie: u64,
 }
 
 /// Chooses up to `wanted` providers, best first, beside those that already hold positions of the
@@ -130,7 +132,7 @@ fn pick(
             .iter()
             .enumerate()
             .filter(|(_, c)| usize::from(load(c)) < cap)
-            .min_by_key(|(_, c)| (load(c), c.fullness_ppm, c.price, c.provider))
+            .min_by_key(|(_, c)| (load(c), c.fullness_ppm, c.price, c.tie, c.provider))
             .map(|(i, _)| i);
         let Some(best) = best else { break };
         let candidate = left.swap_remove(best);
@@ -188,6 +190,7 @@ mod tests {
                 operator: operators[usize::from(i)],
                 fullness_ppm: 0,
                 price: 1,
+                tie: 0,
             })
             .collect();
         let code = Code::new(4, 8, 6).unwrap();

@@ -133,6 +133,12 @@ impl Wallet {
         Some(Auth { nonce, expiry })
     }
 
+    /// A promise that was refused: the nonce is free for others. Should it be used all the same,
+    /// one of the two is skipped, and made again.
+    pub(crate) fn release(&mut self, auth: Auth) {
+        self.reserved.remove(&auth.nonce);
+    }
+
     /// Takes a promise up again after a restart.
     pub(crate) fn promised(&mut self, auth: Auth) {
         self.reserved.insert(auth.nonce, auth.expiry);

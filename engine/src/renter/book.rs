@@ -9,7 +9,11 @@ const MAX_OFFERS: usize = 4_096;
 
 /// The offers that are known.
 #[derive(Debug, Default)]
-pub(crate) struct Book(BTreeMap<NodeId, SignedOffer>);
+pub(crate) struct Book {
+    offers: BTreeMap<NodeId, SignedOffer>,
+    /// When a provider was heard of that was not known before.
+    grown_at: Option<Time>,
+}
 
 impl Book {
     /// Notes an offer if it is good and newer than the provider's last one.
@@ -22,31 +26,40 @@ impl Book {
     ) -> bool {
         let provider = offer.offer.provider;
         let older = self
-            .0
+            .offers
             .get(&provider)
             .is_some_and(|o| o.offer.issued >= offer.offer.issued);
         if older || offer.check(now, params, net).is_err() {
             return false;
         }
-        self.0.insert(provider, offer);
-        if self.0.len() > MAX_OFFERS {
+        if self.offers.insert(provider, offer).is_none() {
+            self.grown_at = Some(now);
+        }
+        if self.offers.len() > MAX_OFFERS {
             let first = self
-                .0
+                .offers
                 .iter()
                 .min_by_key(|(_, o)| o.offer.valid_until)
                 .map(|(id, _)| *id);
-            first.map(|id| self.0.remove(&id));
+            first.map(|id| self.offers.remove(&id));
         }
         true
     }
 
+    /// When a provider was heard of that was not known before.
+    pub(crate) fn grown_at(&self) -> Option<Time> {
+        self.grown_at
+    }
+
     /// The offers that hold now.
     pub(crate) fn valid(&self, now: Time) -> impl Iterator<Item = &SignedOffer> {
-        self.0.values().filter(move |o| o.offer.valid_until > now)
+        self.offers
+            .values()
+            .filter(move |o| o.offer.valid_until > now)
     }
 
     /// One provider's offer, lapsed or not.
     pub(crate) fn get(&self, provider: &NodeId) -> Option<&SignedOffer> {
-        self.0.get(provider)
+        self.offers.get(provider)
     }
 }

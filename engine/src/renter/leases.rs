@@ -421,6 +421,9 @@ impl Renter {
             self.pause(ctx, id);
             self.renew_terms(ctx, wallet, id, capacity);
         } else if never && !passing {
+            if let Some(auth) = lease.signed.auth {
+                wallet.release(auth);
+            }
             self.drop_lease(ctx, wallet, id);
         } else {
             self.set_back(ctx, id);

@@ -14,6 +14,10 @@ use larder_types::{Amount, Class, Millis, NodeId, Time};
 
 /// Offers need this long to come in after the first block.
 const GATHER: Millis = Millis(3_000);
+/// And this long after the newest provider was heard of, but no longer than …
+const SETTLE: Millis = Millis(1_500);
+/// … this after the plan was asked for; without any offer by then it fails.
+const SETTLE_MOST: Millis = Millis(10_000);
 /// A plan that has not come about by then fails.
 const PATIENCE: Millis = Millis(45_000);
 /// Contracts are opened with this share of spare providers, percent of n.
@@ -73,14 +77,15 @@ impl Renter {
     ) -> Option<Result<Plan, NoRoom>> {
         let planning = *self.plans.get(&job)?;
         let late = ctx.now >= planning.since.after(PATIENCE);
-        let gathered = self.live_since.is_some_and(|t| ctx.now >= t.after(GATHER));
+        let gathered = self.gathered_at(&planning).is_some_and(|t| ctx.now >= t);
+        let alone = ctx.now >= planning.since.after(SETTLE_MOST);
         if !planning.opened {
             if !gathered {
                 return late.then_some(Err(NoRoom::NoLedger));
             }
             match self.open_leases(ctx, wallet, planning) {
                 Ok(()) => {}
-                Err(NoRoom::NoProviders) if !late => return None,
+                Err(NoRoom::NoProviders) if !alone => return None,
                 Err(why) => return Some(Err(why)),
             }
             self.plans.insert(
@@ -102,9 +107,16 @@ impl Renter {
         Some(placement::choose_code(planning.class, signed).ok_or(NoRoom::Stalled))
     }
 
+    /// When the offers at hand are enough to plan with; unknown before the first block.
+    fn gathered_at(&self, planning: &Planning) -> Option<Time> {
+        let first = self.live_since?.after(GATHER);
+        let settled = self.book.grown_at().map(|t| t.after(SETTLE));
+        let most = planning.since.after(SETTLE_MOST);
+        Some(settled.map_or(first, |settled| first.max(settled.min(most))))
+    }
+
     /// When a plan is due to be looked at again.
     pub(crate) fn planning_deadline(&self, now: Time) -> Option<Time> {
-        let gather = self.live_since.map(|t| t.after(GATHER));
         self.plans
             .values()
             .map(|p| {
@@ -113,7 +125,11 @@ impl Renter {
                     late
                 } else {
                     // Past that, offers come as inputs of their own.
-                    gather.filter(|g| *g > now).map_or(late, |g| g.min(late))
+                    let alone = p.since.after(SETTLE_MOST);
+                    let next = [self.gathered_at(p), Some(alone)].into_iter().flatten();
+                    next.filter(|t| *t > now)
+                        .min()
+                        .map_or(late, |t| t.min(late))
                 }
             })
             .min()
@@ -147,7 +163,7 @@ impl Renter {
                 needed: capacity * CHUNK / MIB,
             });
         }
-        let chosen = spread(plan, fresh, lacking);
+        let chosen = spread(ctx, plan, fresh, lacking);
         self.check_credit(ctx, wallet, &chosen, capacity)?;
         for offer in chosen {
             self.open_lease(ctx, wallet, &offer, capacity);
@@ -200,14 +216,23 @@ fn drop_outliers(offers: &mut Vec<Offer>) {
 }
 
 /// The offers to take: distinct operators first, then the cheaper ones.
-fn spread(plan: Plan, offers: Vec<Offer>, wanted: usize) -> Vec<Offer> {
+fn spread(ctx: &mut Ctx<'_>, plan: Plan, offers: Vec<Offer>, wanted: usize) -> Vec<Offer> {
+    let lowest = offers
+        .iter()
+        .map(|o| o.price.nano())
+        .min()
+        .unwrap_or(0)
+        .max(1);
     let candidates: Vec<_> = offers
         .iter()
         .map(|o| placement::Candidate {
             provider: o.provider,
             operator: &o.operator,
             fullness_ppm: 0,
-            price: o.price.nano(),
+            // Prices within a quarter count as equal: then chance decides, so that not everybody
+            // takes the same providers. `docs/protocol.md` §3.12.
+            price: o.price.nano().saturating_mul(4) / lowest,
+            tie: ctx.rng.next_u64(),
         })
         .collect();
     let cap = usize::from(placement::operator_cap(plan.code)).max(wanted);

@@ -227,6 +227,7 @@ impl Renter {
                     operator: self.operator(&lease.provider),
                     fullness_ppm,
                     price: 0,
+                    tie: 0,
                 });
             }
         }
