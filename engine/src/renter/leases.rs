@@ -59,6 +59,8 @@ pub(crate) struct Lease {
     pub(crate) busy: bool,
     /// The provider refused the last proposal.
     pub(crate) refused: bool,
+    /// It refused because it has no quota left.
+    pub(crate) full: bool,
     /// The newest revision must be asked for before the next change.
     pub(crate) unsure: bool,
     pub(crate) fails: u32,
@@ -83,6 +85,7 @@ impl Lease {
             puts: 0,
             busy: false,
             refused: false,
+            full: false,
             unsure,
             fails: 0,
             retry_at: Time(0),
@@ -392,6 +395,7 @@ impl Renter {
                 lease.sig_provider = Some(sig);
                 lease.opened = lease.active.is_some();
                 lease.refused = false;
+                lease.full = false;
                 lease.fails = 0;
                 lease.wanted = 0;
                 wallet.commit(id, lease.owes(ctx.chain.epoch));
@@ -410,6 +414,7 @@ impl Renter {
             return;
         };
         lease.refused = true;
+        lease.full = matches!(deny, Deny::Contract(Refusal::Quota { .. }));
         lease.wanted = 0;
         lease.unsure |= matches!(deny, Deny::Stale | Deny::UnknownContract);
         let never = lease.sig_provider.is_none();

@@ -16,6 +16,7 @@ use larder_coding::manifest::{repair_id, shard_tag};
 use larder_contracts::ShardAck;
 use larder_proofs::ShardLeaf;
 use larder_types::params::CHUNK;
+use larder_types::size::MIB;
 use larder_types::{Class, ContractId, Millis, NodeId, SegmentId, ShardRoot, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +40,8 @@ pub(crate) struct Upload {
     told: bool,
     /// When something last went forward.
     progress_at: Time,
+    /// All that could take a position are full and cannot grow.
+    no_room: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,7 @@ impl Upload {
             positions: row.holders.iter().map(position).collect(),
             told: false,
             progress_at: Time(0),
+            no_room: false,
         }
     }
 }
@@ -127,6 +131,7 @@ impl Renter {
             positions: Vec::new(),
             told: false,
             progress_at: ctx.now,
+            no_room: false,
         };
         self.uploads.insert(segment, upload);
         let deadline = ctx.now.after(ENCODE_DEADLINE);
@@ -241,8 +246,13 @@ impl Renter {
         if chosen.len() < waiting.len().min(room) {
             self.want_more(&short, chunks);
         }
+        let full = |id: &ContractId| self.leases.get(id).is_some_and(|l| l.full);
+        let no_room = starts.is_empty() && !short.is_empty() && short.iter().all(full);
         for (position, provider) in starts {
             self.put(ctx, id, position, provider, chunks);
+        }
+        if let Some(upload) = self.uploads.get_mut(id) {
+            upload.no_room = no_room;
         }
     }
 
@@ -534,8 +544,19 @@ impl Renter {
             return;
         }
         let moving = |p: &Position| matches!(p, Position::Putting { .. });
-        if upload.progress_at == Time(0) || upload.positions.iter().any(moving) {
+        let acked = |p: &Position| matches!(p, Position::Acked { .. });
+        let moves = upload.positions.iter().any(moving);
+        if upload.progress_at == Time(0) || moves {
             upload.progress_at = ctx.now;
+        }
+        if upload.no_room && !moves && !upload.positions.iter().any(acked) {
+            let needed = self
+                .segments
+                .get(&segment)
+                .map_or(0, |row| row.shard_len / MIB);
+            let reason = NoRoom::NoQuota { needed };
+            upload.no_room = false;
+            return ctx.tell(Notice::SegmentFailed { segment, reason });
         }
         if ctx.now >= upload.progress_at.after(STALL) {
             upload.progress_at = ctx.now;
