@@ -134,3 +134,6 @@ async fn own_block(own: &mut Option<mpsc::Receiver<Committed>>) -> Option<Commit
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
