@@ -310,7 +310,11 @@ fn late(job: &Job) -> Outcome {
     }
 }
 
+/// A file that is gone will not come back; anything else the disk may get over.
 fn disk(e: std::io::Error) -> JobError {
+    if e.kind() == std::io::ErrorKind::NotFound {
+        return JobError::Damaged(e.to_string());
+    }
     JobError::Disk(e.to_string())
 }
 
