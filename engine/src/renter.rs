@@ -2,14 +2,17 @@
 //!
 //! - [`book`]: the offers that are known.
 //! - [`planning`]: room for a backup: a code, providers, contracts.
-//! - [`leases`]: one contract per provider, its terms and revisions.
-//! - [`uploads`]: a sealed segment becomes n placed shards.
+//! - [`lease`], [`leases`], [`answers`]: one contract per provider, its terms and revisions.
+//! - [`uploads`], [`stalls`]: a sealed segment becomes n placed shards.
 //! - [`fetches`]: k shards become the segment again.
 
+mod answers;
 pub(crate) mod book;
 pub(crate) mod fetches;
+pub(crate) mod lease;
 pub(crate) mod leases;
 pub(crate) mod planning;
+mod stalls;
 pub(crate) mod uploads;
 
 use crate::ctx::{Ctx, backoff};
@@ -55,7 +58,7 @@ pub enum NoRoom {
 #[derive(Debug, Default)]
 pub(crate) struct Renter {
     pub(crate) book: book::Book,
-    pub(crate) leases: BTreeMap<ContractId, leases::Lease>,
+    pub(crate) leases: BTreeMap<ContractId, lease::Lease>,
     pub(crate) segments: BTreeMap<SegmentId, SegmentRow>,
     pub(crate) uploads: BTreeMap<SegmentId, uploads::Upload>,
     pub(crate) fetches: BTreeMap<SegmentId, fetches::Fetch>,
@@ -82,7 +85,7 @@ impl Renter {
     ) -> Self {
         let mut renter = Self::default();
         for (id, row) in rented {
-            renter.leases.insert(id, leases::Lease::restore(row));
+            renter.leases.insert(id, lease::Lease::restore(row));
         }
         for (id, _, leaf) in leaves {
             if let Some(lease) = renter.leases.get_mut(&id) {

@@ -3,148 +3,29 @@
 //! `docs/protocol.md` §3.3 *The contract's tree at both ends*, §3.10.
 
 use super::Renter;
+use super::lease::Lease;
 use crate::ctx::{Ctx, backoff, sooner};
-use crate::io::Unreachable;
 use crate::ops::Pending;
-use crate::provider::requests::signature;
 use crate::rows::{RentedRow, Write};
 use crate::view::BlockInput;
 use crate::wallet::Wallet;
-use crate::wire::{Deny, MAX_LEAVES, Request, Response};
+use crate::wire::{MAX_LEAVES, Request};
 use larder_contracts::judge::cost;
-use larder_contracts::{
-    Auth, Draft, Offer, Refusal, Revision, SignedLeaf, extend, rate, revise, same_money,
-};
-use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
+use larder_contracts::{Auth, Draft, Offer, SignedLeaf, extend, rate, revise};
+use larder_proofs::{ContractLeaf, ShardLeaf};
 use larder_types::params::CHUNK;
-use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, SegmentId, Signature, Time};
-use std::collections::{BTreeMap, VecDeque};
+use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Time};
+use std::collections::BTreeMap;
 
 /// Wanted term, 30 days.
 const TERM: Millis = Millis(30 * 86_400_000);
-/// A contract whose free share falls below one in … is extended.
-const EXTEND_BELOW: u64 = 10;
-/// A contract that holds shards is renewed when so many epochs, at most half of its term, are left.
-/// `docs/protocol.md` §3.10 *EXPIRING*.
-const RENEW_EPOCHS: Epoch = 14;
 /// Too near a boundary (one in … of an epoch) the epoch after the next is proposed.
 const BOUNDARY_MARGIN: u64 = 8;
 
 /// A nonce is used again only if the blocks until its expiry are more than this.
 const NONCE_MARGIN: u64 = 200;
 /// Times that a proposal is made again because a boundary came between.
-const MAX_STARTS: u32 = 4;
-
-/// A contract that we rent.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    pub(crate) provider: NodeId,
-    /// The newest leaf that we signed and the provider countersigned (or is asked to).
-    pub(crate) signed: SignedLeaf,
-    pub(crate) sig_provider: Option<Signature>,
-    pub(crate) content: ContentTree,
-    /// The leaf that is active on the ledger.
-    pub(crate) active: Option<ContractLeaf>,
-    /// Whether a block holds its Open.
-    pub(crate) opened: bool,
-    /// Other money terms that we signed and whose answer we have not heard.
-    pub(crate) tried: Option<SignedLeaf>,
-    /// Acknowledged shards that no revision holds yet.
-    pub(crate) acked: VecDeque<(SegmentId, u16, ShardLeaf)>,
-    /// Chunks on their way.
-    pub(crate) reserved: u64,
-    /// Shards on their way.
-    pub(crate) puts: u32,
-    /// A change is under way.
-    pub(crate) busy: bool,
-    /// The provider refused the last proposal.
-    pub(crate) refused: bool,
-    /// It refused because it has no quota left.
-    pub(crate) full: bool,
-    /// The newest revision must be asked for before the next change.
-    pub(crate) unsure: bool,
-    pub(crate) fails: u32,
-    pub(crate) retry_at: Time,
-    /// Chunks wanted beyond the capacity.
-    pub(crate) wanted: u64,
-}
-
-impl Lease {
-    pub(crate) fn restore(row: RentedRow) -> Self {
-        let unsure = row.sig_provider.is_some();
-        Self {
-            provider: row.provider,
-            signed: row.signed,
-            sig_provider: row.sig_provider,
-            content: Renter::empty_content(),
-            active: None,
-            opened: row.opened,
-            tried: row.tried,
-            acked: VecDeque::new(),
-            reserved: 0,
-            puts: 0,
-            busy: false,
-            refused: false,
-            full: false,
-            unsure,
-            fails: 0,
-            retry_at: Time(0),
-            wanted: 0,
-        }
-    }
-
-    pub(crate) fn leaf(&self) -> &ContractLeaf {
-        &self.signed.leaf
-    }
-
-    /// Chunks in the tree, acknowledged or on their way.
-    pub(crate) fn spoken_chunks(&self) -> u64 {
-        let acked: u64 = self.acked.iter().map(|(_, _, leaf)| leaf.chunks).sum();
-        self.leaf().used_chunks + acked + self.reserved
-    }
-
-    fn row(&self) -> RentedRow {
-        RentedRow {
-            provider: self.provider,
-            signed: self.signed.clone(),
-            sig_provider: self.sig_provider,
-            opened: self.opened,
-            tried: self.tried.clone(),
-        }
-    }
-
-    /// Whether more is wanted than there is room for.
-    fn is_short(&self) -> bool {
-        let capacity = self.leaf().capacity_chunks;
-        let needed = self.spoken_chunks() + self.wanted + capacity / EXTEND_BELOW;
-        self.wanted > 0 && needed > capacity
-    }
-
-    /// Whether it holds shards and is about to end.
-    fn runs_out(&self, epoch: Epoch) -> bool {
-        let leaf = self.leaf();
-        let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
-        leaf.used_chunks > 0 && leaf.end_epoch <= epoch + RENEW_EPOCHS.min(term / 2).max(4)
-    }
-
-    /// What the account still owes it at a boundary after `epoch`.
-    fn owes(&self, epoch: Epoch) -> Option<Amount> {
-        let due = |signed: &SignedLeaf| signed.leaf.start_epoch > epoch;
-        let signed = Some(&self.signed).filter(|signed| due(signed) && self.money_pending());
-        self.tried
-            .as_ref()
-            .filter(|tried| due(tried))
-            .into_iter()
-            .chain(signed)
-            .map(|signed| price_of(&signed.leaf))
-            .max()
-    }
-
-    fn money_pending(&self) -> bool {
-        self.active
-            .is_none_or(|active| !same_money(&active, self.leaf()))
-    }
-}
+pub(crate) const MAX_STARTS: u32 = 4;
 
 impl Renter {
     /// Leases that shards can be placed under.
@@ -246,7 +127,7 @@ impl Renter {
     }
 
     /// Proposes other money terms: more capacity, a later end, or a start that was missed.
-    fn renew_terms(
+    pub(crate) fn renew_terms(
         &mut self,
         ctx: &mut Ctx<'_>,
         wallet: &mut Wallet,
@@ -303,7 +184,7 @@ impl Renter {
         self.propose(ctx, id, signed);
     }
 
-    fn propose(&mut self, ctx: &mut Ctx<'_>, id: &ContractId, signed: SignedLeaf) {
+    pub(crate) fn propose(&mut self, ctx: &mut Ctx<'_>, id: &ContractId, signed: SignedLeaf) {
         let Some(lease) = self.leases.get_mut(id) else {
             return;
         };
@@ -315,7 +196,7 @@ impl Renter {
         ctx.request(lease.provider, Request::Propose(signed), what);
     }
 
-    fn revise_lease(&mut self, ctx: &mut Ctx<'_>, id: &ContractId) {
+    pub(crate) fn revise_lease(&mut self, ctx: &mut Ctx<'_>, id: &ContractId) {
         let Some(lease) = self.leases.get_mut(id) else {
             return;
         };
@@ -367,207 +248,6 @@ impl Renter {
         ctx.request(lease.provider, request, Pending::Latest { contract: *id });
     }
 
-    /// The provider's answer to a proposal.
-    pub(crate) fn proposed(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        wallet: &mut Wallet,
-        id: ContractId,
-        signed: SignedLeaf,
-        answer: Result<Response, Unreachable>,
-    ) {
-        let Some(lease) = self.leases.get_mut(&id) else {
-            return;
-        };
-        lease.busy = false;
-        let provider = lease.provider;
-        match answer.map(signature) {
-            Ok(Ok(sig)) => {
-                let revision = Revision {
-                    signed,
-                    sig_provider: sig,
-                };
-                if !revision.verify(&provider, &ctx.me.account(), &ctx.me.genesis) {
-                    return self.set_back(ctx, &id);
-                }
-                lease.signed = revision.signed;
-                lease.tried = None;
-                lease.sig_provider = Some(sig);
-                lease.opened = lease.active.is_some();
-                lease.refused = false;
-                lease.full = false;
-                lease.fails = 0;
-                lease.wanted = 0;
-                wallet.commit(id, lease.owes(ctx.chain.epoch));
-                let row = lease.row();
-                ctx.persist(vec![Write::rented(&id, Some(&row))]);
-                self.served(&provider);
-            }
-            Ok(Err(deny)) => self.refused(ctx, wallet, &id, &deny),
-            Err(_) => self.set_back(ctx, &id),
-        }
-        self.plan_all(ctx, wallet);
-    }
-
-    fn refused(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, id: &ContractId, deny: &Deny) {
-        let Some(lease) = self.leases.get_mut(id) else {
-            return;
-        };
-        lease.refused = true;
-        lease.full = matches!(deny, Deny::Contract(Refusal::Quota { .. }));
-        lease.wanted = 0;
-        lease.unsure |= matches!(deny, Deny::Stale | Deny::UnknownContract);
-        let never = lease.sig_provider.is_none();
-        let passing = matches!(deny, Deny::NotProviding | Deny::Busy | Deny::Stale);
-        let late = matches!(deny, Deny::Contract(Refusal::Start { .. }));
-        if never && late && lease.fails < MAX_STARTS {
-            // The boundary came between us: the same terms, one epoch later.
-            let capacity = lease.leaf().capacity_chunks;
-            self.pause(ctx, id);
-            self.renew_terms(ctx, wallet, id, capacity);
-        } else if never && !passing {
-            if let Some(auth) = lease.signed.auth {
-                wallet.release(auth);
-            }
-            self.drop_lease(ctx, wallet, id);
-        } else {
-            self.set_back(ctx, id);
-        }
-    }
-
-    /// The provider's answer to a revision.
-    pub(crate) fn revised(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        id: ContractId,
-        signed: SignedLeaf,
-        puts: &[ShardLeaf],
-        answer: Result<Response, Unreachable>,
-    ) {
-        let Some(lease) = self.leases.get_mut(&id) else {
-            return;
-        };
-        lease.busy = false;
-        let provider = lease.provider;
-        match answer.map(signature) {
-            Ok(Ok(sig)) => {
-                let revision = Revision {
-                    signed,
-                    sig_provider: sig,
-                };
-                if revision.verify(&provider, &ctx.me.account(), &ctx.me.genesis) {
-                    self.served(&provider);
-                    self.adopt(ctx, &id, revision, puts);
-                } else {
-                    self.set_back(ctx, &id);
-                }
-            }
-            Ok(Err(deny)) => {
-                lease.unsure = true;
-                if deny == Deny::UnknownShard {
-                    self.take_back(&id, None);
-                }
-                self.set_back(ctx, &id);
-            }
-            Err(_) => self.set_back(ctx, &id),
-        }
-    }
-
-    /// Shards that were acknowledged under a contract but stand in no revision wait again: all of
-    /// them, or those of one segment.
-    pub(crate) fn take_back(&mut self, id: &ContractId, only: Option<&SegmentId>) {
-        let Some(lease) = self.leases.get_mut(id) else {
-            return;
-        };
-        let (back, stay) = std::mem::take(&mut lease.acked)
-            .into_iter()
-            .partition::<Vec<_>, _>(|(segment, ..)| only.is_none_or(|only| only == segment));
-        lease.acked = stay.into();
-        for (segment, position, _) in back {
-            self.wait_again(&segment, position);
-        }
-    }
-
-    /// Takes a co-signed revision over: its shards are placed.
-    fn adopt(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        id: &ContractId,
-        revision: Revision,
-        puts: &[ShardLeaf],
-    ) {
-        let Some(lease) = self.leases.get_mut(id) else {
-            return;
-        };
-        let mut content = lease.content.clone();
-        let grown = puts.iter().all(|put| content.push(*put).is_ok());
-        let leaf = &revision.signed.leaf;
-        if !grown || content.root() != leaf.content_root || content.chunks() != leaf.used_chunks {
-            return self.set_back(ctx, id);
-        }
-        let first = lease.content.leaves().len() as u64;
-        lease.content = content;
-        lease.signed = revision.signed;
-        lease.sig_provider = Some(revision.sig_provider);
-        lease.fails = 0;
-        lease.acked.retain(|(_, _, leaf)| !puts.contains(leaf));
-        let mut rows = vec![Write::rented(id, Some(&lease.row()))];
-        rows.extend(
-            (first..)
-                .zip(puts)
-                .map(|(i, put)| Write::rented_leaf(id, i, Some(put))),
-        );
-        rows.extend(self.place(id, puts));
-        ctx.persist(rows);
-        self.tell_placed(ctx);
-    }
-
-    /// The provider's newest revision.
-    pub(crate) fn latest(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        wallet: &mut Wallet,
-        id: ContractId,
-        answer: Result<Response, Unreachable>,
-    ) {
-        let Some(lease) = self.leases.get_mut(&id) else {
-            return;
-        };
-        lease.busy = false;
-        match answer {
-            Ok(Response::Latest {
-                signed,
-                sig_provider,
-                puts,
-            }) => {
-                let revision = Revision {
-                    signed,
-                    sig_provider,
-                };
-                let ours = lease.leaf().revision;
-                let newer = revision.signed.leaf.revision > ours
-                    || (lease.sig_provider.is_none() && revision.signed.leaf.revision == ours);
-                lease.unsure = false;
-                if newer
-                    && revision.signed.leaf.contract_id == id
-                    && revision.verify(&lease.provider, &ctx.me.account(), &ctx.me.genesis)
-                {
-                    lease.tried = None;
-                    self.adopt(ctx, &id, revision, &puts);
-                }
-                if let Some(lease) = self.leases.get(&id) {
-                    wallet.commit(id, lease.owes(ctx.chain.epoch));
-                }
-            }
-            Ok(Response::Denied(Deny::UnknownContract))
-                if lease.active.is_none() && ctx.chain.live =>
-            {
-                self.drop_lease(ctx, wallet, &id);
-            }
-            Ok(_) | Err(_) => self.set_back(ctx, &id),
-        }
-    }
-
     /// Waits before the next try with a provider, which is to blame.
     pub(crate) fn set_back(&mut self, ctx: &Ctx<'_>, id: &ContractId) {
         self.pause(ctx, id);
@@ -577,7 +257,7 @@ impl Renter {
     }
 
     /// Waits before the next try: our own side is not ready.
-    fn pause(&mut self, ctx: &Ctx<'_>, id: &ContractId) {
+    pub(crate) fn pause(&mut self, ctx: &Ctx<'_>, id: &ContractId) {
         if let Some(lease) = self.leases.get_mut(id) {
             lease.retry_at = ctx.now.after(backoff(lease.fails));
             lease.fails += 1;
@@ -585,7 +265,7 @@ impl Renter {
     }
 
     /// Gives a contract up that the ledger does not hold: its positions must be placed anew.
-    fn drop_lease(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, id: &ContractId) {
+    pub(crate) fn drop_lease(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, id: &ContractId) {
         let Some(lease) = self.leases.remove(id) else {
             return;
         };

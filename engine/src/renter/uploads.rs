@@ -3,12 +3,13 @@
 //! at the success threshold the segment counts as saved, the rest goes on in the background.
 //! A position counts once a co-signed revision of an opened contract holds it.
 
+use super::stalls::STALL;
 use super::{NoRoom, Renter};
 use crate::ctx::Ctx;
 use crate::io::{Job, JobError, Notice, OpId, PutError, Unreachable};
 use crate::ops::Pending;
 use crate::placement::{self, Candidate};
-use crate::rows::{SegmentRow, Write};
+use crate::rows::SegmentRow;
 use crate::wallet::Wallet;
 use crate::wire::{Deny, PlaceShard};
 use larder_coding::layout;
@@ -16,9 +17,8 @@ use larder_coding::manifest::{repair_id, shard_tag};
 use larder_contracts::ShardAck;
 use larder_proofs::ShardLeaf;
 use larder_types::params::CHUNK;
-use larder_types::size::MIB;
 use larder_types::{Class, ContractId, Millis, NodeId, SegmentId, ShardRoot, Time};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Most shards on their way at once, in all and to one provider.
 const MAX_PUTS: usize = 12;
@@ -28,24 +28,22 @@ const MAX_PUTS_EACH: u32 = 2;
 pub(crate) const TRANSFER_DEADLINE: Millis = Millis(3_600_000);
 /// Coding a segment takes a second or two; a busy machine gets this.
 const ENCODE_DEADLINE: Millis = Millis(600_000);
-/// A segment that makes no progress for so long has failed.
-const STALL: Millis = Millis(120_000);
 
 /// A segment on its way.
 #[derive(Debug)]
 pub(crate) struct Upload {
     /// Where each position stands; empty until the segment is coded.
-    positions: Vec<Position>,
+    pub(crate) positions: Vec<Position>,
     /// Whether the success threshold was announced.
-    told: bool,
+    pub(crate) told: bool,
     /// When something last went forward.
-    progress_at: Time,
+    pub(crate) progress_at: Time,
     /// All that could take a position are full and cannot grow.
-    no_room: bool,
+    pub(crate) no_room: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Position {
+pub(crate) enum Position {
     Waiting,
     Putting { op: OpId, contract: ContractId },
     Acked { contract: ContractId },
@@ -296,7 +294,7 @@ impl Renter {
         (operators, contracts)
     }
 
-    fn puts_under_way(&self) -> usize {
+    pub(crate) fn puts_under_way(&self) -> usize {
         self.leases.values().map(|l| l.puts as usize).sum()
     }
 
@@ -346,7 +344,7 @@ impl Renter {
         self.set(segment, position, Position::Putting { op, contract });
     }
 
-    fn set(&mut self, segment: &SegmentId, position: u16, to: Position) {
+    pub(crate) fn set(&mut self, segment: &SegmentId, position: u16, to: Position) {
         if let Some(slot) = self
             .uploads
             .get_mut(segment)
@@ -443,64 +441,6 @@ impl Renter {
         })
     }
 
-    /// Shards stand in a co-signed revision: their positions are placed. Returns the rows.
-    pub(crate) fn place(&mut self, contract: &ContractId, puts: &[ShardLeaf]) -> Vec<Write> {
-        let mut rows = Vec::new();
-        let by_root: BTreeMap<ShardRoot, ()> = puts.iter().map(|p| (p.root, ())).collect();
-        for (id, upload) in &mut self.uploads {
-            let Some(row) = self.segments.get_mut(id) else {
-                continue;
-            };
-            let mut changed = false;
-            for ((position, root), holder) in upload
-                .positions
-                .iter_mut()
-                .zip(&row.roots)
-                .zip(&mut row.holders)
-            {
-                if by_root.contains_key(root) && *position != Position::Placed {
-                    *position = Position::Placed;
-                    *holder = Some(*contract);
-                    changed = true;
-                }
-            }
-            if changed {
-                rows.push(Write::segment(id, Some(row)));
-            }
-        }
-        rows
-    }
-
-    /// A contract is no more: its positions wait again where the spool still has them.
-    pub(crate) fn unplace(&mut self, contract: &ContractId) -> Vec<Write> {
-        self.unplace_in(contract, None)
-    }
-
-    /// The same, in one segment only.
-    fn unplace_in(&mut self, contract: &ContractId, only: Option<&SegmentId>) -> Vec<Write> {
-        let mut rows = Vec::new();
-        for (id, row) in &mut self.segments {
-            let mut changed = false;
-            for (j, holder) in row.holders.iter_mut().enumerate() {
-                if holder.as_ref() == Some(contract) && only.is_none_or(|only| only == id) {
-                    *holder = None;
-                    changed = true;
-                    if let Some(position) = self
-                        .uploads
-                        .get_mut(id)
-                        .and_then(|u| u.positions.get_mut(j))
-                    {
-                        *position = Position::Waiting;
-                    }
-                }
-            }
-            if changed {
-                rows.push(Write::segment(id, Some(row)));
-            }
-        }
-        rows
-    }
-
     /// Announces what has reached its threshold, and clears the spool of what is whole.
     pub(crate) fn tell_placed(&mut self, ctx: &mut Ctx<'_>) {
         let mut whole = Vec::new();
@@ -532,64 +472,6 @@ impl Renter {
         for id in whole {
             self.uploads.remove(&id);
             ctx.discard(id, false);
-        }
-    }
-
-    /// Says so when a segment goes nowhere, and moves what its providers only promised.
-    fn check_stall(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
-        let Some(upload) = self.uploads.get_mut(&segment) else {
-            return;
-        };
-        if upload.told || upload.positions.is_empty() {
-            return;
-        }
-        let moving = |p: &Position| matches!(p, Position::Putting { .. });
-        let acked = |p: &Position| matches!(p, Position::Acked { .. });
-        let moves = upload.positions.iter().any(moving);
-        if upload.progress_at == Time(0) || moves {
-            upload.progress_at = ctx.now;
-        }
-        if upload.no_room && !moves && !upload.positions.iter().any(acked) {
-            let needed = self
-                .segments
-                .get(&segment)
-                .map_or(0, |row| row.shard_len / MIB);
-            let reason = NoRoom::NoQuota { needed };
-            upload.no_room = false;
-            return ctx.tell(Notice::SegmentFailed { segment, reason });
-        }
-        if ctx.now >= upload.progress_at.after(STALL) {
-            upload.progress_at = ctx.now;
-            self.move_promised(ctx, segment);
-            ctx.tell(Notice::SegmentFailed {
-                segment,
-                reason: NoRoom::Stalled,
-            });
-        }
-    }
-
-    /// Positions whose provider acknowledged but does not sign the revision, or signed but does
-    /// not open the contract, wait again, for others.
-    fn move_promised(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
-        let (Some(upload), Some(row)) = (self.uploads.get(&segment), self.segments.get(&segment))
-        else {
-            return;
-        };
-        let mut idle = BTreeSet::new();
-        for (position, holder) in upload.positions.iter().zip(&row.holders) {
-            if let Position::Acked { contract } = position {
-                idle.insert(*contract);
-            } else if let (Position::Placed, Some(contract)) = (position, holder)
-                && self.leases.get(contract).is_some_and(|lease| !lease.opened)
-            {
-                idle.insert(*contract);
-            }
-        }
-        for contract in idle {
-            self.take_back(&contract, Some(&segment));
-            let rows = self.unplace_in(&contract, Some(&segment));
-            ctx.persist(rows);
-            self.set_back(ctx, &contract);
         }
     }
 

@@ -1,0 +1,127 @@
+//! One contract that we rent, as our side knows it: the newest leaf that both signed, what the ledger
+//! holds of it, what is under way. Chunks are 1 KiB, capacity and use are counted in them.
+
+use super::Renter;
+use super::leases::price_of;
+use crate::rows::RentedRow;
+use larder_contracts::{SignedLeaf, same_money};
+use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
+use larder_types::{Amount, Epoch, NodeId, SegmentId, Signature, Time};
+use std::collections::VecDeque;
+
+/// A contract whose free share falls below one in … is extended.
+const EXTEND_BELOW: u64 = 10;
+/// A contract that holds shards is renewed when so many epochs, at most half of its term, are left.
+/// `docs/protocol.md` §3.10 *EXPIRING*.
+const RENEW_EPOCHS: Epoch = 14;
+
+/// A contract that we rent.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) provider: NodeId,
+    /// The newest leaf that we signed and the provider countersigned (or is asked to).
+    pub(crate) signed: SignedLeaf,
+    pub(crate) sig_provider: Option<Signature>,
+    pub(crate) content: ContentTree,
+    /// The leaf that is active on the ledger.
+    pub(crate) active: Option<ContractLeaf>,
+    /// Whether a block holds its Open.
+    pub(crate) opened: bool,
+    /// Other money terms that we signed and whose answer we have not heard.
+    pub(crate) tried: Option<SignedLeaf>,
+    /// Acknowledged shards that no revision holds yet.
+    pub(crate) acked: VecDeque<(SegmentId, u16, ShardLeaf)>,
+    /// Chunks on their way.
+    pub(crate) reserved: u64,
+    /// Shards on their way.
+    pub(crate) puts: u32,
+    /// A change is under way.
+    pub(crate) busy: bool,
+    /// The provider refused the last proposal.
+    pub(crate) refused: bool,
+    /// It refused because it has no quota left.
+    pub(crate) full: bool,
+    /// The newest revision must be asked for before the next change.
+    pub(crate) unsure: bool,
+    pub(crate) fails: u32,
+    pub(crate) retry_at: Time,
+    /// Chunks wanted beyond the capacity.
+    pub(crate) wanted: u64,
+}
+
+impl Lease {
+    pub(crate) fn restore(row: RentedRow) -> Self {
+        let unsure = row.sig_provider.is_some();
+        Self {
+            provider: row.provider,
+            signed: row.signed,
+            sig_provider: row.sig_provider,
+            content: Renter::empty_content(),
+            active: None,
+            opened: row.opened,
+            tried: row.tried,
+            acked: VecDeque::new(),
+            reserved: 0,
+            puts: 0,
+            busy: false,
+            refused: false,
+            full: false,
+            unsure,
+            fails: 0,
+            retry_at: Time(0),
+            wanted: 0,
+        }
+    }
+
+    pub(crate) fn leaf(&self) -> &ContractLeaf {
+        &self.signed.leaf
+    }
+
+    /// Chunks in the tree, acknowledged or on their way.
+    pub(crate) fn spoken_chunks(&self) -> u64 {
+        let acked: u64 = self.acked.iter().map(|(_, _, leaf)| leaf.chunks).sum();
+        self.leaf().used_chunks + acked + self.reserved
+    }
+
+    pub(crate) fn row(&self) -> RentedRow {
+        RentedRow {
+            provider: self.provider,
+            signed: self.signed.clone(),
+            sig_provider: self.sig_provider,
+            opened: self.opened,
+            tried: self.tried.clone(),
+        }
+    }
+
+    /// Whether more is wanted than there is room for.
+    pub(crate) fn is_short(&self) -> bool {
+        let capacity = self.leaf().capacity_chunks;
+        let needed = self.spoken_chunks() + self.wanted + capacity / EXTEND_BELOW;
+        self.wanted > 0 && needed > capacity
+    }
+
+    /// Whether it holds shards and is about to end.
+    pub(crate) fn runs_out(&self, epoch: Epoch) -> bool {
+        let leaf = self.leaf();
+        let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
+        leaf.used_chunks > 0 && leaf.end_epoch <= epoch + RENEW_EPOCHS.min(term / 2).max(4)
+    }
+
+    /// What the account still owes it at a boundary after `epoch`.
+    pub(crate) fn owes(&self, epoch: Epoch) -> Option<Amount> {
+        let due = |signed: &SignedLeaf| signed.leaf.start_epoch > epoch;
+        let signed = Some(&self.signed).filter(|signed| due(signed) && self.money_pending());
+        self.tried
+            .as_ref()
+            .filter(|tried| due(tried))
+            .into_iter()
+            .chain(signed)
+            .map(|signed| price_of(&signed.leaf))
+            .max()
+    }
+
+    pub(crate) fn money_pending(&self) -> bool {
+        self.active
+            .is_none_or(|active| !same_money(&active, self.leaf()))
+    }
+}
