@@ -7,20 +7,22 @@ use crate::home::now;
 use crate::invite::Invite as InviteString;
 use crate::jobs::{Jobs, browse_error, paths, resolve_error};
 use crate::net::NetHandle;
-use crate::store::{Movement as Moved, Store, StoreError};
-use larder_backup::{BackupOptions, Depth, Kind, Listed};
+use crate::shown::{
+    as_of, count, entry, internal, not_on_ledger, send_error, stopping, transaction,
+};
+use crate::store::Store;
+use larder_backup::{BackupOptions, Depth};
 use larder_contracts::same_money;
 use larder_engine::report::ContractReport;
-use larder_engine::{Engine, Provide, SendRefusal, TxEnd};
+use larder_engine::{Engine, Provide, TxEnd};
 use larder_ledger::{Genesis, State};
 use larder_rpc::server::Probes;
 use larder_rpc::{
-    Account, AccountParams, Api, AsOf, BackupParams, Balance, BrowseParams, Code, ContractParams,
-    Done, Empty, Entry, EntryKind, Estimate, EstimateParams, Head, Invite, Job, JobParams,
-    JobStarted, KeeperStatus, LedgerContract, LedgerParams, LedgerProvider, Moment, Movement, Nano,
-    NodeInfo, NodeStatus, Offer, Page, PageParams, Peer, ProviderParams, ProviderStatus,
-    RenterContract, Repairs, RestoreParams, Role, RpcError, SegmentHealth, SendParams, Sent,
-    Snapshot, Text, Transaction, TxStatus,
+    Account, AccountParams, Api, BackupParams, Balance, BrowseParams, Code, ContractParams, Done,
+    Empty, Entry, Estimate, EstimateParams, Head, Invite, Job, JobParams, JobStarted, KeeperStatus,
+    LedgerContract, LedgerParams, LedgerProvider, Moment, Nano, NodeInfo, NodeStatus, Offer, Page,
+    PageParams, Peer, ProviderParams, ProviderStatus, RenterContract, Repairs, RestoreParams, Role,
+    RpcError, SegmentHealth, SendParams, Sent, Snapshot, Text, Transaction, TxStatus,
 };
 use larder_types::params::CHUNK;
 use larder_types::{AccountId, Amount, NodeId, Time};
@@ -660,108 +662,4 @@ impl NodeApi {
             rate: Nano(c.leaf.rate),
         }
     }
-}
-
-fn as_of(state: &State) -> AsOf {
-    let head = state.head();
-    AsOf {
-        height: head.height,
-        block_hash: Text(head.hash),
-    }
-}
-
-fn transaction(m: &Moved) -> Transaction {
-    let kind = match m.kind.as_str() {
-        "faucet" => Movement::Faucet,
-        "transfer" => Movement::Transfer,
-        "collateral" => Movement::Collateral,
-        "earned" => Movement::Pay,
-        _ => Movement::Escrow,
-    };
-    Transaction {
-        height: m.height,
-        time: Moment(Time(m.time)),
-        kind,
-        received: m.incoming,
-        amount: Nano(Amount(m.nano)),
-        other: m
-            .counterparty
-            .as_ref()
-            .and_then(|a| a.parse().ok())
-            .map(Text),
-        tx: m.tx.as_ref().and_then(|t| t.parse().ok()).map(Text),
-    }
-}
-
-fn entry(listed: &Listed) -> Entry {
-    let (kind, target) = match &listed.entry.kind {
-        Kind::File(_) => (EntryKind::File, None),
-        Kind::Dir(_) => (EntryKind::Dir, None),
-        Kind::Symlink(to) => (
-            EntryKind::Symlink,
-            Some(String::from_utf8_lossy(to).into_owned()),
-        ),
-        Kind::Fifo | Kind::CharDevice(_) | Kind::BlockDevice(_) => (EntryKind::Special, None),
-    };
-    let meta = &listed.entry.meta;
-    let seconds = u64::try_from(meta.mtime_s).unwrap_or(0);
-    Entry {
-        path: listed.path.to_string_lossy().into_owned(),
-        kind,
-        mode: meta.mode,
-        uid: meta.uid,
-        gid: meta.gid,
-        size: listed.entry.size,
-        modified: Moment(Time(seconds * 1_000 + u64::from(meta.mtime_ns / 1_000_000))),
-        target,
-    }
-}
-
-fn count(n: u64) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-fn stopping(e: Stopping) -> RpcError {
-    RpcError::new(Code::Stopping, e)
-}
-
-fn internal(e: impl Into<Internal>) -> RpcError {
-    RpcError::new(Code::Internal, e.into().0)
-}
-
-/// A failure of the node's own, as text.
-struct Internal(String);
-
-impl From<StoreError> for Internal {
-    fn from(e: StoreError) -> Self {
-        Self(e.to_string())
-    }
-}
-
-impl From<larder_backup::index::IndexError> for Internal {
-    fn from(e: larder_backup::index::IndexError) -> Self {
-        Self(e.to_string())
-    }
-}
-
-impl From<crate::net::NetError> for Internal {
-    fn from(e: crate::net::NetError) -> Self {
-        Self(e.to_string())
-    }
-}
-
-fn not_on_ledger(what: &str, id: impl std::fmt::Display) -> RpcError {
-    RpcError::new(
-        Code::NotOnLedger,
-        format_args!("the ledger knows no {what} {id}"),
-    )
-}
-
-fn send_error(e: &SendRefusal) -> RpcError {
-    let code = match e {
-        SendRefusal::Balance { .. } => Code::InsufficientCredit,
-        SendRefusal::Busy => Code::BadNonce,
-        SendRefusal::NoLedger => Code::NoValidator,
-    };
-    RpcError::new(code, e)
 }

@@ -20,6 +20,7 @@ pub mod pool;
 pub mod pump;
 pub mod segments;
 pub mod shards;
+mod shown;
 pub mod spool;
 pub mod store;
 pub mod validators;

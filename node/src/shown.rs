@@ -1,0 +1,115 @@
+//! Values of the node in the surface's form, and failures as rows of its error table.
+
+use crate::driver::Stopping;
+use crate::store::{Movement as Moved, StoreError};
+use larder_backup::{Kind, Listed};
+use larder_engine::SendRefusal;
+use larder_ledger::State;
+use larder_rpc::{
+    AsOf, Code, Entry, EntryKind, Moment, Movement, Nano, RpcError, Text, Transaction,
+};
+use larder_types::{Amount, Time};
+
+pub(crate) fn as_of(state: &State) -> AsOf {
+    let head = state.head();
+    AsOf {
+        height: head.height,
+        block_hash: Text(head.hash),
+    }
+}
+
+pub(crate) fn transaction(m: &Moved) -> Transaction {
+    let kind = match m.kind.as_str() {
+        "faucet" => Movement::Faucet,
+        "transfer" => Movement::Transfer,
+        "collateral" => Movement::Collateral,
+        "earned" => Movement::Pay,
+        _ => Movement::Escrow,
+    };
+    Transaction {
+        height: m.height,
+        time: Moment(Time(m.time)),
+        kind,
+        received: m.incoming,
+        amount: Nano(Amount(m.nano)),
+        other: m
+            .counterparty
+            .as_ref()
+            .and_then(|a| a.parse().ok())
+            .map(Text),
+        tx: m.tx.as_ref().and_then(|t| t.parse().ok()).map(Text),
+    }
+}
+
+pub(crate) fn entry(listed: &Listed) -> Entry {
+    let (kind, target) = match &listed.entry.kind {
+        Kind::File(_) => (EntryKind::File, None),
+        Kind::Dir(_) => (EntryKind::Dir, None),
+        Kind::Symlink(to) => (
+            EntryKind::Symlink,
+            Some(String::from_utf8_lossy(to).into_owned()),
+        ),
+        Kind::Fifo | Kind::CharDevice(_) | Kind::BlockDevice(_) => (EntryKind::Special, None),
+    };
+    let meta = &listed.entry.meta;
+    let seconds = u64::try_from(meta.mtime_s).unwrap_or(0);
+    Entry {
+        path: listed.path.to_string_lossy().into_owned(),
+        kind,
+        mode: meta.mode,
+        uid: meta.uid,
+        gid: meta.gid,
+        size: listed.entry.size,
+        modified: Moment(Time(seconds * 1_000 + u64::from(meta.mtime_ns / 1_000_000))),
+        target,
+    }
+}
+
+pub(crate) fn count(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+pub(crate) fn stopping(e: Stopping) -> RpcError {
+    RpcError::new(Code::Stopping, e)
+}
+
+pub(crate) fn internal(e: impl Into<Internal>) -> RpcError {
+    RpcError::new(Code::Internal, e.into().0)
+}
+
+/// A failure of the node's own, as text.
+pub(crate) struct Internal(String);
+
+impl From<StoreError> for Internal {
+    fn from(e: StoreError) -> Self {
+        Self(e.to_string())
+    }
+}
+
+impl From<larder_backup::index::IndexError> for Internal {
+    fn from(e: larder_backup::index::IndexError) -> Self {
+        Self(e.to_string())
+    }
+}
+
+impl From<crate::net::NetError> for Internal {
+    fn from(e: crate::net::NetError) -> Self {
+        Self(e.to_string())
+    }
+}
+
+pub(crate) fn not_on_ledger(what: &str, id: impl std::fmt::Display) -> RpcError {
+    RpcError::new(
+        Code::NotOnLedger,
+        format_args!("the ledger knows no {what} {id}"),
+    )
+}
+
+pub(crate) fn send_error(e: &SendRefusal) -> RpcError {
+    let code = match e {
+        SendRefusal::Balance { .. } => Code::InsufficientCredit,
+        SendRefusal::Busy => Code::BadNonce,
+        SendRefusal::NoLedger => Code::NoValidator,
+    };
+    RpcError::new(code, e)
+}
