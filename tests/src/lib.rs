@@ -1,4 +1,4 @@
-//! Larder's black-box tests; they live in `it/`. This is only what they share.
+//! Tests of the repository (`it/`) and of running nodes (`e2e/`). This is only what they share.
 
 use std::path::{Path, PathBuf};
 

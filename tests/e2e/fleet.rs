@@ -1,0 +1,378 @@
+//! A network of real processes on loopback. Dropping a node kills it; if the test itself is killed
+//! the kernel does (`LARDER_PARENT`). A node of a failing test shows the end of its log.
+
+use crate::until::until;
+use larder_rpc::client::all;
+use larder_rpc::{
+    Client, ClientError, Empty, LedgerProvider, NodeInfo, NodeStatus, ProviderParams,
+    RenterContract,
+};
+use serde_json::Value;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long a node may take until it is ready, or until it has stopped.
+const START: Duration = Duration::from_secs(60);
+/// How long a command may take.
+const COMMAND: Duration = Duration::from_secs(120);
+/// How long offers may take to spread, or an account to be known.
+const SETTLE: Duration = Duration::from_secs(60);
+/// Lines of a log that a failing test shows.
+const LOG: usize = 25;
+
+/// The binary beside this test's.
+pub(crate) fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a process knows its file");
+    let profile = test.ancestors().nth(2).expect("it lies in <profile>/deps");
+    let binary = profile.join("larder");
+    assert!(
+        binary.is_file(),
+        "{} is not there: run `cargo build -p larder-node` first",
+        binary.display()
+    );
+    binary
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// The objects on stdout: each line is one, with a `message_type`.
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        let lines = self.out.lines().map(|line| {
+            let object: Value = serde_json::from_str(line)
+                .unwrap_or_else(|e| panic!("stdout holds {line:?}, which is no JSON: {e}"));
+            assert!(object["message_type"].is_string(), "{line}");
+            object
+        });
+        lines.collect()
+    }
+
+    /// The last object of a command that succeeded.
+    pub(crate) fn done(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.last()
+    }
+
+    /// The last object, however the command ended.
+    pub(crate) fn last(&self) -> Value {
+        self.objects().pop().unwrap_or_else(|| panic!("{self:?}"))
+    }
+
+    /// The one line that a command which ended with `code` left on stderr.
+    pub(crate) fn refused(&self, code: i32) -> String {
+        assert_eq!(self.code, code, "{self:?}");
+        let last = self.err.lines().last().unwrap_or_default();
+        let object: Value = serde_json::from_str(last).unwrap_or_else(|_| panic!("{self:?}"));
+        assert_eq!(object["message_type"], "exit_error", "{self:?}");
+        assert_eq!(object["code"], code, "{self:?}");
+        let message = object["message"].as_str().unwrap().to_owned();
+        assert!(!message.is_empty() && !message.contains('\n'), "{self:?}");
+        message
+    }
+}
+
+/// Runs `larder --home HOME --json WORDS…` to its end.
+pub(crate) fn larder<S: AsRef<OsStr>>(home: &Path, words: &[S]) -> Said {
+    let mut command = Command::new(binary());
+    command.arg("--home").arg(home).arg("--json").args(words);
+    run(command)
+}
+
+fn run(mut command: Command) -> Said {
+    let mut out = tempfile::tempfile().unwrap();
+    let mut err = tempfile::tempfile().unwrap();
+    command
+        .env_remove("LARDER_HOME")
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().unwrap())
+        .stderr(err.try_clone().unwrap());
+    let mut child = Running(command.spawn().unwrap());
+    let code = child.end(&format!("{command:?} ends"), COMMAND);
+    Said {
+        code: code.unwrap_or_else(|| panic!("{command:?} was killed")),
+        out: text(&mut out),
+        err: text(&mut err),
+    }
+}
+
+fn text(file: &mut File) -> String {
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// A process that does not outlive its handle.
+struct Running(Child);
+
+impl Running {
+    /// Waits for the end; `None` if a signal brought it.
+    fn end(&mut self, what: &str, within: Duration) -> Option<i32> {
+        until(what, within, || self.0.try_wait().unwrap()).code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An error says that it has ended already.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// A node: a home, and its process while it runs.
+pub(crate) struct Node {
+    pub(crate) home: PathBuf,
+    /// What `up` is given.
+    words: Vec<String>,
+    /// What the process is started through: a program and its arguments, or nothing.
+    through: Vec<OsString>,
+    running: Option<Running>,
+}
+
+impl Node {
+    fn new(home: PathBuf, words: &[&str]) -> Self {
+        Self {
+            home,
+            words: words.iter().map(|w| (*w).to_owned()).collect(),
+            through: Vec::new(),
+            running: None,
+        }
+    }
+
+    /// Starts the process through another program, which becomes it by `exec`.
+    pub(crate) fn through<S: Into<OsString>>(
+        mut self,
+        program: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.through = program.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Starts the process.
+    pub(crate) fn spawn(&mut self) {
+        let mut line = self.through.clone();
+        line.push(binary().into());
+        let mut command = Command::new(&line[0]);
+        command
+            .args(&line[1..])
+            .arg("--home")
+            .arg(&self.home)
+            .args(["--json", "-v", "up", "--rpc", "127.0.0.1:0"])
+            .args(["--listen", "/ip4/127.0.0.1/tcp/0"])
+            .args(&self.words)
+            .env("LARDER_PARENT", std::process::id().to_string())
+            .env_remove("LARDER_LOG")
+            .stdin(Stdio::null())
+            .stdout(File::create(self.home.join("out.log")).unwrap())
+            .stderr(File::create(self.home.join("err.log")).unwrap());
+        self.running = Some(Running(command.spawn().unwrap()));
+    }
+
+    /// Waits until the process says that it is ready.
+    pub(crate) fn wait_ready(&mut self) {
+        let (home, running) = (self.home.clone(), self.running.as_mut().unwrap());
+        let ready = until("a node is ready", START, || {
+            let said = fs::read_to_string(home.join("out.log")).unwrap();
+            let ended = running.0.try_wait().unwrap();
+            match said.lines().next() {
+                Some(line) if said.ends_with('\n') => Some(line.to_owned()),
+                _ if ended.is_some() => panic!("the node ended: {ended:?}"),
+                _ => None,
+            }
+        });
+        let ready: Value = serde_json::from_str(&ready).unwrap();
+        assert_eq!(ready["message_type"], "ready");
+        assert!(ready["rpc"].as_str().unwrap().starts_with("http://127."));
+        assert!(!ready["listen"].as_array().unwrap().is_empty());
+    }
+
+    /// Starts the process and waits until it is ready.
+    pub(crate) fn start(&mut self) {
+        self.spawn();
+        self.wait_ready();
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// SIGTERM; it must end by itself with exit code 0.
+    pub(crate) fn stop(&mut self) {
+        let mut running = self.running.take().unwrap();
+        let pid = rustix::process::Pid::from_child(&running.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(running.end("a node stops on SIGTERM", START), Some(0));
+    }
+
+    /// The process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.as_ref().unwrap().0.id()
+    }
+
+    /// Whether the process is still there.
+    pub(crate) fn runs(&mut self) -> bool {
+        let running = self.running.as_mut();
+        running.is_some_and(|running| running.0.try_wait().unwrap().is_none())
+    }
+
+    /// Runs a verb on this home.
+    pub(crate) fn larder<S: AsRef<OsStr>>(&self, words: &[S]) -> Said {
+        larder(&self.home, words)
+    }
+
+    /// Asks the node over its RPC.
+    pub(crate) fn ask<T, F>(&self, ask: impl FnOnce(Client) -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        let client = Client::of_home(&self.home)?;
+        runtime.block_on(ask(client))
+    }
+
+    pub(crate) fn info(&self) -> NodeInfo {
+        self.ask(|node| async move { node.node_info(&Empty {}).await })
+            .unwrap()
+    }
+
+    pub(crate) fn status(&self) -> NodeStatus {
+        self.ask(|node| async move { node.node_status(&Empty {}).await })
+            .unwrap()
+    }
+
+    /// What this node's ledger holds of a provider.
+    pub(crate) fn provider(&self, provider: &NodeInfo) -> LedgerProvider {
+        let provider = provider.node;
+        self.ask(|node| async move { node.ledger_get_provider(&ProviderParams { provider }).await })
+            .unwrap()
+    }
+
+    pub(crate) fn contracts(&self) -> Vec<RenterContract> {
+        self.ask(|node| async move {
+            let node = &node;
+            all(|page| async move { node.renter_list_contracts(&page).await }).await
+        })
+        .unwrap()
+    }
+
+    /// Waits until `provider` passed a challenge in an epoch after `epoch`; gives what the ledger
+    /// then says of it. `self` is any node that follows the chain.
+    pub(crate) fn proven_after(&self, provider: &NodeInfo, epoch: u32) -> LedgerProvider {
+        until("a provider passes a challenge", SETTLE, || {
+            let shown = self.provider(provider);
+            shown
+                .last_passed_epoch
+                .is_some_and(|passed| passed > epoch)
+                .then_some(shown)
+        })
+    }
+
+    /// Waits until the ledger shows every contract of this keeper as it was signed last.
+    pub(crate) fn settled(&self) -> Vec<RenterContract> {
+        until("contracts stand on the ledger", SETTLE, || {
+            let contracts = self.contracts();
+            let settled = !contracts.is_empty() && contracts.iter().all(|c| c.settled);
+            settled.then_some(contracts)
+        })
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.home.join("err.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LOG)..];
+            eprintln!("--- {}:\n{}", self.home.display(), last.join("\n"));
+        }
+    }
+}
+
+/// A dev network: its founder's node runs, others join.
+pub(crate) struct Fleet {
+    pub(crate) founder: Node,
+    pub(crate) invite: String,
+    // Last, so that it is removed last.
+    dir: TempDir,
+}
+
+impl Fleet {
+    /// A new network with epochs of this length (`4s`), and its validator running.
+    pub(crate) fn found(epoch: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("larder-e2e-").tempdir();
+        let dir = dir.unwrap();
+        let home = dir.path().join("founder");
+        larder(&home, &["init", "--new-network", "--epoch", epoch]).done();
+        let mut founder = Node::new(home, &["--validate"]);
+        founder.start();
+        let invite = founder.larder(&["invite"]).done();
+        Self {
+            founder,
+            invite: invite["invite"].as_str().unwrap().to_owned(),
+            dir,
+        }
+    }
+
+    /// A path of this network's own.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A home that has joined; nothing runs yet.
+    pub(crate) fn join(&self, name: &str, words: &[&str]) -> Node {
+        let home = self.path(name);
+        larder(&home, &["init", "--join", &self.invite]).done();
+        Node::new(home, words)
+    }
+
+    /// A provider's home; nothing runs yet.
+    pub(crate) fn provider(&self, number: usize, quota: &str) -> Node {
+        let operator = format!("operator-{number}");
+        let words = ["--provide", quota, "--price", "2", "--operator", &operator];
+        self.join(&format!("provider-{number}"), &words)
+    }
+
+    /// As many providers of 2 GiB, running and ready.
+    pub(crate) fn providers(&self, count: usize) -> Vec<Node> {
+        let mut providers: Vec<Node> = (1..=count).map(|i| self.provider(i, "2GiB")).collect();
+        providers.iter_mut().for_each(Node::spawn);
+        providers.iter_mut().for_each(Node::wait_ready);
+        providers
+    }
+
+    /// A keeper, running.
+    pub(crate) fn keeper(&self) -> Node {
+        let mut keeper = self.join("keeper", &[]);
+        keeper.start();
+        keeper
+    }
+}
+
+/// Waits until `keeper` knows this many offers and holds credit.
+pub(crate) fn offered(keeper: &Node, offers: usize) {
+    until(
+        "the keeper knows the offers and holds credit",
+        SETTLE,
+        || {
+            let status = keeper.status();
+            let known = usize::try_from(status.offers).unwrap();
+            let enough = known >= offers && status.ready && status.balance.0.nano() > 0;
+            enough.then_some(())
+        },
+    );
+}

@@ -1,0 +1,18 @@
+//! Black-box tests: real `larder` processes on loopback, each with a home of its own, real SQLite,
+//! ended by signals. Nothing sleeps for a fixed time: what is waited for has a deadline.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says what failed by where it failed"
+)]
+
+mod by_hand;
+mod damage;
+mod fleet;
+mod folder;
+mod full_disk;
+mod garbage;
+mod keeper_killed;
+mod provider_killed;
+mod refusals;
+mod simulation;
+mod until;
