@@ -4,6 +4,10 @@
     clippy::unwrap_used,
     reason = "a test says what failed by where it failed"
 )]
+#![allow(
+    clippy::print_stderr,
+    reason = "the harness shows it with a test that failed"
+)]
 
 mod by_hand;
 mod damage;
