@@ -240,7 +240,7 @@ impl Parts<'_> {
             | Outcome::Put(_)
             | Outcome::Got(_)
             | Outcome::Decoded(_)
-            | Outcome::Proved(_) => self.job_done(ctx, pending, outcome),
+            | Outcome::Proved(_) => self.job_done(ctx, op, pending, outcome),
             Outcome::Submitted(end) => self.submitted(ctx, &pending, end),
         }
     }
@@ -278,7 +278,7 @@ impl Parts<'_> {
         }
     }
 
-    fn job_done(&mut self, ctx: &mut Ctx<'_>, pending: Pending, outcome: Outcome) {
+    fn job_done(&mut self, ctx: &mut Ctx<'_>, op: OpId, pending: Pending, outcome: Outcome) {
         match (pending, outcome) {
             (Pending::Encode { segment }, Outcome::Encoded(roots)) => {
                 self.renter.encoded(ctx, segment, roots);
@@ -291,10 +291,11 @@ impl Parts<'_> {
                 },
                 Outcome::Put(ack),
             ) => {
-                self.renter.put_done(ctx, segment, position, contract, ack);
+                let put = (op, segment, position);
+                self.renter.put_done(ctx, put, contract, ack);
             }
             (Pending::Get { segment, position }, Outcome::Got(got)) => {
-                self.renter.got(ctx, segment, position, got);
+                self.renter.got(ctx, (op, segment, position), got);
             }
             (Pending::Decode { segment }, Outcome::Decoded(end)) => {
                 self.renter.decoded(ctx, segment, end);

@@ -143,14 +143,16 @@ impl Renter {
     pub(crate) fn got(
         &mut self,
         ctx: &mut Ctx<'_>,
-        segment: SegmentId,
-        position: u16,
+        (op, segment, position): (OpId, SegmentId, u16),
         outcome: Result<(), PutError>,
     ) {
         let holder = self.holder(&segment, position);
         let Some(fetch) = self.fetches.get_mut(&segment) else {
             return;
         };
+        if fetch.getting.get(&position) != Some(&op) {
+            return; // Of a former life of this fetch: its file is gone.
+        }
         fetch.getting.remove(&position);
         match (outcome, holder) {
             (Ok(()), holder) => {

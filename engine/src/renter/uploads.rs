@@ -358,18 +358,28 @@ impl Renter {
     pub(crate) fn put_done(
         &mut self,
         ctx: &mut Ctx<'_>,
-        segment: SegmentId,
-        position: u16,
+        (op, segment, position): (OpId, SegmentId, u16),
         contract: ContractId,
         outcome: Result<ShardAck, PutError>,
     ) {
+        let ours = self.uploads.get(&segment).is_some_and(|upload| {
+            let slot = upload.positions.get(usize::from(position));
+            slot == Some(&Position::Putting { op, contract })
+        });
         let leaf = self.shard_leaf(&segment, position);
         let Some(lease) = self.leases.get_mut(&contract) else {
-            return self.set(&segment, position, Position::Waiting);
+            if ours {
+                self.set(&segment, position, Position::Waiting);
+            }
+            return;
         };
         let chunks = leaf.map_or(0, |l| l.chunks);
         lease.reserved = lease.reserved.saturating_sub(chunks);
         lease.puts = lease.puts.saturating_sub(1);
+        if !ours {
+            // Of a former life of this upload: what it brought is not counted, and lapses.
+            return;
+        }
         let provider = lease.provider;
         let good = |ack: &ShardAck| {
             leaf.is_some_and(|l| l.root == ack.root && l.chunks == ack.chunks)
