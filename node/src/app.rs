@@ -44,6 +44,8 @@ const LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/4750", "/ip4/0.0.0.0/udp/4750/quic-
 const RPC_PORT: u16 = 4730;
 /// A provider leaves this much of its disk free.
 const RESERVE: Bytes = Bytes(256 * MIB);
+/// One step of capacity (64 MiB) and what the store writes beside it.
+const LEAST_QUOTA: Bytes = Bytes(65 * MIB);
 /// What a provider asks without `--price`, per GiB and 30 days: a hundredth of a credit.
 const PRICE: Amount = Amount(10_000_000);
 /// How long a joining node waits between tries to get the genesis document.
@@ -98,7 +100,7 @@ pub enum AppError {
     #[error("--{0} is too long, at most {1} characters")]
     TooLong(&'static str, usize),
     /// A quota that nobody could use.
-    #[error("--provide {0} is too little; offer at least 64MiB")]
+    #[error("--provide {0} is too little; offer at least 65MiB")]
     LittleQuota(Bytes),
     /// A task ended that should not have.
     #[error("the {0} task ended unexpectedly; run `larder up` again, nothing acknowledged is lost")]
@@ -181,7 +183,7 @@ impl Settings {
             .unwrap_or_default();
         short("region", &region, larder_contracts::offer::MAX_REGION)?;
         short("operator", &operator, larder_contracts::offer::MAX_OPERATOR)?;
-        if let Some(quota) = quota.filter(|q| q.0 < 64 * MIB) {
+        if let Some(quota) = quota.filter(|q| q.0 < LEAST_QUOTA.0) {
             return Err(AppError::LittleQuota(quota));
         }
         let price = price.unwrap_or(PRICE);
