@@ -48,7 +48,7 @@ fn what_a_home_cannot_do_is_refused_before_anything_runs() {
     ports_in_use(&home);
     let little = ["up", "--provide", "1MiB", "--rpc", "127.0.0.1:0"];
     let why = larder(&home, &little).refused(2);
-    assert!(why.contains("64MiB"), "{why}");
+    assert!(why.contains("65MiB"), "{why}");
 }
 
 fn ports_in_use(home: &Path) {
