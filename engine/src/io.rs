@@ -62,12 +62,12 @@ pub enum PeerInput {
     Bulk {
         /// The peer, authenticated by the transport.
         from: NodeId,
-        /// Answered by [`Effect::BulkReply`], [`Effect::Receive`] or [`Effect::Serve`].
+        /// Answered by a [`BulkEffect`].
         token: Token,
         /// What it wants to place or read.
         header: BulkHeader,
     },
-    /// What became of an [`Effect::Receive`].
+    /// What became of a [`BulkEffect::Receive`].
     Received {
         /// The stream.
         token: Token,
