@@ -424,13 +424,14 @@ async fn start_net(
         .bootstrap
         .iter()
         .map(|addr| addr.parse().map_err(|_| AppError::Addr(addr.clone())))
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<Vec<Multiaddr>, _>>()?;
     Ok(Net::start(NetConfig {
         key: home.keys.node.clone(),
         genesis: home.genesis_hash()?,
         listen: settings.listen.clone(),
+        // On a network of this machine alone, whether we listen there or were invited there.
+        loopback_ok: settings.listen.iter().chain(&bootstrap).any(is_loopback),
         bootstrap,
-        loopback_ok: settings.listen.iter().any(is_loopback),
     })
     .await?)
 }
