@@ -221,6 +221,11 @@ impl Parts<'_> {
             Command::Fetch { segment } => self.renter.fetch(ctx, segment),
             Command::Release { segment } => self.renter.release(ctx, segment),
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
+            // Later steps of this issue fill these in.
+            Command::Damaged(_)
+            | Command::Listed { .. }
+            | Command::Known(_)
+            | Command::Recovered { .. } => {}
             Command::Addresses(addrs) => {
                 if let Some(provider) = &mut self.provider {
                     provider.addrs = addrs;
@@ -240,6 +245,7 @@ impl Parts<'_> {
             | Outcome::Put(_)
             | Outcome::Got(_)
             | Outcome::Decoded(_)
+            | Outcome::Rebuilt(_)
             | Outcome::Proved(_) => self.job_done(ctx, op, pending, outcome),
             Outcome::Submitted(end) => self.submitted(ctx, &pending, end),
         }

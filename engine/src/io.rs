@@ -2,6 +2,7 @@
 //! run in order; `Persist` is durable before anything after it. No effect returns a value: answers
 //! come back as [`Input::Done`] under the operation's id. STYLE, *The engine's contract*.
 
+use crate::head::SegmentEntry;
 use crate::rows::Write;
 use crate::view::BlockInput;
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
@@ -120,6 +121,25 @@ pub enum Command {
     },
     /// The addresses that peers reach this node by have changed.
     Addresses(Vec<String>),
+    /// Shards of ours that the disk does not give back as they were stored: found by the scrubber,
+    /// while serving or while proving.
+    Damaged(Vec<ShardRoot>),
+    /// A catalogue segment is durable; it describes these segments.
+    Listed {
+        /// The catalogue.
+        catalogue: SegmentId,
+        /// What it lists.
+        segments: Vec<SegmentId>,
+    },
+    /// Segments that a recovery found described: in a head or in a catalogue.
+    Known(Vec<SegmentEntry>),
+    /// What a recovery found: from here on this device publishes heads above `seq`.
+    Recovered {
+        /// The highest number of any head that verified.
+        seq: u64,
+        /// The catalogues that the heads name; the segments of the heads themselves.
+        entries: Vec<SegmentEntry>,
+    },
 }
 
 /// How an operation ended.
@@ -135,6 +155,8 @@ pub enum Outcome {
     Got(Result<(), PutError>),
     /// Segment decoded.
     Decoded(Result<(), JobError>),
+    /// Missing shards rebuilt into the spool: their roots, in the order asked for.
+    Rebuilt(Result<Vec<ShardRoot>, JobError>),
     /// A proof made.
     Proved(Result<Vec<u8>, JobError>),
     /// A transaction or proof handed to a validator.
@@ -169,8 +191,10 @@ pub enum JobError {
 pub enum PutError {
     /// The provider refused.
     Refused(Deny),
-    /// The provider did not answer, broke off, or sent other bytes.
+    /// The provider did not answer, or broke off.
     Peer(Unreachable),
+    /// The provider sent other bytes than those of the root.
+    WrongBytes,
     /// Our own side failed.
     Local(JobError),
 }
@@ -327,6 +351,19 @@ pub enum Job {
         /// The positions at hand.
         positions: Vec<u16>,
     },
+    /// Rebuild masked shards of `missing` positions from fetched ones, into the spool.
+    Rebuild {
+        /// The segment.
+        segment: SegmentId,
+        /// The code.
+        code: Code,
+        /// Length of a shard, bytes.
+        shard_len: u64,
+        /// The positions at hand, k of them.
+        positions: Vec<u16>,
+        /// The positions to rebuild.
+        missing: Vec<u16>,
+    },
     /// Answer a challenge.
     Prove {
         /// The challenge.
@@ -380,6 +417,16 @@ pub enum Notice {
         reached: u16,
         /// How many are needed.
         needed: u16,
+    },
+    /// Too many segments for a head stand in no catalogue: the shell is to store one
+    /// ([`crate::Engine::unlisted`] says of what) and say [`Command::Listed`].
+    CatalogueWanted,
+    /// Providers hold this device's head.
+    HeadKept {
+        /// Its number.
+        seq: u64,
+        /// How many of them.
+        holders: u32,
     },
     /// A transfer was signed and handed on.
     TxQueued {

@@ -6,6 +6,7 @@
 mod ctx;
 pub mod durability;
 mod engine;
+pub mod head;
 pub mod io;
 mod ops;
 pub mod placement;

@@ -3,7 +3,7 @@
 use crate::io::OpId;
 use larder_contracts::SignedLeaf;
 use larder_proofs::ShardLeaf;
-use larder_types::{ContractId, SegmentId, SlotNo, TxId};
+use larder_types::{ContractId, NodeId, SegmentId, SlotNo, TxId};
 use std::collections::BTreeMap;
 
 /// What an operation is for.
@@ -34,6 +34,10 @@ pub(crate) enum Pending {
     Get { segment: SegmentId, position: u16 },
     /// A segment is being decoded.
     Decode { segment: SegmentId },
+    /// Missing shards of a segment are being rebuilt.
+    Rebuild { segment: SegmentId },
+    /// A provider is given our head.
+    PutHead { to: NodeId, seq: u64 },
     /// A challenge is being answered.
     Prove { slot: SlotNo },
     /// A proof is on its way to the validators.

@@ -25,6 +25,12 @@ pub enum Kind {
     Segment = 5,
     /// A transaction that is not yet in a block: [`Tx`] by its id.
     Outbox = 6,
+    /// Someone else's head that we keep, by rendezvous key and device.
+    Head = 7,
+    /// What the node knows of itself, by name: its head's number, what repair has done.
+    Own = 8,
+    /// A loss that we have declared: by contract id.
+    Loss = 9,
 }
 
 /// One change of one row.
@@ -84,6 +90,15 @@ pub struct SegmentRow {
     pub roots: Vec<ShardRoot>,
     /// For each position the contract that a co-signed revision holds it in.
     pub holders: Vec<Option<ContractId>>,
+    /// The positions whose shards lie in the spool, synced: coded or rebuilt, not all placed yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spooled: Vec<u16>,
+    /// Whether it is a catalogue of other segments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub catalogue: bool,
+    /// Whether a durable catalogue describes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub listed: bool,
 }
 
 impl Write {

@@ -3,6 +3,7 @@
 use larder_ledger::{Account, Event, State};
 use larder_proofs::{Challenge, ContractLeaf, ProviderTree};
 use larder_types::{AccountId, Amount, BlockHash, ContractId, Epoch, NodeId, Time, TxId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// One block, as it concerns one node.
@@ -44,8 +45,25 @@ pub struct ProviderView {
 pub struct ActiveView {
     /// The node's own provider tree.
     pub held: Arc<ProviderTree>,
-    /// The leaves of contracts that the node's account rents, with their providers.
-    pub rented: Vec<(NodeId, ContractLeaf)>,
+    /// The contracts that the node's account rents.
+    pub rented: Vec<RentedView>,
+    /// Every provider that is FAULTED: nobody places anything with it.
+    pub faulted: BTreeSet<NodeId>,
+}
+
+/// A contract that the node's account rents, as the ledger holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RentedView {
+    /// Who stores.
+    pub provider: NodeId,
+    /// The active leaf.
+    pub leaf: ContractLeaf,
+    /// The provider's misses in a row up to the last epoch. Two make it suspect.
+    pub misses: u32,
+    /// Whether it passed in the last epoch or the one before.
+    pub passed_lately: bool,
+    /// Whether it is FAULTED.
+    pub faulted: bool,
 }
 
 impl BlockInput {
@@ -67,7 +85,12 @@ impl BlockInput {
             held: record.map(|p| Arc::clone(&p.active)).unwrap_or_default(),
             rented: state
                 .contracts_of(account)
-                .map(|(_, p, leaf)| (p, *leaf))
+                .map(|(_, p, leaf)| rented(state, p, leaf))
+                .collect(),
+            faulted: state
+                .providers()
+                .filter(|p| p.faulted.is_some())
+                .map(|p| p.node)
                 .collect(),
         });
         Self {
@@ -85,6 +108,18 @@ impl BlockInput {
             posted: events.iter().filter_map(posted).collect(),
             txs: txs.to_vec(),
         }
+    }
+}
+
+fn rented(state: &State, provider: NodeId, leaf: &ContractLeaf) -> RentedView {
+    let record = state.provider(&provider);
+    let misses = record.map_or(0, larder_ledger::Provider::consecutive_misses);
+    RentedView {
+        provider,
+        leaf: *leaf,
+        misses,
+        passed_lately: misses < 2,
+        faulted: record.is_some_and(|p| p.faulted.is_some()),
     }
 }
 

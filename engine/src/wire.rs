@@ -2,11 +2,12 @@
 //! DAG-CBOR. The transport authenticates the peer; what is worth money or data is signed besides.
 //! `docs/protocol.md` §3.10.
 
+use crate::head::SignedHead;
 use larder_contracts::{Refusal, ShardAck, SignedLeaf, SignedOffer};
 use larder_keys::{Signer, Tag, verify};
 use larder_proofs::ShardLeaf;
 use larder_types::layout::Layout;
-use larder_types::{ContractId, GenesisHash, NodeId, ShardRoot, Signature, Time};
+use larder_types::{ContractId, GenesisHash, Hash, NodeId, ShardRoot, Signature, Time};
 use serde::{Deserialize, Serialize};
 
 /// Most shard leaves in one message.
@@ -38,6 +39,13 @@ pub enum Request {
     },
     /// The offers that the peer knows.
     GetOffers,
+    /// Keep this head, and announce its key.
+    PutHead(Box<SignedHead>),
+    /// The heads kept under this rendezvous key.
+    GetHeads {
+        /// The key.
+        key: Hash,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -56,6 +64,13 @@ pub enum Response {
     },
     /// Offers.
     Offers(Vec<SignedOffer>),
+    /// The head is kept, or a newer one of its device is: the number of what is kept.
+    Kept {
+        /// The number.
+        seq: u64,
+    },
+    /// Heads.
+    Heads(Vec<SignedHead>),
     /// No, and why.
     Denied(Deny),
 }

@@ -166,6 +166,7 @@ impl State {
             Tx::Register(tx) => register(self, tx, id),
             Tx::Deposit(tx) => deposit(self, tx, id),
             Tx::TreeUpdate(tx) => Ok(update(self, tx)),
+            Tx::CloseFaulted(_) => Err(TxRefusal::Stale),
         }
     }
 
@@ -463,6 +464,7 @@ fn update(state: &mut State, tx: &TreeUpdate) -> Vec<Event> {
                 pending.close = true;
                 None
             }
+            Op::DeclareLoss(_) => None,
             Op::Put(signed) => {
                 let revision = signed.leaf.revision;
                 // Two of one contract in one update: the highest wins here too.

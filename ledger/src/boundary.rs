@@ -4,7 +4,7 @@
 use crate::apply::{ApplyError, account_mut, credit};
 use crate::provider::{Provider, SLASH_ACC_LEAST};
 use crate::state::{Pending, Seat};
-use crate::{Event, Skip, State, Unpaid};
+use crate::{Ended, Event, Skip, State, Unpaid};
 use larder_contracts::{SignedLeaf, same_money};
 use larder_proofs::{APPEND_ONLY, ContractLeaf};
 use larder_types::{Amount, ContractId, Epoch, NodeId};
@@ -308,6 +308,7 @@ fn close_expired(
         contract: *contract,
         refund: settled.refund,
         freed: settled.freed,
+        why: Ended::Expired,
     })
 }
 

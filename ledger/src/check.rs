@@ -120,6 +120,7 @@ impl State {
             Tx::Register(tx) => self.check_register(tx, place),
             Tx::Deposit(tx) => self.check_deposit(tx, place),
             Tx::TreeUpdate(tx) => self.check_update(tx, place),
+            Tx::CloseFaulted(_) => Err(TxRefusal::Stale),
         }
     }
 
@@ -231,7 +232,7 @@ impl State {
                 auth: Some(auth),
                 ..
             }) if self.moves_money(leaf) => self.check_auth(&leaf.renter, *auth, place),
-            Op::Put(_) | Op::CloseExpired(_) => Ok(()),
+            Op::Put(_) | Op::CloseExpired(_) | Op::DeclareLoss(_) => Ok(()),
         }
     }
 

@@ -126,6 +126,41 @@ pub enum Event {
         refund: Amount,
         /// Collateral freed for the provider.
         freed: Amount,
+        /// Why it ended.
+        why: Ended,
+    },
+    /// A missed epoch cost collateral. `docs/protocol.md` §3.6.
+    Charged {
+        /// Whose.
+        provider: NodeId,
+        /// For which epoch.
+        epoch: Epoch,
+        /// The how manieth miss in the trailing 30 epochs.
+        miss: u32,
+        /// What was taken.
+        amount: Amount,
+    },
+    /// A provider is FAULTED from this epoch on.
+    Faulted {
+        /// Which.
+        provider: NodeId,
+        /// Since when.
+        epoch: Epoch,
+    },
+    /// A provider declared shards lost; they are no longer in its tree, nor paid.
+    LossDeclared {
+        /// Who stored.
+        provider: NodeId,
+        /// Who pays.
+        renter: AccountId,
+        /// Which contract.
+        contract: ContractId,
+        /// The revision that is now active.
+        revision: u64,
+        /// The places that are empty now.
+        indices: Vec<u32>,
+        /// To the renter: escrow for what is not stored any more, and half of its collateral.
+        refund: Amount,
     },
     /// An operation had no effect.
     Skipped {
@@ -169,6 +204,18 @@ pub enum Event {
         /// How much.
         amount: Amount,
     },
+}
+
+/// Why a contract ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// Its end came.
+    Expired,
+    /// Its provider is FAULTED, and the renter closed it.
+    Fault,
+    /// All of its shards were declared lost.
+    Lost,
 }
 
 /// Why an epoch was not paid for.
@@ -229,6 +276,18 @@ pub enum Skip {
     /// The contract to close is not there.
     #[error("no such contract")]
     Unknown,
+    /// The provider is FAULTED: nothing opens with it until all of its contracts are closed.
+    #[error("the provider is faulted")]
+    Faulted,
+    /// The provider is not FAULTED.
+    #[error("the provider is not faulted")]
+    Sound,
+    /// The declared shards are not in the active tree.
+    #[error("the declared shards are not in the active tree")]
+    Content,
+    /// Shards of the contract were declared lost at this boundary: what was signed before is void.
+    #[error("shards of the contract were declared lost")]
+    Lost,
     /// The contract to close has not ended.
     #[error("the contract has not ended")]
     Running,

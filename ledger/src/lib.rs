@@ -30,7 +30,7 @@ pub use account::Account;
 pub use apply::ApplyError;
 pub use block::{Block, Header};
 pub use check::TxRefusal;
-pub use event::{Event, Skip, Unpaid};
+pub use event::{Ended, Event, Skip, Unpaid};
 pub use genesis::{Genesis, GenesisError};
 pub use larder_proofs::Reveal;
 pub use mempool::{AdmitError, Admitted, Mempool};
@@ -39,7 +39,7 @@ pub use proofs_pool::{Outcome, ProofRefusal, ProofsPool};
 pub use proposer::{NotTheValidator, Proposer};
 pub use provider::Provider;
 pub use state::{Head, State};
-pub use tx::{Deposit, Faucet, Op, Register, Transfer, TreeUpdate, Tx};
+pub use tx::{CloseFaulted, Deposit, Faucet, Loss, Op, Register, Transfer, TreeUpdate, Tx};
 pub use verdict::{Verdict, VerdictBatch};
 pub use verify::{Authority, Verified, VerifyError};
 

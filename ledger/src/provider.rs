@@ -48,6 +48,8 @@ pub struct Provider {
     pub verdict: Option<Verdict>,
     /// Whether this epoch is paid.
     pub paid: bool,
+    /// Since which epoch it is FAULTED: its contracts may be closed as fault, it opens none.
+    pub faulted: Option<Epoch>,
 }
 
 /// What a contract's close moved.
@@ -78,6 +80,7 @@ impl Provider {
             misses: 0,
             verdict: None,
             paid: false,
+            faulted: None,
         }
     }
 

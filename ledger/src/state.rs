@@ -340,6 +340,7 @@ impl State {
                 newest.is_none_or(|newest| signed.leaf.revision > newest)
             }
             Op::CloseExpired(_) => active.is_some() && pending.is_none_or(|p| !p.close),
+            Op::DeclareLoss(_) => false,
         }
     }
 
@@ -416,6 +417,13 @@ fn record_bytes(p: &Provider) -> Vec<u8> {
     codec::encode(&(
         (p.node, p.index, p.payout, p.root(), p.active.depth()),
         (p.escrow, p.locked, p.free, p.slashed, p.vest),
-        (p.slash_acc, p.unpaid, p.misses, p.verdict, p.paid),
+        (
+            p.slash_acc,
+            p.unpaid,
+            p.misses,
+            p.verdict,
+            p.paid,
+            p.faulted,
+        ),
     ))
 }

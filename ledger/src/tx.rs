@@ -4,6 +4,7 @@
 
 use larder_contracts::{Auth, SignedLeaf};
 use larder_keys::{Signer, Tag, verify};
+use larder_proofs::LostShard;
 use larder_types::layout::Layout;
 use larder_types::{
     AccountId, Amount, ContractId, Epoch, GenesisHash, NodeId, Signature, TxId, codec,
@@ -16,6 +17,7 @@ const REGISTER: Tag = Tag("register");
 const REGISTER_PROVIDER: Tag = Tag("register provider");
 const DEPOSIT: Tag = Tag("deposit");
 const TREE_UPDATE: Tag = Tag("tree update");
+const CLOSE_FAULTED: Tag = Tag("close faulted");
 
 /// Most operations in one `TreeUpdate`: about 380 B each, so that an update stays below 128 KiB.
 pub const MAX_OPS: usize = 256;
@@ -34,6 +36,23 @@ pub enum Tx {
     Deposit(Deposit),
     /// A provider's operations on its tree.
     TreeUpdate(TreeUpdate),
+    /// A renter ends contracts with providers that are FAULTED.
+    CloseFaulted(CloseFaulted),
+}
+
+/// A renter ends its contracts with a FAULTED provider. It moves credit to the renter only, and
+/// once: no nonce is needed. Acts at the epoch's end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseFaulted {
+    /// Which contract.
+    pub contract: ContractId,
+    /// Who pays for it.
+    pub renter: AccountId,
+    /// The last height at which it may be included.
+    pub expiry: u64,
+    /// By the renter.
+    pub sig: Signature,
 }
 
 /// Fee-free, once per account, debited from the founder; refused where the parameters have none.
@@ -104,6 +123,21 @@ pub enum Op {
     Put(SignedLeaf),
     /// Remove a contract that ends at the coming boundary or has ended.
     CloseExpired(ContractId),
+    /// Shards that the provider has lost: they leave the tree, and the pay with them.
+    DeclareLoss(Loss),
+}
+
+/// Lost shards of one contract, against the content root that is active in the update's epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// Which contract.
+    pub contract: ContractId,
+    /// The revision that the contract has afterwards: above every one that was co-signed.
+    pub revision: u64,
+    /// The lost shards with their paths, by ascending index: each path is against the tree from
+    /// which the ones before have been removed.
+    pub shards: Vec<LostShard>,
 }
 
 /// Operations to act at the end of `epoch`. In stage 1 validators compute the roots themselves,
@@ -128,6 +162,7 @@ impl Op {
         match self {
             Self::Put(signed) => signed.leaf.contract_id,
             Self::CloseExpired(id) => *id,
+            Self::DeclareLoss(loss) => loss.contract,
         }
     }
 
@@ -138,6 +173,7 @@ impl Op {
                 .fixed(signed.to_layout(provider))
                 .fixed(signed.sig_renter.0),
             Self::CloseExpired(id) => layout.u8(1).fixed(id),
+            Self::DeclareLoss(loss) => loss.write(layout.u8(2)),
         }
     }
 }
@@ -282,7 +318,7 @@ impl TreeUpdate {
     fn verify(&self, genesis: &GenesisHash) -> bool {
         let renters_signed = self.ops.iter().all(|op| match op {
             Op::Put(signed) => signed.verify(&self.provider, genesis),
-            Op::CloseExpired(_) => true,
+            Op::CloseExpired(_) | Op::DeclareLoss(_) => true,
         });
         let bytes = self.to_layout();
         renters_signed
@@ -293,6 +329,41 @@ impl TreeUpdate {
                 &bytes,
                 &self.sig_provider,
             )
+    }
+}
+
+impl Loss {
+    fn write(&self, layout: Layout) -> Layout {
+        let head = layout.fixed(self.contract).u64(self.revision);
+        self.shards.iter().fold(head, |layout, shard| {
+            let layout = layout.u32(shard.index).fixed(shard.leaf.to_bytes());
+            shard.path.iter().fold(layout, |layout, sibling| {
+                layout.fixed(sibling.hash).u64(sibling.chunks)
+            })
+        })
+    }
+}
+
+impl CloseFaulted {
+    fn to_layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.contract)
+            .fixed(self.renter)
+            .u64(self.expiry)
+            .finish()
+    }
+
+    /// Ends `contract`, which the signer pays for.
+    #[must_use]
+    pub fn sign(renter: &Signer, contract: ContractId, expiry: u64, genesis: &GenesisHash) -> Self {
+        let mut close = Self {
+            contract,
+            renter: renter.account(),
+            expiry,
+            sig: Signature::default(),
+        };
+        close.sig = renter.sign(CLOSE_FAULTED, genesis, &close.to_layout());
+        close
     }
 }
 
@@ -330,6 +401,10 @@ impl Tx {
             }
             Self::Deposit(tx) => verify(&tx.from.0, DEPOSIT, genesis, &tx.to_layout(), &tx.sig),
             Self::TreeUpdate(tx) => tx.verify(genesis),
+            Self::CloseFaulted(tx) => {
+                let bytes = tx.to_layout();
+                verify(&tx.renter.0, CLOSE_FAULTED, genesis, &bytes, &tx.sig)
+            }
         }
     }
 }

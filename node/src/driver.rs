@@ -327,7 +327,11 @@ fn admit(
 fn renter_balance(request: &Request, ledger: &Ledger) -> Amount {
     match request {
         Request::Propose(signed) => ledger.read().0.balance(&signed.leaf.renter),
-        Request::Revise { .. } | Request::GetLatest { .. } | Request::GetOffers => Amount::ZERO,
+        Request::Revise { .. }
+        | Request::GetLatest { .. }
+        | Request::GetOffers
+        | Request::PutHead(_)
+        | Request::GetHeads { .. } => Amount::ZERO,
     }
 }
 
@@ -475,6 +479,7 @@ impl Waiting {
                     done.send(tx).or_gone();
                 }
             }
+            Notice::CatalogueWanted | Notice::HeadKept { .. } => {}
             Notice::TxEnded { tx, end } => {
                 self.ended.remove(&tx).map(|ended| ended.send(end).is_ok());
             }

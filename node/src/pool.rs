@@ -9,7 +9,7 @@ use crate::shards::ShardStore;
 use crate::spool::Spool;
 use futures::FutureExt as _;
 use larder_coding::layout::Code;
-use larder_coding::shards::{decode_segment, encode_segment};
+use larder_coding::shards::{decode_segment, encode_segment, rebuild_shards};
 use larder_contracts::ShardAck;
 use larder_engine::OpId;
 use larder_engine::io::{Job, JobError, Outcome, PutError, Unreachable};
@@ -130,6 +130,16 @@ impl Pool {
                 positions,
                 ..
             } => Outcome::Decoded(self.decode(segment, code, len, positions).await),
+            Job::Rebuild {
+                segment,
+                code,
+                shard_len,
+                positions,
+                missing,
+            } => {
+                let rebuilt = self.rebuild(segment, (code, shard_len), positions, missing);
+                Outcome::Rebuilt(rebuilt.await)
+            }
             Job::Prove {
                 challenge,
                 commitment,
@@ -150,16 +160,10 @@ impl Pool {
                 JobError::Damaged("the sealed segment is not in the spool".to_owned())
             })?;
             let mut source = File::open(source).map_err(disk)?;
-            let mut sinks = spool.create_shards(&segment, code.n()).map_err(disk)?;
+            let mut sinks = spool.create_shards(&segment, 0..code.n()).map_err(disk)?;
             let roots = encode_segment(code, &mask, &mut source, len, &mut sinks)
                 .map_err(|e| JobError::Disk(e.to_string()))?;
-            for sink in sinks {
-                sink.into_inner()
-                    .map_err(|e| disk(e.into_error()))?
-                    .sync_all()
-                    .map_err(disk)?;
-            }
-            spool.sync(&segment).map_err(disk)?;
+            finish(&spool, &segment, sinks).map_err(disk)?;
             Ok(roots)
         })
         .await
@@ -233,7 +237,7 @@ impl Pool {
         if *hasher.finalize().as_bytes() != root.0 {
             tracing::warn!(%from, %segment, position, "a provider sent other bytes than it stored");
             tokio::fs::remove_file(&path).await.map_err(local)?;
-            return Err(PutError::Peer(Unreachable::Garbage));
+            return Err(PutError::WrongBytes);
         }
         Ok(())
     }
@@ -247,17 +251,35 @@ impl Pool {
     ) -> Result<(), JobError> {
         let (spool, mask) = (self.spool.clone(), self.vault.mask_key(&segment));
         compute(&self.turns.coding, move || {
-            let mut sources = Vec::new();
-            for position in positions {
-                let path = spool.fetched_shard(&segment, position);
-                sources.push((position, File::open(path).map_err(disk)?));
-            }
+            let mut sources = fetched(&spool, &segment, &positions).map_err(disk)?;
             let fresh = spool.fetched(&segment).with_extension("new");
             let mut sink = BufWriter::new(File::create(&fresh).map_err(disk)?);
             decode_segment(code, &mask, &mut sources, len, &mut sink)
                 .map_err(|e| JobError::Damaged(e.to_string()))?;
             sink.flush().map_err(disk)?;
             std::fs::rename(fresh, spool.fetched(&segment)).map_err(disk)
+        })
+        .await
+    }
+
+    /// Rebuilds missing shards into the spool, where those of the same segment that lie there stay.
+    async fn rebuild(
+        &self,
+        segment: SegmentId,
+        (code, shard_len): (Code, u64),
+        positions: Vec<u16>,
+        missing: Vec<u16>,
+    ) -> Result<Vec<ShardRoot>, JobError> {
+        let (spool, mask) = (self.spool.clone(), self.vault.mask_key(&segment));
+        compute(&self.turns.coding, move || {
+            let mut sources = fetched(&spool, &segment, &positions).map_err(disk)?;
+            let mut sinks = spool
+                .create_shards(&segment, missing.iter().copied())
+                .map_err(disk)?;
+            let roots = rebuild_shards(code, &mask, &mut sources, shard_len, &missing, &mut sinks)
+                .map_err(|e| JobError::Disk(e.to_string()))?;
+            finish(&spool, &segment, sinks).map_err(disk)?;
+            Ok(roots)
         })
         .await
     }
@@ -286,6 +308,26 @@ impl Pool {
     }
 }
 
+/// Makes a segment's new shards durable.
+fn finish(spool: &Spool, segment: &SegmentId, sinks: Vec<BufWriter<File>>) -> std::io::Result<()> {
+    for sink in sinks {
+        sink.into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?
+            .sync_all()?;
+    }
+    spool.sync(segment)
+}
+
+/// The fetched shards of these positions.
+fn fetched(
+    spool: &Spool,
+    segment: &SegmentId,
+    positions: &[u16],
+) -> std::io::Result<Vec<(u16, File)>> {
+    let open = |j: &u16| Ok((*j, File::open(spool.fetched_shard(segment, *j))?));
+    positions.iter().map(open).collect()
+}
+
 /// Runs on a blocking thread when it is its turn.
 async fn compute<T: Send + 'static>(
     turns: &Arc<Semaphore>,
@@ -306,6 +348,7 @@ fn late(job: &Job) -> Outcome {
         Job::Put { .. } => Outcome::Put(Err(PutError::Peer(Unreachable::NoAnswer))),
         Job::Get { .. } => Outcome::Got(Err(PutError::Peer(Unreachable::NoAnswer))),
         Job::Decode { .. } => Outcome::Decoded(Err(JobError::Cancelled)),
+        Job::Rebuild { .. } => Outcome::Rebuilt(Err(JobError::Cancelled)),
         Job::Prove { .. } => Outcome::Proved(Err(JobError::Cancelled)),
     }
 }

@@ -94,13 +94,18 @@ impl Spool {
             .cloned()
     }
 
-    /// New files for a segment's shards.
+    /// New files for a segment's shards of these positions.
     ///
     /// # Errors
     /// If they cannot be made.
-    pub fn create_shards(&self, segment: &SegmentId, n: u16) -> io::Result<Vec<BufWriter<File>>> {
+    pub fn create_shards(
+        &self,
+        segment: &SegmentId,
+        positions: impl IntoIterator<Item = u16>,
+    ) -> io::Result<Vec<BufWriter<File>>> {
         fs::create_dir_all(self.dir.join(segment.to_string()))?;
-        (0..n)
+        positions
+            .into_iter()
             .map(|j| {
                 Ok(BufWriter::with_capacity(
                     BUFFER,
@@ -185,9 +190,9 @@ mod tests {
         let spool = Spool::open(home.path()).unwrap();
         let segment = SegmentId([7; 32]);
         assert_eq!(spool.retire(&segment, false).unwrap(), None);
-        drop(spool.create_shards(&segment, 2).unwrap());
+        drop(spool.create_shards(&segment, 0..2).unwrap());
         let gone = spool.retire(&segment, false).unwrap().unwrap();
-        drop(spool.create_shards(&segment, 3).unwrap());
+        drop(spool.create_shards(&segment, 0..3).unwrap());
         spool.sync(&segment).unwrap();
         fs::remove_dir_all(gone).unwrap();
         assert!(spool.shard(&segment, 2).is_file());
@@ -200,10 +205,10 @@ mod tests {
         let spool = Spool::open(home.path()).unwrap();
         let (wanted, other) = (SegmentId([1; 32]), SegmentId([2; 32]));
         for segment in [&wanted, &other] {
-            drop(spool.create_shards(segment, 1).unwrap());
+            drop(spool.create_shards(segment, 0..1).unwrap());
         }
         spool.retire(&other, false).unwrap();
-        drop(spool.create_shards(&other, 1).unwrap());
+        drop(spool.create_shards(&other, 0..1).unwrap());
         fs::write(home.path().join("spool").join("stray"), b"file").unwrap();
         spool.keep_only(&[wanted]).unwrap();
         assert_eq!(names(&home.path().join("spool")), [wanted.to_string()]);

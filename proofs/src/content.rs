@@ -71,6 +71,28 @@ impl From<&ShardLeaf> for ContentNode {
     }
 }
 
+/// A node beside a path, on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sibling {
+    /// Its hash.
+    pub hash: Hash,
+    /// Chunks below it.
+    pub chunks: u64,
+}
+
+/// A shard that is to leave a content tree, with its path.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LostShard {
+    /// Its place.
+    pub index: u32,
+    /// Its leaf.
+    pub leaf: ShardLeaf,
+    /// Siblings, bottom up: as many as the tree is deep.
+    pub path: Vec<Sibling>,
+}
+
 /// A contract's shards and the tree over them. The depth is the least that has room for them.
 #[derive(Clone, Debug)]
 pub struct ContentTree {

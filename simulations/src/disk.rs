@@ -26,7 +26,7 @@ pub(crate) struct Disk {
     /// Sealed segments that are not placed yet.
     pub(crate) spool: BTreeMap<SegmentId, Vec<u8>>,
     /// Their coded shards.
-    pub(crate) coded: BTreeMap<SegmentId, Vec<Arc<[u8]>>>,
+    pub(crate) coded: BTreeMap<SegmentId, BTreeMap<u16, Arc<[u8]>>>,
     /// Shards that were fetched.
     pub(crate) fetched: BTreeMap<(SegmentId, u16), Arc<[u8]>>,
     /// Segments that were decoded.

@@ -3,7 +3,7 @@
 use crate::disk::Disk;
 use crate::node::Node;
 use larder_coding::layout::Code;
-use larder_coding::shards::{decode_segment, encode_segment};
+use larder_coding::shards::{decode_segment, encode_segment, rebuild_shards};
 use larder_engine::io::JobError;
 use larder_proofs::{Challenge, Commitment, prove};
 use larder_types::{SegmentId, ShardRoot};
@@ -41,7 +41,7 @@ pub(crate) fn encode(
         &mut sinks,
     )
     .map_err(damaged)?;
-    let shards = sinks.into_iter().map(Arc::from).collect();
+    let shards = (0..).zip(sinks.into_iter().map(Arc::from)).collect();
     node.disk.coded.insert(*segment, shards);
     Ok(roots)
 }
@@ -61,18 +61,49 @@ pub(crate) fn decode(
         .keeper
         .as_ref()
         .ok_or_else(|| damaged("no vault here"))?;
-    let mut sources = Vec::new();
-    for j in positions {
-        let bytes = node
-            .disk
-            .fetched
-            .get(&(*segment, *j))
-            .ok_or_else(|| damaged("a fetched shard is gone"))?;
-        sources.push((*j, Cursor::new(Arc::clone(bytes))));
-    }
+    let mut sources = fetched(&node.disk, segment, positions)?;
     let content = decoded(code, &keeper.keys.mask_key(segment), &mut sources, len)?;
     node.disk.restored.insert(*segment, content);
     Ok(())
+}
+
+/// Rebuilds the shards of the missing positions (code, shard length, positions) from fetched ones,
+/// into the spool.
+///
+/// # Errors
+/// If a shard is not there, or too few are.
+pub(crate) fn rebuild(
+    node: &mut Node,
+    segment: &SegmentId,
+    (code, shard_len, missing): (Code, u64, &[u16]),
+    positions: &[u16],
+) -> Result<Vec<ShardRoot>, JobError> {
+    let keeper = node
+        .keeper
+        .as_ref()
+        .ok_or_else(|| damaged("no vault here"))?;
+    let mask = keeper.keys.mask_key(segment);
+    let mut sources = fetched(&node.disk, segment, positions)?;
+    let mut sinks = vec![Vec::new(); missing.len()];
+    let roots = rebuild_shards(code, &mask, &mut sources, shard_len, missing, &mut sinks)
+        .map_err(damaged)?;
+    let shards = missing
+        .iter()
+        .copied()
+        .zip(sinks.into_iter().map(Arc::from));
+    node.disk.coded.entry(*segment).or_default().extend(shards);
+    Ok(roots)
+}
+
+type Fetched = (u16, Cursor<Arc<[u8]>>);
+
+fn fetched(disk: &Disk, segment: &SegmentId, positions: &[u16]) -> Result<Vec<Fetched>, JobError> {
+    let one = |j: &u16| {
+        let bytes = disk.fetched.get(&(*segment, *j));
+        let bytes = bytes.ok_or_else(|| damaged("a fetched shard is gone"))?;
+        Ok((*j, Cursor::new(Arc::clone(bytes))))
+    };
+    positions.iter().map(one).collect()
 }
 
 /// The segment of `len` bytes that these shards hold.

@@ -93,7 +93,10 @@ impl World {
             Notice::SegmentFailed { segment, .. } => self.failed(i, segment),
             Notice::SegmentReady { segment } => self.read_back(i, segment),
             Notice::SegmentUnavailable { .. } => self.report.unavailable += 1,
-            Notice::TxQueued { .. } | Notice::TxEnded { .. } => {}
+            Notice::TxQueued { .. }
+            | Notice::TxEnded { .. }
+            | Notice::CatalogueWanted
+            | Notice::HeadKept { .. } => {}
         }
     }
 

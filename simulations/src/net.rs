@@ -143,7 +143,11 @@ impl World {
         }
         let renter_balance = match &request {
             Request::Propose(signed) => self.chain.state.balance(&signed.leaf.renter),
-            Request::Revise { .. } | Request::GetLatest { .. } | Request::GetOffers => Amount::ZERO,
+            Request::Revise { .. }
+            | Request::GetLatest { .. }
+            | Request::GetOffers
+            | Request::PutHead(_)
+            | Request::GetHeads { .. } => Amount::ZERO,
         };
         let input = PeerInput::Request {
             from: self.nodes[from].id,
@@ -307,6 +311,17 @@ impl World {
                 len,
                 &positions,
             )),
+            Job::Rebuild {
+                segment,
+                code,
+                shard_len,
+                positions,
+                missing,
+            } => {
+                let node = &mut self.nodes[i];
+                let want = (code, shard_len, missing.as_slice());
+                Outcome::Rebuilt(jobs::rebuild(node, &segment, want, &positions))
+            }
             Job::Prove {
                 challenge,
                 commitment,
@@ -329,7 +344,7 @@ impl World {
                     .disk
                     .coded
                     .get(&segment)
-                    .and_then(|shards| shards.get(usize::from(position)).cloned());
+                    .and_then(|shards| shards.get(&position).cloned());
                 let Some(bytes) = shard else {
                     let gone = JobError::Damaged("the spool lost a shard".to_owned());
                     return self.finish(i, op, Outcome::Put(Err(PutError::Local(gone))));

@@ -177,19 +177,41 @@ impl Trace {
                 self.kind(6);
                 self.text(addrs);
             }
+            Command::Damaged(roots) => {
+                self.kind(7);
+                self.encoded(roots);
+            }
+            Command::Listed {
+                catalogue,
+                segments,
+            } => {
+                self.kind(8);
+                self.0.update(&catalogue.0);
+                self.encoded(segments);
+            }
+            Command::Known(entries) => {
+                self.kind(9);
+                self.encoded(entries);
+            }
+            Command::Recovered { seq, entries } => {
+                self.kind(10);
+                self.number(*seq);
+                self.encoded(entries);
+            }
         }
     }
 
     fn outcome(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Response(Ok(response)) => self.encoded(response),
-            Outcome::Encoded(Ok(roots)) => self.encoded(roots),
+            Outcome::Encoded(Ok(roots)) | Outcome::Rebuilt(Ok(roots)) => self.encoded(roots),
             Outcome::Put(Ok(ack)) => self.encoded(ack),
             Outcome::Proved(Ok(blob)) => {
                 self.0.update(blob);
             }
             Outcome::Response(Err(_))
             | Outcome::Encoded(Err(_))
+            | Outcome::Rebuilt(Err(_))
             | Outcome::Put(Err(_))
             | Outcome::Proved(Err(_))
             | Outcome::Got(_)
@@ -254,6 +276,17 @@ impl Trace {
                 self.number(challenge.slot_no);
                 self.0.update(&challenge.active.hash.0);
             }
+            Job::Rebuild {
+                segment,
+                positions,
+                missing,
+                ..
+            } => {
+                self.kind(7);
+                self.0.update(&segment.0);
+                positions.iter().for_each(|j| self.number(u64::from(*j)));
+                missing.iter().for_each(|j| self.number(u64::from(*j)));
+            }
             Job::Discard { segment, fetched } => {
                 self.kind(6);
                 self.0.update(&segment.0);
@@ -276,6 +309,8 @@ impl Trace {
             | Notice::SegmentFailed { .. }
             | Notice::SegmentUnavailable { .. }
             | Notice::TxQueued { .. }
+            | Notice::CatalogueWanted
+            | Notice::HeadKept { .. }
             | Notice::TxEnded { .. } => self.text(notice),
         }
     }

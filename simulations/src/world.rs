@@ -357,6 +357,9 @@ impl World {
                 | Event::Pending { .. }
                 | Event::Revised { .. }
                 | Event::Unpaid { .. }
+                | Event::Charged { .. }
+                | Event::Faulted { .. }
+                | Event::LossDeclared { .. }
                 | Event::Vested { .. } => {}
             }
         }

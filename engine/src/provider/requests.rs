@@ -29,7 +29,9 @@ impl Provider {
                 signed,
             } => self.revised(ctx, contract, &puts, signed),
             Request::GetLatest { contract, have } => self.latest(&contract, have),
-            Request::GetOffers => Err(Deny::NotProviding),
+            Request::GetOffers | Request::PutHead(_) | Request::GetHeads { .. } => {
+                Err(Deny::NotProviding)
+            }
         };
         answer.unwrap_or_else(Response::Denied)
     }
@@ -248,6 +250,9 @@ pub(crate) fn signature(response: Response) -> Result<Signature, Deny> {
     match response {
         Response::Signed(sig) => Ok(sig),
         Response::Denied(deny) => Err(deny),
-        Response::Latest { .. } | Response::Offers(_) => Err(Deny::WrongBytes),
+        Response::Latest { .. }
+        | Response::Offers(_)
+        | Response::Kept { .. }
+        | Response::Heads(_) => Err(Deny::WrongBytes),
     }
 }

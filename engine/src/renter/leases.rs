@@ -7,7 +7,7 @@ use super::lease::Lease;
 use crate::ctx::{Ctx, backoff, sooner};
 use crate::ops::Pending;
 use crate::rows::{RentedRow, Write};
-use crate::view::BlockInput;
+use crate::view::{BlockInput, RentedView};
 use crate::wallet::Wallet;
 use crate::wire::{MAX_LEAVES, Request};
 use larder_contracts::judge::cost;
@@ -299,15 +299,15 @@ impl Renter {
         }
         ctx.persist(rows);
         if let Some(active) = &block.active {
-            let at_ours = |(provider, leaf): &&(NodeId, ContractLeaf)| {
-                let lease = self.leases.get(&leaf.contract_id);
-                lease.is_some_and(|lease| lease.provider == *provider)
+            let at_ours = |view: &&RentedView| {
+                let lease = self.leases.get(&view.leaf.contract_id);
+                lease.is_some_and(|lease| lease.provider == view.provider)
             };
             let rented = active
                 .rented
                 .iter()
                 .filter(at_ours)
-                .map(|(_, leaf)| (leaf.contract_id, *leaf))
+                .map(|view| (view.leaf.contract_id, view.leaf))
                 .collect();
             self.epoch(ctx, wallet, &rented);
         }

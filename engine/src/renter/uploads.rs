@@ -110,6 +110,9 @@ impl Renter {
             shard_len,
             roots,
             holders,
+            spooled: Vec::new(),
+            catalogue: false,
+            listed: false,
         };
         self.segments.insert(segment, row);
         self.encode(ctx, segment);
@@ -433,7 +436,7 @@ impl Renter {
                 self.failed(provider, ctx.now);
             }
             Ok(_)
-            | Err(PutError::Refused(_))
+            | Err(PutError::Refused(_) | PutError::WrongBytes)
             | Err(PutError::Peer(Unreachable::NoAnswer | Unreachable::Garbage)) => {
                 self.failed(provider, ctx.now);
             }
