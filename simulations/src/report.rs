@@ -57,6 +57,30 @@ pub struct Report {
     pub restarts: u64,
     /// Stops in the middle of a step's effects.
     pub crashes: u64,
+    /// Providers that were gone for good, with what they stored.
+    pub deaths: u64,
+    /// Providers that joined later.
+    pub joined: u64,
+    /// Bytes of shards that flipped on a disk.
+    pub rotted: u64,
+    /// How often the ledger found a provider FAULTED.
+    pub faulted: u64,
+    /// Losses that providers declared.
+    pub declared: u64,
+    /// Shards that keepers rebuilt.
+    pub rebuilt: u64,
+    /// Bytes that were decoded for it.
+    pub repair_read: u64,
+    /// Bytes of the rebuilt shards.
+    pub repair_written: u64,
+    /// Bytes that keepers fetched, for restores and repairs.
+    pub bytes_read: u64,
+    /// Segments lost because more holders were gone at once than the code bears.
+    pub beyond: u64,
+    /// Deaths after which every shard found another holder.
+    pub healed: u64,
+    /// How long that took on average, minutes.
+    pub healed_minutes: u64,
     /// Contracts opened, and changed in their money terms since.
     pub contracts: u64,
     /// Extensions and renewals that took effect.
@@ -98,6 +122,18 @@ impl Report {
             unprepared: 0,
             restarts: 0,
             crashes: 0,
+            deaths: 0,
+            joined: 0,
+            rotted: 0,
+            faulted: 0,
+            declared: 0,
+            rebuilt: 0,
+            repair_read: 0,
+            repair_written: 0,
+            bytes_read: 0,
+            beyond: 0,
+            healed: 0,
+            healed_minutes: 0,
             contracts: 0,
             extensions: 0,
             closed: 0,

@@ -11,6 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub enum Scenario {
     /// Providers and keepers come and go, and crash, over virtual days; `docs/protocol.md` §4.4.
     Churn,
+    /// Crashes, deaths, full disks, flipped bytes, splits and storms, which then stop.
+    Faults,
+    /// The network falls in two for ten epochs, and nothing else goes wrong.
+    Split,
 }
 
 /// How a scenario is run.
@@ -63,6 +67,8 @@ pub fn run(scenario: Scenario, options: Options, progress: &mut dyn FnMut(Progre
     // Nothing of the world outlives a panic, so nothing broken is seen afterwards.
     let told = AssertUnwindSafe(|| match scenario {
         Scenario::Churn => World::churn(options).run(progress),
+        Scenario::Faults => World::faults(options).run(progress),
+        Scenario::Split => World::split(options).run(progress),
     });
     catch_unwind(told).unwrap_or_else(|cause| {
         let text = cause.downcast_ref::<String>().map(String::as_str);
