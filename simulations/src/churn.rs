@@ -4,7 +4,7 @@
 
 use crate::dice::{DAY, HOUR};
 use crate::queue::Happening;
-use crate::run::Options;
+use crate::run::{Options, Scenario};
 use crate::setup::{START, Setting};
 use crate::uptime::Uptime;
 use crate::world::World;
@@ -17,6 +17,7 @@ impl World {
     /// A network at its first moment.
     pub(crate) fn churn(options: Options) -> Self {
         let setting = Setting {
+            scenario: Scenario::Churn,
             name: "churn",
             params: Setting::scaled(Params::profile(Profile::Public)),
             uptime: Uptime::of_churn,

@@ -6,7 +6,7 @@
 //! *Simulation*.
 
 use crate::queue::Happening;
-use crate::run::Options;
+use crate::run::{Options, Scenario};
 use crate::setup::{START, Setting};
 use crate::uptime::Uptime;
 use crate::world::World;
@@ -65,7 +65,7 @@ enum Side {
 impl World {
     /// A network on which faults fall.
     pub(crate) fn faults(options: Options) -> Self {
-        let mut world = Self::small("faults", options);
+        let mut world = Self::small(Scenario::Faults, "faults", options);
         let epochs = world.epochs();
         let calm = CALM_AFTER.min(epochs / 2);
         let bad = CALM_BEFORE.min(epochs / 4)..epochs.saturating_sub(calm);
@@ -88,7 +88,7 @@ impl World {
 
     /// A network that falls in two for ten epochs.
     pub(crate) fn split(options: Options) -> Self {
-        let mut world = Self::small("split", options);
+        let mut world = Self::small(Scenario::Split, "split", options);
         let side = if world.dice.one_in(2) {
             Side::Keepers
         } else {
@@ -100,13 +100,14 @@ impl World {
         world
     }
 
-    /// A private network with one slot in three hours, so that it is cheap to run.
-    fn small(name: &'static str, options: Options) -> Self {
+    /// A private network with few slots, each of which costs a signature, so that it is cheap to run.
+    fn small(scenario: Scenario, name: &'static str, options: Options) -> Self {
         let params = Params {
-            slots: 2,
+            slots: if options.quick { 1 } else { 4 },
             ..Params::profile(Profile::Private)
         };
         let setting = Setting {
+            scenario,
             name,
             params: Setting::scaled(params),
             uptime: |_, _| Uptime::Steady,

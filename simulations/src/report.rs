@@ -1,6 +1,6 @@
 //! What a run found: figures, checkers, and the hash of everything that happened.
 
-use crate::run::Options;
+use crate::run::{Options, Scenario, command};
 use serde::Serialize;
 
 /// What one checker found.
@@ -19,6 +19,8 @@ pub struct Checker {
 /// The outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// What was simulated.
+    pub scenario: Scenario,
     /// Where all chance came from.
     pub seed: u64,
     /// Machines.
@@ -29,6 +31,8 @@ pub struct Report {
     pub keepers: u32,
     /// Virtual days.
     pub days: u32,
+    /// Whether there were fewer backups and checkpoints.
+    pub quick: bool,
     /// Blocks made.
     pub blocks: u64,
     /// Epochs begun after the first.
@@ -101,13 +105,15 @@ pub struct Report {
 
 impl Report {
     /// A report of nothing yet.
-    pub(crate) fn new(options: Options, providers: u32, keepers: u32) -> Self {
+    pub(crate) fn new(scenario: Scenario, options: Options, providers: u32, keepers: u32) -> Self {
         Self {
+            scenario,
             seed: options.seed,
             nodes: options.nodes,
             providers,
             keepers,
             days: options.days,
+            quick: options.quick,
             blocks: 0,
             epochs: 0,
             passes: 0,
@@ -143,6 +149,21 @@ impl Report {
             checkers: Vec::new(),
             trace_hash: String::new(),
         }
+    }
+
+    /// The command that gives the same report again.
+    #[must_use]
+    pub fn command(&self) -> String {
+        command(
+            self.scenario,
+            Options {
+                seed: self.seed,
+                nodes: self.nodes,
+                days: self.days,
+                quick: self.quick,
+                lazy: false,
+            },
+        )
     }
 
     /// Whether every checker held.

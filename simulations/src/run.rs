@@ -73,6 +73,25 @@ pub fn run(scenario: Scenario, options: Options, progress: &mut dyn FnMut(Progre
     catch_unwind(told).unwrap_or_else(|cause| {
         let text = cause.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
-        panic!("seed {}: {}", options.seed, text.unwrap_or("a panic"));
+        let text = text.unwrap_or("a panic");
+        panic!(
+            "seed {}: {text}; `{}` shows it again",
+            options.seed,
+            command(scenario, options)
+        );
     })
+}
+
+/// The command that runs a scenario again.
+pub(crate) fn command(scenario: Scenario, options: Options) -> String {
+    let name = match scenario {
+        Scenario::Churn => "churn",
+        Scenario::Faults => "faults",
+        Scenario::Split => "split",
+    };
+    let Options {
+        seed, nodes, days, ..
+    } = options;
+    let quick = if options.quick { " --quick" } else { "" };
+    format!("larder simulate {name} --seed {seed} --nodes {nodes} --days {days}{quick}")
 }

@@ -8,7 +8,7 @@ use crate::chain::Chain;
 use crate::dice::{DAY, Dice, derive};
 use crate::keeper::Keeper;
 use crate::node::Node;
-use crate::run::Options;
+use crate::run::{Options, Scenario};
 use crate::uptime::Uptime;
 use crate::world::World;
 use larder_contracts::Auth;
@@ -33,6 +33,8 @@ const FOUNDER_EXPIRY: u64 = 1_000;
 /// What a scenario's network is like.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
+    /// Which scenario it is for.
+    pub(crate) scenario: Scenario,
     /// Its name.
     pub(crate) name: &'static str,
     /// Its rules.

@@ -75,6 +75,7 @@ impl World {
             u32::try_from(nodes.iter().filter(f).count()).unwrap_or(u32::MAX)
         };
         let report = Report::new(
+            setting.scenario,
             options,
             count(|n| n.provide.is_some()),
             count(|n| n.keeper.is_some()),
