@@ -3,8 +3,6 @@
 
 use super::Provider;
 use crate::ctx::{Ctx, Identity};
-use crate::io::{BulkEffect, Effect};
-use crate::rows::Write;
 use crate::view::{ActiveView, BlockInput};
 use crate::wallet::Wallet;
 use larder_contracts::same_money;

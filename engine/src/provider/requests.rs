@@ -8,7 +8,6 @@ use crate::wire::{Deny, MAX_LEAVES, Request, Response};
 use larder_contracts::{Revision, Room, SignedLeaf, judge, revise, same_money};
 use larder_proofs::{ContentTree, ShardLeaf};
 use larder_types::{Amount, ContractId, Signature};
-use std::collections::BTreeMap;
 
 /// Most contracts; each costs memory and ledger state.
 const MAX_CONTRACTS: usize = 100_000;
