@@ -6,7 +6,7 @@ use larder_contracts::{Revision, SignedLeaf};
 use larder_ledger::Tx;
 use larder_proofs::ShardLeaf;
 use larder_types::codec::{self, DecodeError};
-use larder_types::{Class, ContractId, NodeId, SegmentId, ShardRoot, Signature, TxId};
+use larder_types::{Class, ContractId, Epoch, NodeId, SegmentId, ShardRoot, Signature, TxId};
 use serde::{Deserialize, Serialize};
 
 /// Which table a row belongs to.
@@ -32,9 +32,6 @@ pub enum Kind {
     /// A loss that we have declared: by contract id.
     Loss = 9,
 }
-
-/// The name of [`LossTotals`] among what the node knows of itself.
-const LOSSES: &[u8] = b"losses";
 
 /// One change of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +76,8 @@ impl ShardRow {
 /// A loss that we have declared under a contract. Whether it has acted, the active leaf says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossRow {
+    /// The epoch in which it was declared, and at whose end it can act.
+    pub epoch: Epoch,
     /// The revision that it gives the contract.
     pub revision: u64,
     /// How many places the active tree has that it is against, those included that were holes
@@ -96,6 +95,9 @@ pub struct LossTotals {
     /// Those of them that stood in an active tree and were declared lost.
     pub declared: u64,
 }
+
+/// The key of [`LossTotals`] in [`Kind::Own`].
+const LOSSES: &[u8] = b"losses";
 
 /// A contract that we rent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,7 +259,7 @@ impl Tables {
                 .segments
                 .push((SegmentId(id(key)?), codec::decode(value)?)),
             6 => self.outbox.push((TxId(id(key)?), codec::decode(value)?)),
-            8 if key == LOSSES => self.loss_totals = codec::decode(value)?,
+            8 => self.read_own(key, value)?,
             9 => self
                 .losses
                 .push((ContractId(id(key)?), codec::decode(value)?)),
@@ -267,6 +269,14 @@ impl Tables {
                     offset: 0,
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// Names that this version does not know are of a newer one: it keeps them, we ignore them.
+    fn read_own(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
+        if key == LOSSES {
+            self.loss_totals = codec::decode(value)?;
         }
         Ok(())
     }

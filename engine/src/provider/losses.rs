@@ -13,7 +13,7 @@ use crate::wallet::Wallet;
 use larder_contracts::{Revision, SignedLeaf};
 use larder_ledger::{Loss, Op};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
-use larder_types::{ContractId, ShardRoot, Signature};
+use larder_types::{ContractId, Epoch, ShardRoot, Signature};
 use std::collections::BTreeSet;
 
 /// Most shards of one contract that one update declares: with their paths they take at most
@@ -58,8 +58,17 @@ impl Held {
             .prefix_with_root(active.content_root, active.used_chunks)
     }
 
-    /// Declares what of the active tree is damaged, if anything is.
-    fn loss_of(&self, active: &ContractLeaf, damaged: &BTreeSet<ShardRoot>) -> Option<LossRow> {
+    /// What of the active tree is to be declared in `epoch`, if anything is. What was declared in
+    /// it before a restart stays as it was: it may stand in a block already.
+    fn loss_of(
+        &self,
+        epoch: Epoch,
+        active: &ContractLeaf,
+        damaged: &BTreeSet<ShardRoot>,
+    ) -> Option<LossRow> {
+        if let Some(said) = self.loss.as_ref().filter(|l| l.epoch == epoch) {
+            return Some(said.clone()).filter(|_| self.is_losing());
+        }
         let tree = self.active_tree(active)?;
         let lost: Vec<u32> = (0..)
             .zip(tree.leaves())
@@ -69,6 +78,7 @@ impl Held {
             .collect();
         let revision = self.leaf().revision.max(active.revision).checked_add(1)?;
         (!lost.is_empty()).then_some(LossRow {
+            epoch,
             revision,
             places: tree.leaves().len() as u64,
             lost,
@@ -176,8 +186,12 @@ impl Provider {
     }
 
     /// Declares what is damaged in the active trees: once in each epoch and contract, until it has
-    /// acted. Only to be called while the chain is current.
+    /// acted. Only to be called while the chain is current. Who is FAULTED cannot: its renters are
+    /// about to go.
     pub(crate) fn declare(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
+        if self.faulted {
+            return;
+        }
         let epoch = ctx.chain.epoch;
         for id in std::mem::take(&mut self.losses.due) {
             let Some(held) = self.contracts.get_mut(&id) else {
@@ -190,7 +204,7 @@ impl Provider {
             if active.end_epoch <= epoch + 1 {
                 continue;
             }
-            let Some(row) = held.loss_of(&active, &self.losses.damaged) else {
+            let Some(row) = held.loss_of(epoch, &active, &self.losses.damaged) else {
                 continue;
             };
             let Some(op) = declaration(id, held, &active, &row) else {
