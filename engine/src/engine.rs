@@ -230,9 +230,7 @@ impl Parts<'_> {
                 }
             }
             // Later steps of this issue fill these in.
-            Command::Listed { .. }
-            | Command::Known(_)
-            | Command::Recovered { .. } => {}
+            Command::Listed { .. } | Command::Known(_) | Command::Recovered { .. } => {}
             Command::Addresses(addrs) => {
                 if let Some(provider) = &mut self.provider {
                     provider.addrs = addrs;
