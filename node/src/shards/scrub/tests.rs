@@ -1,6 +1,11 @@
 //! The scrubber over a real folder, before an engine that answers for every shard: what it reports,
 //! and what it must not.
 
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the scrubber says two things to the engine"
+)]
+
 use super::*;
 use crate::driver::{Msg, inbox};
 use crate::shards::StoreConfig;
