@@ -57,7 +57,10 @@ impl Engine {
         // What a node has promised it keeps, even if its configuration offers nothing any more.
         let promised = !tables.held.is_empty();
         let provide = provide.or_else(|| promised.then(Provide::nothing));
-        let provider = provide.map(|p| Provider::restore(p, tables.held, tables.shards));
+        let provider = provide.map(|p| {
+            let (held, shards) = (tables.held, tables.shards);
+            Provider::restore(p, held, shards, tables.losses, tables.loss_totals)
+        });
         let renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
         let (chain, ops) = (Chain::default(), Ops::default());
         Ok(Self {
@@ -221,11 +224,13 @@ impl Parts<'_> {
             Command::Fetch { segment } => self.renter.fetch(ctx, segment),
             Command::Release { segment } => self.renter.release(ctx, segment),
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
+            Command::Damaged(roots) => {
+                if let Some(provider) = &mut self.provider {
+                    provider.damaged(ctx, &roots);
+                }
+            }
             // Later steps of this issue fill these in.
-            Command::Damaged(_)
-            | Command::Listed { .. }
-            | Command::Known(_)
-            | Command::Recovered { .. } => {}
+            Command::Listed { .. } | Command::Known(_) | Command::Recovered { .. } => {}
             Command::Addresses(addrs) => {
                 if let Some(provider) = &mut self.provider {
                     provider.addrs = addrs;

@@ -1,6 +1,7 @@
 //! What the engine knows, for people and programs that ask: plain values, copied.
 
 use crate::Engine;
+use crate::provider::Provider;
 use larder_coding::Code;
 use larder_contracts::SignedOffer;
 use larder_proofs::ContractLeaf;
@@ -61,6 +62,12 @@ pub struct ProviderReport {
     pub shards: u64,
     /// Contracts.
     pub contracts: u64,
+    /// Stored shards that were found damaged so far.
+    pub damaged: u64,
+    /// Those of them that were declared lost on the ledger.
+    pub declared: u64,
+    /// Whether the ledger holds it FAULTED.
+    pub faulted: bool,
 }
 
 impl Engine {
@@ -142,6 +149,18 @@ impl Engine {
             .collect()
     }
 
+    /// The stored shards of which no damage is known: what is worth scrubbing.
+    #[must_use]
+    pub fn sound_shards(&self) -> Vec<ShardRoot> {
+        self.provider.iter().flat_map(Provider::sound).collect()
+    }
+
+    /// Whether the provider's side answers for a shard of which no damage is known.
+    #[must_use]
+    pub fn is_sound(&self, root: &ShardRoot) -> bool {
+        self.provider.as_ref().is_some_and(|p| p.is_sound(root))
+    }
+
     /// The segments that can be fetched.
     #[must_use]
     pub fn segment_ids(&self) -> Vec<SegmentId> {
@@ -171,6 +190,9 @@ impl Engine {
             used: sum(|l| l.used_chunks),
             shards: provider.shards.len() as u64,
             contracts: provider.contracts.len() as u64,
+            damaged: provider.losses.totals.damaged,
+            declared: provider.losses.totals.declared,
+            faulted: provider.faulted,
         })
     }
 
