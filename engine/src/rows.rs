@@ -101,6 +101,20 @@ pub struct SegmentRow {
     pub listed: bool,
 }
 
+/// What repair has done, over all runs of the node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairTotals {
+    /// Shards placed anew.
+    pub shards: u64,
+    /// Bytes fetched for it.
+    pub bytes_read: u64,
+    /// Bytes placed.
+    pub bytes_written: u64,
+}
+
+/// The key of [`RepairTotals`] in [`Kind::Own`].
+const REPAIRS: &[u8] = b"repairs";
+
 impl Write {
     /// Writes a contract that we provide.
     #[must_use]
@@ -131,6 +145,12 @@ impl Write {
     #[must_use]
     pub fn segment(id: &SegmentId, row: Option<&SegmentRow>) -> Self {
         Self::new(Kind::Segment, id.0.to_vec(), row)
+    }
+
+    /// Writes what repair has done so far.
+    #[must_use]
+    pub fn repair_totals(totals: &RepairTotals) -> Self {
+        Self::new(Kind::Own, REPAIRS.to_vec(), Some(totals))
     }
 
     /// Writes a transaction that is not yet in a block.
@@ -167,6 +187,7 @@ pub(crate) struct Tables {
     pub(crate) rented_leaves: Vec<(ContractId, u64, ShardLeaf)>,
     pub(crate) segments: Vec<(SegmentId, SegmentRow)>,
     pub(crate) outbox: Vec<(TxId, Tx)>,
+    pub(crate) repairs: RepairTotals,
 }
 
 impl Tables {
@@ -204,12 +225,21 @@ impl Tables {
                 .segments
                 .push((SegmentId(id(key)?), codec::decode(value)?)),
             6 => self.outbox.push((TxId(id(key)?), codec::decode(value)?)),
+            8 => self.read_own(key, value)?,
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",
                     offset: 0,
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// Names that this version does not know are of a newer one: it keeps them, we ignore them.
+    fn read_own(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
+        if key == REPAIRS {
+            self.repairs = codec::decode(value)?;
         }
         Ok(())
     }
