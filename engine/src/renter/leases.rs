@@ -320,13 +320,14 @@ impl Renter {
                 .filter(at_ours)
                 .map(|view| (view.leaf.contract_id, *view))
                 .collect();
+            self.epoch = ctx.chain.epoch;
             self.faulted.clone_from(&active.faulted);
             self.epoch(ctx, wallet, &rented);
             self.write_off(ctx, wallet);
             self.declined.clear();
             self.informed = true;
             self.tops_up_at_once = ctx.me.params.profile == Profile::Dev;
-            self.reindex_all(ctx.chain.epoch);
+            self.reindex_all();
         }
     }
 

@@ -11,7 +11,7 @@ use super::repairs::Repair;
 use super::uploads::Position;
 use crate::risk::{Alive, risk};
 use crate::rows::{SegmentRow, Write};
-use larder_types::{ContractId, Epoch, NodeId, SegmentId, ShardRoot, Time};
+use larder_types::{ContractId, NodeId, SegmentId, ShardRoot, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Misses in a row that make a provider suspect.
@@ -254,8 +254,7 @@ impl Renter {
     }
 
     /// An epoch has begun: who passed lately has changed, and what could wait an epoch is due.
-    pub(crate) fn reindex_all(&mut self, epoch: Epoch) {
-        self.epoch = epoch;
+    pub(crate) fn reindex_all(&mut self) {
         let ids: Vec<SegmentId> = self.lacking.ids().copied().collect();
         for id in ids {
             self.reindex(&id);
