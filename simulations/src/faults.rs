@@ -52,7 +52,7 @@ pub(crate) enum Fault {
 /// Where a split runs.
 #[derive(Debug, Clone, Copy)]
 enum Side {
-    /// Those that back up are cut off.
+    /// Those that only back up are cut off.
     Keepers,
     /// The validator is alone.
     Validator,
@@ -167,7 +167,7 @@ impl World {
         let nodes = self.nodes.len();
         let far = match side {
             Side::Keepers => (0..nodes)
-                .filter(|i| self.nodes[*i].keeper.is_some())
+                .filter(|i| self.nodes[*i].provide.is_none())
                 .collect(),
             Side::Validator => (0..nodes).collect(),
             Side::Anyhow => (0..nodes).filter(|_| self.dice.one_in(3)).collect(),
