@@ -12,8 +12,9 @@ use crate::run::{Options, Scenario};
 use crate::uptime::Uptime;
 use crate::world::World;
 use larder_contracts::Auth;
+use larder_engine::head::DeviceCert;
 use larder_engine::{Identity, Provide};
-use larder_keys::{Signer, VaultKeys};
+use larder_keys::{RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::{Genesis, Transfer, Tx};
 use larder_proofs::bls::SecretKey;
 use larder_types::size::{GIB, KIB};
@@ -145,12 +146,21 @@ fn machine(
 ) -> Node {
     let key = |label| Signer::from_seed(&derive(options.seed, label, i));
     let mut dice = Dice::new(options.seed, "node", i);
+    let (account_key, device_key) = (key("account key"), key("device key"));
+    let vault = VaultKeys::from_root(&derive(options.seed, "vault", i));
+    let cert = keeps.then(|| {
+        let (admin, device) = (key("admin key"), device_key.public());
+        DeviceCert::sign(&account_key, &admin, device, Time(u64::MAX), &net)
+    });
     let me = Identity {
         genesis: net,
         params: setting.params.clone(),
         schedule: Schedule::new(START, &setting.params),
         node_key: key("node key"),
-        account_key: key("account key"),
+        account_key,
+        device_key,
+        cert,
+        recovery: RecoveryKeys::new(&derive(options.seed, "rendezvous", i), &vault, &net),
     };
     let provide = provides.then(|| Provide {
         quota: Bytes(GIB),
@@ -159,9 +169,8 @@ fn machine(
         region: "sim".to_owned(),
         operator: format!("operator {i}"),
     });
-    let root = derive(options.seed, "vault", i);
     let uptime = (setting.uptime)(&mut dice, !provides);
-    let keeper = keeps.then(|| Keeper::new(VaultKeys::from_root(&root)));
+    let keeper = keeps.then(|| Keeper::new(vault));
     let lazy = options.lazy && i == 0;
     Node::new(me, provide, (uptime, keeper), dice, lazy)
 }
