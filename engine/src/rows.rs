@@ -142,6 +142,20 @@ pub struct SegmentRow {
     pub listed: bool,
 }
 
+/// What repair has done, over all runs of the node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairTotals {
+    /// Shards placed anew.
+    pub shards: u64,
+    /// Bytes fetched for it.
+    pub bytes_read: u64,
+    /// Bytes placed.
+    pub bytes_written: u64,
+}
+
+/// The key of [`RepairTotals`] in [`Kind::Own`].
+const REPAIRS: &[u8] = b"repairs";
+
 impl Write {
     /// Writes a contract that we provide.
     #[must_use]
@@ -186,6 +200,12 @@ impl Write {
         Self::new(Kind::Segment, id.0.to_vec(), row)
     }
 
+    /// Writes what repair has done so far.
+    #[must_use]
+    pub fn repair_totals(totals: &RepairTotals) -> Self {
+        Self::new(Kind::Own, REPAIRS.to_vec(), Some(totals))
+    }
+
     /// Writes a transaction that is not yet in a block.
     #[must_use]
     pub fn outbox(id: &TxId, tx: Option<&Tx>) -> Self {
@@ -222,6 +242,7 @@ pub(crate) struct Tables {
     pub(crate) outbox: Vec<(TxId, Tx)>,
     pub(crate) losses: Vec<(ContractId, LossRow)>,
     pub(crate) loss_totals: LossTotals,
+    pub(crate) repairs: RepairTotals,
 }
 
 impl Tables {
@@ -277,6 +298,8 @@ impl Tables {
     fn read_own(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
         if key == LOSSES {
             self.loss_totals = codec::decode(value)?;
+        } else if key == REPAIRS {
+            self.repairs = codec::decode(value)?;
         }
         Ok(())
     }
