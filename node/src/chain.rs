@@ -294,6 +294,12 @@ fn movement(event: &Event, account: &AccountId, node: &NodeId) -> Option<Moved> 
             renter,
             refund,
             ..
+        }
+        | Event::LossDeclared {
+            provider,
+            renter,
+            refund,
+            ..
         } if renter == account => Some(("refund", true, *refund, Some(provider.to_string()), None)),
         Event::Vested {
             provider,

@@ -60,26 +60,29 @@ fn speak(world: &mut World, node: u8) {
 
 /// What strikes on `node` took: the how manieth miss, and how many epochs of pay.
 fn charges(world: &World, node: u8, rate: Amount) -> Vec<(u32, u64)> {
-    let of = |event: &Event| match event {
-        Event::Charged {
+    let of = |event: &Event| {
+        let Event::Charged {
             provider,
             miss,
             amount,
             ..
-        } if *provider == signer(node).node() => Some((*miss, amount.0 / rate.0)),
-        _ => None,
+        } = event
+        else {
+            return None;
+        };
+        (*provider == signer(node).node()).then_some((*miss, amount.0 / rate.0))
     };
     world.events.iter().filter_map(of).collect()
 }
 
 fn faults(world: &World) -> Vec<(u8, u32)> {
-    let of = |event: &Event| match event {
-        Event::Faulted { provider, epoch } => {
-            let node = [NODE, OTHER].into_iter();
-            let node = node.filter(|n| signer(*n).node() == *provider).last()?;
-            Some((node, *epoch))
-        }
-        _ => None,
+    let of = |event: &Event| {
+        let Event::Faulted { provider, epoch } = event else {
+            return None;
+        };
+        let mut nodes = [NODE, OTHER].into_iter();
+        let node = nodes.find(|n| signer(*n).node() == *provider)?;
+        Some((node, *epoch))
     };
     world.events.iter().filter_map(of).collect()
 }

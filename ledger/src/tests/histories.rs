@@ -85,7 +85,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (1..24u32).prop_map(|slots| Step::Pass { slots }),
         1 => (1..12u32).prop_map(|epochs| Step::Pause { epochs }),
     ];
-    prop::collection::vec(step, 1..60)
+    prop::collection::vec(step, 10..70)
 }
 
 /// Every active contract and its node, by that node's key's seed.
@@ -228,6 +228,25 @@ fn act(world: &mut World, step: &Step) {
     }
 }
 
+/// Every node holds a contract with six shards, from epoch 2 on.
+fn begin(world: &mut World) {
+    for node in 0..NODES.len() {
+        let open = Step::Open {
+            node,
+            renter: node % 2,
+            term: 30,
+            rate: 400_000_000 + node as u64,
+        };
+        act(world, &open);
+        world.block();
+    }
+    world.run_to_epoch(1);
+    for pick in [0, 0, 1, 1, 2, 2] {
+        act(world, &Step::Content { pick });
+        world.run_to_epoch(world.state.epoch() + 1);
+    }
+}
+
 fn check_history(params: Params, steps: &[Step]) {
     let mut world = World::with(params.clone(), &[10, 11, 20, 21, 22], &[]);
     for node in NODES {
@@ -235,6 +254,7 @@ fn check_history(params: Params, steps: &[Step]) {
         world.submit(world.register(node, collateral));
     }
     world.block();
+    begin(&mut world);
     for step in steps {
         act(&mut world, step);
     }

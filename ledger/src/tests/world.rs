@@ -267,9 +267,11 @@ impl World {
 
     /// Why operations were skipped, in order.
     pub(super) fn skipped(&self) -> Vec<Skip> {
-        let why = |event: &Event| match event {
-            Event::Skipped { why, .. } => Some(*why),
-            _ => None,
+        let why = |event: &Event| {
+            let Event::Skipped { why, .. } = event else {
+                return None;
+            };
+            Some(*why)
         };
         self.events.iter().filter_map(why).collect()
     }
