@@ -73,10 +73,13 @@ impl Scrubber {
             let scrubbed = tokio::select! {
                 biased;
                 Some(root) = self.suspects.recv() => self.suspected(root).await,
-                _ = passes.tick() => self.pass().await,
+                _ = passes.tick() => self.pass().await.map(|()| false),
             };
-            if scrubbed.is_err() {
-                return tracing::debug!("the engine has stopped");
+            match scrubbed {
+                // Where one shard is damaged, others may be.
+                Ok(true) => passes.reset_immediately(),
+                Ok(false) => {}
+                Err(Stopping) => return tracing::debug!("the engine has stopped"),
             }
         }
     }
@@ -108,25 +111,25 @@ impl Scrubber {
         self.report(damaged).await
     }
 
-    /// One shard that did not come out right.
-    async fn suspected(&self, root: ShardRoot) -> Result<(), Stopping> {
+    /// One shard that did not come out right; whether it is damaged.
+    async fn suspected(&self, root: ShardRoot) -> Result<bool, Stopping> {
         let known = self.driver.query(Engine::sound_shards).await?;
-        if self.is_elsewhere(&known).await {
-            return Ok(());
+        if !known.contains(&root) || self.is_elsewhere(&known).await {
+            return Ok(false);
         }
         match self.look(root).await {
             Look::Sound { .. } => {
                 tracing::warn!(%root, "a shard could not be read once, and is sound now");
-                Ok(())
+                Ok(false)
             }
             Look::Damaged(e) => {
                 tracing::debug!("{e}");
-                self.report(vec![root]).await
+                self.report(vec![root]).await.map(|()| true)
             }
-            // The next pass tells a bad sector from a disk that is gone.
+            // A pass tells a bad sector from a disk that is gone.
             Look::Unreadable(e) => {
                 tracing::error!("{e}; check the disk");
-                Ok(())
+                Ok(false)
             }
         }
     }

@@ -1,6 +1,11 @@
 //! A provider that loses shards, before a ledger of a few lines: what is declared, when it acts,
 //! and what a crash in between leaves. Rows are kept as the shell keeps them.
 
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test picks the effects that it is about"
+)]
+
 use crate::io::{BulkEffect, Command, Effect, Input, PeerInput, Submission, Token};
 use crate::rows::{ShardRow, Write};
 use crate::view::{ActiveView, BlockInput, ProviderView};
