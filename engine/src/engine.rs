@@ -55,14 +55,19 @@ impl Engine {
             }
         }
         // What a node has promised it keeps, even if its configuration offers nothing any more.
-        let promised = !tables.held.is_empty();
+        let promised = !tables.held.is_empty() || !tables.heads.is_empty();
         let provide = provide.or_else(|| promised.then(Provide::nothing));
-        let provider = provide.map(|p| {
+        let mut provider = provide.map(|p| {
             let (held, shards) = (tables.held, tables.shards);
             Provider::restore(p, held, shards, tables.losses, tables.loss_totals)
         });
+        if let Some(provider) = &mut provider {
+            provider.heads.restore(tables.heads);
+        }
+        wallet.restore_apart(tables.apart);
         let mut renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
         renter.totals = tables.repairs;
+        renter.heads.restore(tables.own_head);
         let (chain, ops) = (Chain::default(), Ops::default());
         Ok(Self {
             me,
@@ -129,6 +134,7 @@ impl Engine {
             self.renter.uploads_deadline(self.now),
             self.renter.fetches_deadline(self.now),
             self.renter.repairs_deadline(self.now),
+            self.renter.heads_deadline(&self.me, self.now),
             self.wallet.deadline(),
         ];
         let provider = self
@@ -232,8 +238,15 @@ impl Parts<'_> {
                     provider.damaged(ctx, &roots);
                 }
             }
-            // Later steps of this issue fill these in.
-            Command::Listed { .. } | Command::Known(_) | Command::Recovered { .. } => {}
+            Command::Listed {
+                catalogue,
+                segments,
+            } => self.renter.listed(ctx, &catalogue, &segments),
+            Command::Known(entries) => self.renter.known(ctx, entries),
+            Command::Recovered { seq, entries } => {
+                self.wallet.recovered(ctx);
+                self.renter.recovered(ctx, seq, entries);
+            }
             Command::Addresses(addrs) => {
                 if let Some(provider) = &mut self.provider {
                     provider.addrs = addrs;
@@ -277,6 +290,8 @@ impl Parts<'_> {
             renter.revised(ctx, contract, signed, &puts, answer);
         } else if let Pending::Latest { contract } = pending {
             renter.latest(ctx, wallet, contract, answer);
+        } else if let Pending::PutHead { to, seq } = pending {
+            renter.head_answered(ctx, to, seq, &answer);
         } else {
             mismatch(&pending);
         }
@@ -337,6 +352,7 @@ impl Parts<'_> {
             provider.send_proof(ctx);
             provider.offer_if_due(ctx);
         }
+        self.renter.tend_head(ctx);
         self.wallet.flush(ctx);
     }
 }

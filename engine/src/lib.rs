@@ -16,6 +16,7 @@ mod renter;
 pub mod report;
 mod risk;
 pub mod rows;
+pub mod standing;
 pub mod view;
 mod wallet;
 pub mod wire;

@@ -1,6 +1,7 @@
 //! The provider's side: what it has promised, what it stores, what it posts, what it proves.
 //! One contract per account; every promise is a durable row before it is sent.
 
+pub(crate) mod heads;
 pub(crate) mod losses;
 pub(crate) mod offering;
 pub(crate) mod posting;
@@ -129,6 +130,8 @@ pub(crate) struct Provider {
     /// Whether the ledger holds us FAULTED: nothing opens with us, nothing changes.
     pub(crate) faulted: bool,
     pub(crate) registering: Option<larder_types::TxId>,
+    /// The heads that we keep for the accounts of our contracts.
+    pub(crate) heads: heads::KeptHeads,
 }
 
 /// The proof for one slot, on its way.
@@ -159,6 +162,7 @@ impl Provider {
             posted_epoch: None,
             free_collateral: None,
             registering: None,
+            heads: heads::KeptHeads::default(),
         }
     }
 

@@ -6,20 +6,26 @@
 //! - [`uploads`], [`stalls`]: a sealed segment becomes n placed shards.
 //! - [`fetches`]: k shards come back.
 //! - [`losses`], [`lacking`], [`repairs`], [`growing`]: positions that are lost, and rebuilt.
+//! - [`heads`], [`catalogues`]: what others keep, so that a lost keeper comes back.
+//! - [`recovery`], [`trees`]: a keeper that comes back; trees that changed without us.
 
 mod answers;
 pub(crate) mod book;
+mod catalogues;
 pub(crate) mod fetches;
 mod growing;
+pub(crate) mod heads;
 mod lacking;
 pub(crate) mod lease;
 pub(crate) mod leases;
 pub(crate) mod losses;
 pub(crate) mod planning;
+mod recovery;
 pub(crate) mod repairs;
 mod stalls;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trees;
 pub(crate) mod uploads;
 
 use crate::bucket::Bucket;
@@ -102,6 +108,8 @@ pub(crate) struct Renter {
     pub(crate) declined: BTreeSet<NodeId>,
     /// Shards on their way to us, those that nobody wants any more included.
     pub(crate) gets: usize,
+    /// This device's own heads.
+    pub(crate) heads: heads::Heads,
 }
 
 /// A peer that failed us lately.
@@ -168,6 +176,8 @@ impl Renter {
         for id in ids {
             self.ask_latest(ctx, &id);
         }
+        self.sign_again();
+        self.heads.touch(ctx.now);
     }
 
     pub(crate) fn in_trouble(&self, peer: &NodeId, now: Time) -> bool {

@@ -28,9 +28,9 @@ impl Provider {
                 signed,
             } => self.revised(ctx, contract, &puts, signed),
             Request::GetLatest { contract, have } => self.latest(&contract, have),
-            Request::GetOffers | Request::PutHead(_) | Request::GetHeads { .. } => {
-                Err(Deny::NotProviding)
-            }
+            Request::PutHead(head) => self.put_head(ctx, *head),
+            Request::GetHeads { key } => Ok(self.heads.under(&key)),
+            Request::GetOffers => Err(Deny::NotProviding),
         };
         answer.unwrap_or_else(Response::Denied)
     }

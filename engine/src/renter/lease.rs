@@ -3,10 +3,11 @@
 
 use super::Renter;
 use super::leases::price_of;
+use super::trees::Pages;
 use crate::rows::RentedRow;
 use larder_contracts::{SignedLeaf, same_money};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
-use larder_types::{Amount, Epoch, NodeId, SegmentId, Signature, Time};
+use larder_types::{Amount, Epoch, Hash, NodeId, SegmentId, Signature, Time};
 use std::collections::VecDeque;
 
 /// A contract whose free share falls below one in … is extended.
@@ -53,6 +54,10 @@ pub(crate) struct Lease {
     pub(crate) passed_lately: bool,
     /// Whether it is FAULTED: nothing is placed there any more, and the contract is being closed.
     pub(crate) faulted: bool,
+    /// What the provider has shown of its tree so far.
+    pub(crate) pages: Pages,
+    /// Root, chunks and revision of the active tree that was last found to be ours.
+    pub(crate) agreed: Option<(Hash, u64, u64)>,
 }
 
 impl Lease {
@@ -79,6 +84,8 @@ impl Lease {
             misses: 0,
             passed_lately: true,
             faulted: false,
+            pages: Pages::default(),
+            agreed: None,
         }
     }
 
