@@ -12,6 +12,7 @@ use larder_keys::VaultKeys;
 use larder_types::{BlobId, SegmentId};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -32,12 +33,17 @@ pub enum FetchError {
     /// Its segment cannot be had.
     #[error("{0}")]
     Segment(Arc<SegmentsError>),
-    /// The segment's file cannot be opened.
-    #[error("opening a segment: {0}")]
+    /// The segment's file cannot be opened or read.
+    #[error("reading a segment: {0}")]
     Open(#[from] std::io::Error),
-    /// The segment is damaged there.
-    #[error("{0}")]
-    Read(#[from] ReadError),
+    /// What was fetched is not what was stored: the blob does not open.
+    #[error("segment {segment} is damaged: {why}")]
+    Damaged {
+        /// Which.
+        segment: SegmentId,
+        /// What is wrong.
+        why: ReadError,
+    },
     /// Another blob lies there.
     #[error("another blob lies where {0} should be")]
     Other(BlobId),
@@ -62,11 +68,35 @@ impl FetchError {
             Self::Unknown(_)
             | Self::Segment(_)
             | Self::Open(_)
-            | Self::Read(_)
+            | Self::Damaged { .. }
             | Self::Other(_)
             | Self::List
             | Self::Tree(_) => true,
             Self::Index(_) | Self::Cancelled => false,
+        }
+    }
+}
+
+/// A fetched segment, released when dropped.
+pub(crate) struct Fetched<S: Segments> {
+    segments: Arc<S>,
+    pub(crate) id: SegmentId,
+    pub(crate) path: PathBuf,
+}
+
+impl<S: Segments> Fetched<S> {
+    /// Fetches it.
+    pub(crate) async fn of(segments: Arc<S>, id: SegmentId) -> Result<Self, SegmentsError> {
+        let path = segments.fetch(id).await?;
+        Ok(Self { segments, id, path })
+    }
+}
+
+impl<S: Segments> Drop for Fetched<S> {
+    fn drop(&mut self) {
+        let (segments, id) = (Arc::clone(&self.segments), self.id);
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { segments.release(id).await });
         }
     }
 }
@@ -77,7 +107,13 @@ pub(crate) fn read_checked(
     place: Place,
     piece: Piece,
 ) -> Result<Vec<u8>, FetchError> {
-    let (header, plain) = reader.read_blob(place.offset, place.len)?;
+    let segment = reader.id();
+    let (header, plain) = reader
+        .read_blob(place.offset, place.len)
+        .map_err(|why| match why {
+            ReadError::Io(e) => FetchError::Open(e),
+            why => FetchError::Damaged { segment, why },
+        })?;
     if header.id != piece.id || header.plain_len != piece.len {
         return Err(FetchError::Other(piece.id));
     }
@@ -92,7 +128,7 @@ pub(crate) struct Source<S: Segments> {
     segments: Arc<S>,
     runtime: Handle,
     stop: CancellationToken,
-    fetched: HashMap<i64, Result<(SegmentId, std::path::PathBuf), Arc<SegmentsError>>>,
+    fetched: HashMap<i64, Result<(SegmentId, PathBuf), Arc<SegmentsError>>>,
     open: VecDeque<(i64, SegmentReader<File>)>,
     /// Places looked up ahead of need.
     ahead: HashMap<BlobId, Place>,
@@ -260,6 +296,8 @@ pub(crate) struct EntryCursor {
     bytes: Vec<u8>,
     at: usize,
     eof: bool,
+    /// What was met behind entries that were handed out first.
+    failed: Option<FetchError>,
 }
 
 impl EntryCursor {
@@ -269,16 +307,36 @@ impl EntryCursor {
             bytes: Vec::new(),
             at: 0,
             eof: false,
+            failed: None,
         })
     }
 
-    /// The next entries, at most `most`; none at the end.
+    /// The next entries, at most `most`; none at the end. What lies before damage is handed out;
+    /// what lies behind it is not: entries do not begin where blobs do.
     pub(crate) fn next<S: Segments>(
         &mut self,
         source: &mut Source<S>,
         most: usize,
     ) -> Result<Vec<Entry>, FetchError> {
+        if let Some(e) = self.failed.take() {
+            return Err(e);
+        }
         let mut entries = Vec::new();
+        match self.collect(source, most, &mut entries) {
+            Err(e) if entries.is_empty() || !e.is_local() => Err(e),
+            met => {
+                self.failed = met.err();
+                Ok(entries)
+            }
+        }
+    }
+
+    fn collect<S: Segments>(
+        &mut self,
+        source: &mut Source<S>,
+        most: usize,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), FetchError> {
         while entries.len() < most {
             let rest = &self.bytes[self.at..];
             let decoded = if rest.is_empty() {
@@ -297,7 +355,7 @@ impl EntryCursor {
                 None | Some(Err(_)) => self.fill(source)?,
             }
         }
-        Ok(entries)
+        Ok(())
     }
 
     fn fill<S: Segments>(&mut self, source: &mut Source<S>) -> Result<(), FetchError> {

@@ -4,14 +4,15 @@
 //! As the field does it: the snapshot's absolute paths are made anew below the target; with a
 //! subpath, that folder's contents. Files and links in the way are replaced, other files in the
 //! target stay. A segment that is lost costs the files with pieces in it; these are named, keep
-//! mode 0600 and today's date, and hold zeros where the pieces are missing.
+//! mode 0600 and today's date, and hold zeros where the pieces are missing. Of a folder whose tree
+//! is lost or damaged comes back what is listed before the damage, and the folder is named.
 
 use crate::backup::{BackupError, join};
 use crate::below::Below;
 use crate::browse::{BrowseError, Found, find};
 use crate::entry::Kind;
 use crate::exclude::{GlobError, Globs};
-use crate::fetch::FetchError;
+use crate::fetch::{FetchError, Fetched};
 use crate::index::IndexError;
 use crate::place::{self, Full, Spoilt};
 use crate::plan::Plan;
@@ -23,12 +24,10 @@ use crate::snapshot::Snapshot;
 use crate::vault::Vault;
 use crate::walk::PathBytes;
 use larder_coding::SegmentReader;
-use larder_types::SegmentId;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use tokio::runtime::Handle;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +121,7 @@ impl Vault {
             exclude: Globs::new(&options.exclude)?,
         };
         progress.phase(Phase::Planning);
-        let (mut plan, base) = self.plan(&options, wanted, segments, &stop).await?;
+        let (mut plan, base, cut) = self.plan(&options, wanted, segments, &stop).await?;
         let (files, bytes) = plan.totals().await?;
         progress.totals(files, bytes);
         let target = options.target.clone();
@@ -141,17 +140,22 @@ impl Vault {
             target: options.target,
             summary: RestoreSummary::default(),
         };
-        run.all(options.verify, &base).await
+        let cut = cut.map(|error| Problem {
+            path: base.as_path().to_owned(),
+            error,
+        });
+        run.all(options.verify, &base, cut).await
     }
 
-    /// Reads the trees into a plan; also where in the snapshot it begins.
+    /// Reads the trees into a plan; also where in the snapshot it begins, and why not all of the
+    /// folder there is in it.
     async fn plan<S: Segments>(
         &self,
         options: &RestoreOptions,
         wanted: Wanted,
         segments: &Arc<S>,
         stop: &CancellationToken,
-    ) -> Result<(Plan, PathBytes), RestoreError> {
+    ) -> Result<(Plan, PathBytes, Option<String>), RestoreError> {
         let plan = Plan::create(&self.tmp()).await?;
         let mut source = self.source(segments, stop);
         let snapshot = options.snapshot.clone();
@@ -160,7 +164,7 @@ impl Vault {
             let found = find(&mut source, &snapshot, &path)?;
             let mut base = path_bytes(&path);
             let planner = |base: &PathBytes| Planner::new(source, plan, wanted, base.clone());
-            let plan = match found {
+            let (plan, cut) = match found {
                 Found::Root => planner(&base).plan_tree(&snapshot.root)?,
                 Found::Entry(entry) => match &entry.kind {
                     Kind::Dir(tree) => planner(&base).plan_tree(tree)?,
@@ -174,7 +178,7 @@ impl Vault {
                     }
                 },
             };
-            Ok((plan, base))
+            Ok((plan, base, cut))
         });
         join(planning.await)?
     }
@@ -204,7 +208,12 @@ struct Run<'a, S: Segments> {
 }
 
 impl<S: Segments> Run<'_, S> {
-    async fn all(mut self, verify: bool, base: &PathBytes) -> Result<RestoreSummary, RestoreError> {
+    async fn all(
+        mut self,
+        verify: bool,
+        base: &PathBytes,
+        cut: Option<Problem>,
+    ) -> Result<RestoreSummary, RestoreError> {
         self.progress.phase(Phase::Writing);
         self.make().await?;
         self.link().await?;
@@ -215,7 +224,7 @@ impl<S: Segments> Run<'_, S> {
         }
         self.plan.spoil_links().await?;
         self.finish().await?;
-        self.summarise(base).await?;
+        self.summarise(base, cut).await?;
         self.progress.phase(Phase::Done);
         Ok(self.summary)
     }
@@ -277,6 +286,7 @@ impl<S: Segments> Run<'_, S> {
     /// Segment after segment; while one is written, the next is fetched.
     async fn write(&mut self) -> Result<(), RestoreError> {
         let needed = self.plan.segments().await?;
+        self.progress.segments_total(needed.len() as u64);
         let mut next = JoinSet::new();
         self.fetch(&mut next, needed.first()).await?;
         for (i, no) in needed.iter().enumerate() {
@@ -287,13 +297,13 @@ impl<S: Segments> Run<'_, S> {
                 Ok(fetched) => {
                     self.write_segment(*no, &fetched).await?;
                     self.summary.segments += 1;
-                    self.progress.segment();
                 }
                 Err(e) => {
                     self.progress.error();
                     self.plan.spoil_segment(*no, &e.to_string()).await?;
                 }
             }
+            self.progress.segment();
         }
         Ok(())
     }
@@ -306,10 +316,7 @@ impl<S: Segments> Run<'_, S> {
         let Some(no) = no else { return Ok(()) };
         let id = self.vault.index.segment_id(*no).await?;
         let segments = Arc::clone(self.segments);
-        next.spawn(async move {
-            let path = segments.fetch(id).await?;
-            Ok(Fetched { segments, id, path })
-        });
+        next.spawn(Fetched::of(segments, id));
         Ok(())
     }
 
@@ -375,38 +382,24 @@ impl<S: Segments> Run<'_, S> {
         }
     }
 
-    async fn summarise(&mut self, base: &PathBytes) -> Result<(), RestoreError> {
+    async fn summarise(
+        &mut self,
+        base: &PathBytes,
+        cut: Option<Problem>,
+    ) -> Result<(), RestoreError> {
         let (files, bytes, dirs) = self.plan.made().await?;
         let (count, named) = self.plan.spoilt().await?;
         self.summary.files = files;
         self.summary.bytes = bytes;
         self.summary.dirs = dirs;
+        let spoilt = named.into_iter().map(|(path, error)| Problem {
+            path: base.as_path().join(std::ffi::OsStr::from_bytes(&path)),
+            error,
+        });
         self.summary.incomplete = Problems {
-            count,
-            named: named
-                .into_iter()
-                .map(|(path, error)| Problem {
-                    path: base.as_path().join(std::ffi::OsStr::from_bytes(&path)),
-                    error,
-                })
-                .collect(),
+            count: count + u64::from(cut.is_some()),
+            named: cut.into_iter().chain(spoilt).collect(),
         };
         Ok(())
-    }
-}
-
-/// A fetched segment, released when dropped.
-struct Fetched<S: Segments> {
-    segments: Arc<S>,
-    id: SegmentId,
-    path: PathBuf,
-}
-
-impl<S: Segments> Drop for Fetched<S> {
-    fn drop(&mut self) {
-        let (segments, id) = (Arc::clone(&self.segments), self.id);
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move { segments.release(id).await });
-        }
     }
 }

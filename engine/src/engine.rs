@@ -61,12 +61,12 @@ impl Engine {
             let (held, shards) = (tables.held, tables.shards);
             Provider::restore(p, held, shards, tables.losses, tables.loss_totals)
         });
-        let mut renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
-        renter.totals = tables.repairs;
         if let Some(provider) = &mut provider {
             provider.heads.restore(tables.heads);
         }
         wallet.restore_apart(tables.apart);
+        let mut renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
+        renter.totals = tables.repairs;
         renter.heads.restore(tables.own_head);
         let (chain, ops) = (Chain::default(), Ops::default());
         Ok(Self {

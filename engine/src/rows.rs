@@ -324,13 +324,11 @@ impl Tables {
                 .segments
                 .push((SegmentId(id(key)?), codec::decode(value)?)),
             6 => self.outbox.push((TxId(id(key)?), codec::decode(value)?)),
+            7 => self.heads.push(codec::decode(value)?),
+            8 => self.read_own(key, value)?,
             9 => self
                 .losses
                 .push((ContractId(id(key)?), codec::decode(value)?)),
-            7 => self.heads.push(codec::decode(value)?),
-            8 if key == OWN_HEAD => self.own_head = codec::decode(value)?,
-            8 if key == APART => self.apart = Some(codec::decode(value)?),
-            8 => self.read_own(key, value)?,
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",
@@ -347,6 +345,10 @@ impl Tables {
             self.loss_totals = codec::decode(value)?;
         } else if key == REPAIRS {
             self.repairs = codec::decode(value)?;
+        } else if key == OWN_HEAD {
+            self.own_head = codec::decode(value)?;
+        } else if key == APART {
+            self.apart = Some(codec::decode(value)?);
         }
         Ok(())
     }

@@ -367,6 +367,8 @@ impl Api for NodeApi {
             active_bytes: chunks * CHUNK,
             passed: tally.passed,
             missed: tally.missed,
+            misses_in_a_row: record.consecutive_misses(),
+            faulted_since_epoch: record.faulted,
             last_passed_epoch: tally.last_passed,
             earned: Nano(tally.earned),
             as_of: as_of(state),

@@ -325,8 +325,8 @@ impl Renter {
             self.epoch = ctx.chain.epoch;
             self.faulted.clone_from(&active.faulted);
             self.epoch(ctx, wallet, &rented);
-            self.write_off(ctx, wallet);
             self.compare_trees();
+            self.write_off(ctx, wallet);
             self.declined.clear();
             self.informed = true;
             self.tops_up_at_once = ctx.me.params.profile == Profile::Dev;

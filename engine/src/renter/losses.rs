@@ -22,11 +22,6 @@ impl Lease {
     pub(crate) fn is_suspect(&self) -> bool {
         self.misses >= SUSPECT_MISSES
     }
-
-    /// Whether the tree that we know is the one that was signed. During a recovery it is not yet.
-    pub(crate) fn knows_tree(&self) -> bool {
-        self.content.root() == self.leaf().content_root
-    }
 }
 
 /// Where a shard can be read. The order of [`Trust`] is the order in which they are asked.

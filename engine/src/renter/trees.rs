@@ -316,21 +316,18 @@ impl Renter {
 
     /// Who holds what has changed otherwise than by a transfer or a loss.
     pub(super) fn holders_changed(&mut self) {
-        self.recount_claims();
-        let ids: Vec<SegmentId> = self.segments.keys().copied().collect();
-        for id in ids {
-            self.reindex(&id);
-        }
         for (id, upload) in &mut self.uploads {
             let Some(row) = self.segments.get(id) else {
                 continue;
             };
             for (position, holder) in upload.positions.iter_mut().zip(&row.holders) {
-                if holder.is_some() && matches!(position, Position::Waiting | Position::Gone) {
+                if holder.is_some() && *position == Position::Waiting {
                     *position = Position::Placed;
                 }
             }
         }
+        self.recount_claims();
+        self.reindex_all();
     }
 }
 

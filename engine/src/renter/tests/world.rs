@@ -119,6 +119,13 @@ fn identity(profile: Profile) -> Identity {
         schedule,
         node_key: Signer::from_seed(&[1; 32]),
         account_key: Signer::from_seed(&[2; 32]),
+        device_key: Signer::from_seed(&[8; 32]),
+        cert: None,
+        recovery: crate::head::RecoveryKeys::new(
+            &[7; 32],
+            &larder_keys::VaultKeys::from_root(&[7; 32]),
+            &GenesisHash([9; 32]),
+        ),
     }
 }
 
