@@ -34,6 +34,8 @@ pub(crate) struct Repair {
     open: BTreeMap<NodeId, (Time, BTreeSet<Position>)>,
     /// How many of those found other holders for all of them, and how long that took, ms.
     healed: (u64, u64),
+    /// The contract that last counted as a position's holder, where none does now.
+    last: BTreeMap<(usize, Position), ContractId>,
     /// How long a keeper had been online when a position was first seen to be lost.
     lost: BTreeMap<Position, u64>,
     needless: Tally,
@@ -83,6 +85,19 @@ impl Repair {
                 self.found(now, &(id, j));
             }
         }
+        let before = self.rows.get(&(keeper, id));
+        for (j, holder) in (0u16..).zip(&row.holders) {
+            let was = before.and_then(|row| row.holders.get(usize::from(j)).copied().flatten());
+            match (was, holder) {
+                (_, Some(_)) => {
+                    self.last.remove(&(keeper, (id, j)));
+                }
+                (Some(was), None) => {
+                    self.last.insert((keeper, (id, j)), was);
+                }
+                (None, None) => {}
+            }
+        }
         self.rows.insert((keeper, id), row);
     }
 
@@ -130,7 +145,14 @@ impl Repair {
         let account = &sight.nodes[keeper].account;
         for j in missing {
             let root = row.roots.get(usize::from(*j));
-            let holder = root.and_then(|root| holders(sight, account, root).next());
+            // Another contract may name it too: one that the keeper had given up on.
+            let last = self.last.get(&(keeper, (*id, *j)));
+            let counted = last.and_then(|contract| self.providers.get(contract));
+            let counted = counted.and_then(|provider| sight.index.get(provider));
+            let holder = root.and_then(|root| {
+                let mut by = holders(sight, account, root);
+                by.find(|by| counted.is_none_or(|counted| counted == by))
+            });
             self.needless.check(holder.is_none(), || {
                 let (now, by) = (sight.now.0, holder.unwrap_or_default());
                 format!("{now}: segment {id}, position {j} is rebuilt, but node {by} holds it")
