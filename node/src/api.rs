@@ -7,6 +7,7 @@ use crate::home::now;
 use crate::invite::Invite as InviteString;
 use crate::jobs::{Jobs, browse_error, paths, resolve_error};
 use crate::net::NetHandle;
+use crate::recovery::Recovery;
 use crate::shown::{
     as_of, count, entry, internal, not_on_ledger, send_error, stopping, transaction,
 };
@@ -47,8 +48,10 @@ pub struct NodeApi {
     pub store: Store,
     /// The transport.
     pub net: NetHandle,
-    /// Backups and restores.
+    /// Backups, restores and recoveries.
     pub jobs: Jobs,
+    /// What a recovery works with.
+    pub recovery: Recovery,
     /// The network.
     pub genesis: Genesis,
     /// This node.
@@ -614,6 +617,12 @@ impl Api for NodeApi {
         ended.map_err(|e| browse_error(&e))?;
         let next_cursor = more.then(|| (offset + limit).to_string());
         Ok(Page { items, next_cursor })
+    }
+
+    async fn backup_recover(&self, _: Empty) -> Result<JobStarted, RpcError> {
+        Ok(JobStarted {
+            job: self.jobs.recover(self.recovery.clone())?,
+        })
     }
 
     async fn backup_restore(&self, params: RestoreParams) -> Result<JobStarted, RpcError> {
