@@ -135,10 +135,18 @@ impl Manifest {
     /// [`ManifestError`] unless it is canonical, whole and decodable by this build.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
         let m: Self = codec::decode(bytes)?;
-        count("roots", m.roots.len(), m.code)?;
-        scheme(&m.rs, m.code)?;
-        length(m.shard_len, shard_len(m.segment_len, m.code.k()))?;
+        m.check()?;
         Ok(m)
+    }
+
+    /// Whether the parts fit together: for a manifest that came within another document.
+    ///
+    /// # Errors
+    /// [`ManifestError`] unless it is whole and decodable by this build.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        count("roots", self.roots.len(), self.code)?;
+        scheme(&self.rs, self.code)?;
+        length(self.shard_len, shard_len(self.segment_len, self.code.k()))
     }
 
     /// The manifest's CID as text, `bafyr4i…`.

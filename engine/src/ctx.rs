@@ -1,11 +1,12 @@
 //! What every part of the engine is handed: who we are, where the chain stands, the randomness,
 //! and where effects go.
 
+use crate::head::DeviceCert;
 use crate::io::{Effect, Job, Notice, OpId, Submission};
 use crate::ops::{Ops, Pending};
 use crate::rows::Write;
 use crate::wire::Request;
-use larder_keys::Signer;
+use larder_keys::{RecoveryKeys, Signer};
 use larder_ledger::Account;
 use larder_types::{AccountId, Epoch, GenesisHash, Millis, NodeId, Params, Schedule, Time};
 use rand_core::Rng;
@@ -23,6 +24,12 @@ pub struct Identity {
     pub node_key: Signer,
     /// The account key (on the device until ledger sub-keys exist).
     pub account_key: Signer,
+    /// The device key: it signs heads.
+    pub device_key: Signer,
+    /// Its certificate; without one the node publishes no head.
+    pub cert: Option<DeviceCert>,
+    /// The name and the seal of the account's heads.
+    pub recovery: RecoveryKeys,
 }
 
 impl Identity {

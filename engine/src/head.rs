@@ -1,13 +1,30 @@
 //! What a lost keeper comes back from. A *head* is the account's small, sealed, signed, numbered
 //! record: which segments there are, where the catalogues of the older ones lie, which contracts
 //! there were, who holds them. Every contracted provider keeps it. `docs/protocol.md` §3.9.
+//!
+//! Here are the formats, what is signed and what is sealed; [`choose`] picks among what peers give.
 
-use larder_coding::manifest::Manifest;
-use larder_types::{AccountId, Class, ContractId, Hash, NodeId, Signature, Time};
+mod choose;
+
+pub use choose::{Chosen, FoundHead, MAX_ANSWER, StalePeer, choose};
+pub use larder_keys::RecoveryKeys;
+
+use larder_coding::manifest::{Manifest, ManifestError};
+use larder_coding::sealed::{MAX_SEALED, TooLong, open_message, seal_message};
+use larder_keys::{Signer, Tag, verify};
+use larder_types::codec::{self, DecodeError};
+use larder_types::layout::Layout;
+use larder_types::{AccountId, Class, ContractId, GenesisHash, Hash, NodeId, Signature, Time};
 use serde::{Deserialize, Serialize};
 
 /// Most bytes of a sealed head.
-pub const MAX_HEAD: usize = 64 << 10;
+pub const MAX_HEAD: usize = MAX_SEALED;
+/// The account key's tag on its admin key.
+pub const ADMIN_KEY: Tag = Tag("admin key");
+/// The admin key's tag on a device.
+pub const DEVICE_CERT: Tag = Tag("device cert");
+/// The device's tag on a head.
+pub const HEAD: Tag = Tag("head");
 
 /// One segment, as a head or a catalogue describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,3 +103,216 @@ pub struct SignedHead {
     /// By the device, over key, number and sealed bytes.
     pub sig: Signature,
 }
+
+/// Why a head is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// Longer than a head may be.
+    #[error("the head has {len} bytes, at most {MAX_HEAD} are allowed")]
+    TooLong {
+        /// Its bytes.
+        len: usize,
+    },
+    /// Kept under another rendezvous key.
+    #[error("the head is kept under another key")]
+    Key,
+    /// Another account's.
+    #[error("the head is another account's")]
+    Account,
+    /// The account did not name the admin key, or that key not the device.
+    #[error("the device's certificate does not verify")]
+    Cert,
+    /// The device did not sign it.
+    #[error("the device did not sign the head")]
+    Signature,
+    /// It was sealed for other keys, another number or another device.
+    #[error("the head's seal does not open")]
+    Seal,
+    /// What was sealed is no head.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The number inside is not the one outside.
+    #[error("the head says {inside} inside and {outside} outside")]
+    Number {
+        /// What was sealed.
+        inside: u64,
+        /// What was signed.
+        outside: u64,
+    },
+    /// A segment is described in a way that this build cannot decode.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+impl DeviceCert {
+    /// Certifies the device key `device_pk` of the account until `expiry`. Takes the words' keys.
+    #[must_use]
+    pub fn sign(
+        account: &Signer,
+        admin: &Signer,
+        device_pk: [u8; 32],
+        expiry: Time,
+        net: &GenesisHash,
+    ) -> Self {
+        let mut cert = Self {
+            account: account.account(),
+            admin_pk: admin.public(),
+            device_pk,
+            expiry,
+            sig_account: Signature::default(),
+            sig_admin: Signature::default(),
+        };
+        cert.sig_account = account.sign(ADMIN_KEY, net, &cert.admin_layout());
+        cert.sig_admin = admin.sign(DEVICE_CERT, net, &cert.device_layout());
+        cert
+    }
+
+    /// account\[32\] ‖ admin_pk\[32\].
+    fn admin_layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.account)
+            .fixed(self.admin_pk)
+            .finish()
+    }
+
+    /// account\[32\] ‖ admin_pk\[32\] ‖ device_pk\[32\] ‖ expiry u64 ‖ sig_account\[64\].
+    fn device_layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.account)
+            .fixed(self.admin_pk)
+            .fixed(self.device_pk)
+            .u64(self.expiry.0)
+            .fixed(self.sig_account.0)
+            .finish()
+    }
+
+    /// Whether the account named the admin key and that key the device; not whether it is past.
+    #[must_use]
+    pub fn verify(&self, net: &GenesisHash) -> bool {
+        verify(
+            &self.account.0,
+            ADMIN_KEY,
+            net,
+            &self.admin_layout(),
+            &self.sig_account,
+        ) && verify(
+            &self.admin_pk,
+            DEVICE_CERT,
+            net,
+            &self.device_layout(),
+            &self.sig_admin,
+        )
+    }
+
+    /// Whether it verifies and still holds.
+    #[must_use]
+    pub fn holds(&self, now: Time, net: &GenesisHash) -> bool {
+        now <= self.expiry && self.verify(net)
+    }
+
+    /// The canonical encoding: what `keys/device.cert` holds.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Reads [`DeviceCert::to_bytes`]; nothing is verified.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if it is no canonical encoding of one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(bytes)
+    }
+}
+
+impl SignedHead {
+    /// Seals and signs a head for the device whose key and certificate these are. `nonce` must be
+    /// fresh random bytes.
+    ///
+    /// # Errors
+    /// [`TooLong`] if the head does not fit.
+    pub fn seal(
+        head: &Head,
+        nonce: [u8; 12],
+        keys: &RecoveryKeys,
+        (device, cert): (&Signer, &DeviceCert),
+        net: &GenesisHash,
+    ) -> Result<Self, TooLong> {
+        let context = seal_context(&keys.key, head.seq, &cert.device_pk);
+        let sealed = seal_message(&keys.seal, nonce, &context, &codec::encode(head))?;
+        let mut signed = Self {
+            key: keys.key,
+            seq: head.seq,
+            sealed,
+            cert: cert.clone(),
+            sig: Signature::default(),
+        };
+        signed.sig = device.sign(HEAD, net, &signed.layout());
+        Ok(signed)
+    }
+
+    /// key\[32\] ‖ seq u64 ‖ length u32 ‖ sealed bytes.
+    fn layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.key)
+            .u64(self.seq)
+            .var(&self.sealed)
+            .finish()
+    }
+
+    /// What anyone can check: its length, the certificate, the device's signature.
+    ///
+    /// # Errors
+    /// [`HeadError::TooLong`], [`HeadError::Cert`] or [`HeadError::Signature`].
+    pub fn verify(&self, net: &GenesisHash) -> Result<(), HeadError> {
+        if self.sealed.len() > MAX_HEAD {
+            let len = self.sealed.len();
+            return Err(HeadError::TooLong { len });
+        }
+        if !self.cert.verify(net) {
+            return Err(HeadError::Cert);
+        }
+        let signed = verify(&self.cert.device_pk, HEAD, net, &self.layout(), &self.sig);
+        signed.then_some(()).ok_or(HeadError::Signature)
+    }
+
+    /// Verifies and opens a head of `account`.
+    ///
+    /// # Errors
+    /// [`HeadError`] for whatever is not, bit for bit, a head that a device of the account made
+    /// for these keys.
+    pub fn open(
+        &self,
+        keys: &RecoveryKeys,
+        account: &AccountId,
+        net: &GenesisHash,
+    ) -> Result<Head, HeadError> {
+        if self.key != keys.key {
+            return Err(HeadError::Key);
+        }
+        if self.cert.account != *account {
+            return Err(HeadError::Account);
+        }
+        self.verify(net)?;
+        let context = seal_context(&self.key, self.seq, &self.cert.device_pk);
+        let bytes =
+            open_message(&keys.seal, &context, &self.sealed).map_err(|_| HeadError::Seal)?;
+        let head: Head = codec::decode(&bytes)?;
+        if head.seq != self.seq {
+            let (inside, outside) = (head.seq, self.seq);
+            return Err(HeadError::Number { inside, outside });
+        }
+        head.segments
+            .iter()
+            .try_for_each(|entry| entry.manifest.check())?;
+        Ok(head)
+    }
+}
+
+/// The seal's associated data: key\[32\] ‖ seq u64 ‖ device_pk\[32\].
+fn seal_context(key: &Hash, seq: u64, device_pk: &[u8; 32]) -> Vec<u8> {
+    Layout::new().fixed(key).u64(seq).fixed(device_pk).finish()
+}
+
+#[cfg(test)]
+mod tests;

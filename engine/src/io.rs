@@ -131,13 +131,14 @@ pub enum Command {
         /// What it lists.
         segments: Vec<SegmentId>,
     },
-    /// Segments that a recovery found described: in a head or in a catalogue.
+    /// Segments that a recovery found described in a catalogue. Those of the heads themselves come
+    /// with [`Command::Recovered`].
     Known(Vec<SegmentEntry>),
     /// What a recovery found: from here on this device publishes heads above `seq`.
     Recovered {
         /// The highest number of any head that verified.
         seq: u64,
-        /// The catalogues that the heads name; the segments of the heads themselves.
+        /// Every segment that the heads name, catalogues too: [`crate::head::Chosen::segments`].
         entries: Vec<SegmentEntry>,
     },
 }

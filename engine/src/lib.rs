@@ -14,6 +14,7 @@ mod provider;
 mod renter;
 pub mod report;
 pub mod rows;
+pub mod standing;
 pub mod view;
 mod wallet;
 pub mod wire;

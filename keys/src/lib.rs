@@ -1,10 +1,12 @@
 //! From twenty-four words to every key of an account, by labelled derivation; signing keys as
 //! types. Secrets are zeroized when dropped and never printed. `docs/protocol.md` §3.1.
 
+pub mod recovery;
 pub mod signing;
 pub mod vault;
 pub mod words;
 
+pub use recovery::RecoveryKeys;
 pub use signing::{Signer, Tag, sign_layout, verify, verify_key};
 pub use vault::VaultKeys;
 pub use words::{Seed, Words, WordsError};

@@ -61,6 +61,12 @@ impl VaultKeys {
         Zeroizing::new(derive("larder v1 segment key", &[&self.seal, &id.0]))
     }
 
+    /// The key that seals heads. `docs/protocol.md` §3.9.
+    #[must_use]
+    pub fn head_key(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(derive("larder v1 vault head", &[&self.root]))
+    }
+
     /// `MK_seg`, from which each position's mask is derived.
     #[must_use]
     pub fn mask_key(&self, id: &SegmentId) -> Zeroizing<[u8; 32]> {

@@ -95,6 +95,13 @@ impl Seed {
         Signer::from_seed(&self.derive("admin"))
     }
 
+    /// The rendezvous tag: what the name of the account's heads is derived from. It rests on the
+    /// device beside the vault root and is shown to nobody. `docs/protocol.md` §3.9.
+    #[must_use]
+    pub fn rendezvous(&self) -> Zeroizing<[u8; 32]> {
+        self.derive("rendezvous")
+    }
+
     /// The vault keys of `vault_epoch` (0 at first; `device revoke` increments it).
     #[must_use]
     pub fn vault(&self, vault_epoch: u32) -> VaultKeys {

@@ -13,8 +13,9 @@ use crate::queue::Happening;
 use crate::run::Options;
 use crate::world::World;
 use larder_contracts::Auth;
+use larder_engine::head::DeviceCert;
 use larder_engine::{Identity, Provide};
-use larder_keys::{Signer, VaultKeys};
+use larder_keys::{RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::{Genesis, Transfer, Tx};
 use larder_proofs::bls::SecretKey;
 use larder_types::size::{GIB, KIB};
@@ -166,12 +167,27 @@ fn machine(options: Options, i: usize, net: GenesisHash, genesis: &Genesis) -> N
     let keeps = !provides || i % 16 == 5;
     let key = |label| Signer::from_seed(&derive(options.seed, label, i));
     let mut dice = Dice::new(options.seed, "node", i);
+    let (account_key, device_key) = (key("account key"), key("device key"));
+    let vault = VaultKeys::from_root(&derive(options.seed, "vault", i));
+    let cert = keeps.then(|| {
+        let device = device_key.public();
+        DeviceCert::sign(
+            &account_key,
+            &key("admin key"),
+            device,
+            Time(u64::MAX),
+            &net,
+        )
+    });
     let me = Identity {
         genesis: net,
         params: genesis.params.clone(),
         schedule: Schedule::new(genesis.start, &genesis.params),
         node_key: key("node key"),
-        account_key: key("account key"),
+        account_key,
+        device_key,
+        cert,
+        recovery: RecoveryKeys::new(&derive(options.seed, "rendezvous", i), &vault, &net),
     };
     let provide = provides.then(|| Provide {
         quota: Bytes(GIB),
@@ -180,14 +196,13 @@ fn machine(options: Options, i: usize, net: GenesisHash, genesis: &Genesis) -> N
         region: "sim".to_owned(),
         operator: format!("operator {i}"),
     });
-    let root = derive(options.seed, "vault", i);
     Node {
         id: me.node(),
         account: me.account(),
         me,
         provide,
         uptime: Uptime::of(&mut dice),
-        keeper: keeps.then(|| Keeper::new(VaultKeys::from_root(&root))),
+        keeper: keeps.then(|| Keeper::new(vault)),
         dice,
         disk: crate::disk::Disk::default(),
         engine: None,

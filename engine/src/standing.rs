@@ -1,0 +1,79 @@
+//! How the node's own heads stand with others, and how far a recovery has come: plain values for
+//! the shell, copied. `docs/protocol.md` §3.9.
+
+use crate::Engine;
+use crate::head::SegmentEntry;
+use larder_types::{Hash, NodeId, SegmentId};
+
+/// How this device's newest head stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadState {
+    /// Its number; 0 before the first.
+    pub seq: u64,
+    /// How many providers hold it.
+    pub holders: u32,
+    /// How many must hold it before it counts as kept: three, or all where there are fewer.
+    pub wanted: u32,
+    /// Whether it says all that there is to say: nothing has changed since, and all fits in.
+    pub whole: bool,
+}
+
+/// How far a recovery has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryState {
+    /// Contracts that the account rents.
+    pub contracts: u32,
+    /// Those whose shards are known.
+    pub trees: u32,
+    /// Providers whose contract's shards are not known and that do not answer.
+    pub unreachable: Vec<NodeId>,
+    /// Segments that are known.
+    pub segments: u64,
+    /// Those of which enough positions were found to bring them back.
+    pub restorable: u64,
+    /// All positions of these segments.
+    pub positions: u64,
+    /// Those that a provider's contract holds.
+    pub found: u64,
+    /// Shards in the contracts that belong to no known segment: the heads did not cover them.
+    pub strangers: u64,
+    /// Whether the ledger has been seen and every contract's shards are known. While providers do
+    /// not answer it stays unsettled: whoever waits sets a limit.
+    pub settled: bool,
+}
+
+impl Engine {
+    /// The rendezvous keys of the heads that this node keeps for others: to be announced.
+    #[must_use]
+    pub fn head_keys(&self) -> Vec<Hash> {
+        Vec::new()
+    }
+
+    /// How this device's newest head stands; `None` if it publishes none, for want of a
+    /// certificate.
+    #[must_use]
+    pub fn head_state(&self) -> Option<HeadState> {
+        None
+    }
+
+    /// Whether a recovery would find these segments: each stands in a head that enough providers
+    /// hold, or in a catalogue that such a head names. True where no heads are published at all:
+    /// there is nothing to wait for. Look again at each [`crate::Notice::HeadKept`].
+    #[must_use]
+    pub fn covered(&self, _segments: &[SegmentId]) -> bool {
+        true
+    }
+
+    /// What the next catalogue is to list: the segments that stand in none yet. When there are too
+    /// many catalogues it is everything, older catalogues too: the new one takes their place.
+    #[must_use]
+    pub fn unlisted(&self) -> Vec<SegmentEntry> {
+        Vec::new()
+    }
+
+    /// How far a recovery has come.
+    #[must_use]
+    pub fn recovery_state(&self) -> RecoveryState {
+        RecoveryState::default()
+    }
+}
