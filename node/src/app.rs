@@ -26,7 +26,6 @@ use crate::validators::Validators;
 use larder_backup::Vault;
 use larder_consensus::{Clock, Solo};
 use larder_engine::{Engine, Identity, Provide};
-use larder_keys::RecoveryKeys;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Genesis, Proposer};
 use larder_rpc::Endpoint;
@@ -327,14 +326,13 @@ async fn up(
     };
     let identity = Identity {
         genesis: genesis.hash(),
-        params: genesis.params.clone(),
+        params: settings.faucet.params(&genesis.params),
         schedule: Schedule::new(genesis.start, &genesis.params),
         node_key: home.keys.node.clone(),
         account_key: home.keys.account.clone(),
         device_key: home.keys.device.clone(),
-        // The home does not keep these yet: no certificate, no heads.
-        cert: None,
-        recovery: RecoveryKeys::new(&[0; 32], &home.keys.vault, &genesis.hash()),
+        cert: home.keys.cert.clone(),
+        recovery: home.recovery_keys()?,
     };
     let engine = Engine::restore(
         identity,

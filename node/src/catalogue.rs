@@ -3,8 +3,8 @@
 
 use crate::driver::{DriverHandle, Msg, Stopping};
 use crate::segments::NetSegments;
-use larder_backup::{CatalogueError, MAX_CATALOGUE, SealedSegment, Segments as _, SegmentsError};
 use larder_backup::Vault;
+use larder_backup::{CatalogueError, MAX_CATALOGUE, SealedSegment, Segments as _, SegmentsError};
 use larder_engine::head::SegmentEntry;
 use larder_engine::{Command, Engine, Input, NoRoom};
 use larder_types::{Class, codec};

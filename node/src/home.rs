@@ -622,7 +622,10 @@ mod tests {
         let home = dir.path().join("home");
         let made = init(&home, options(None)).unwrap();
         let open = Home::open(&home).unwrap();
-        let (cert, genesis) = (open.keys.cert.clone().unwrap(), open.genesis_hash().unwrap());
+        let (cert, genesis) = (
+            open.keys.cert.clone().unwrap(),
+            open.genesis_hash().unwrap(),
+        );
         assert!(cert.holds(now(), &genesis));
         assert!(!cert.holds(now().after(CERT_LASTS).after(Millis(1)), &genesis));
         assert_eq!(cert.account, made.account);

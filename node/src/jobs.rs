@@ -8,8 +8,8 @@ use crate::segments::{NetSegments, PlaceError};
 use crate::working::Working;
 use futures::FutureExt as _;
 use larder_backup::{
-    BackupError, BackupOptions, Phase, Problems, RestoreError, RestoreOptions, SegmentsError, State,
-    Vault,
+    BackupError, BackupOptions, Phase, Problems, RestoreError, RestoreOptions, SegmentsError,
+    State, Vault,
 };
 use larder_engine::NoRoom;
 use larder_engine::placement::Plan;
@@ -224,7 +224,10 @@ impl Jobs {
     /// Waits until providers hold what the words alone bring the backup back by; not for ever, and
     /// whoever is in a hurry may go: the backup itself is done.
     async fn wait_for_head(&self, working: &Working) -> Result<Option<HeadState>, RpcError> {
-        working.at("finishing", "waiting until providers hold the head".to_owned());
+        working.at(
+            "finishing",
+            "waiting until providers hold the head".to_owned(),
+        );
         let kept = crate::heads::kept(&self.driver, HEAD_WAIT);
         match working.cancel.run_until_cancelled(kept).await {
             Some(state) => state.map_err(|e| RpcError::new(Code::Stopping, e)),

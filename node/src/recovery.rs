@@ -114,7 +114,9 @@ impl Recovery {
         })
         .await?;
         self.settle(working).await?;
-        let mut lost = self.read_catalogues(&chosen, vault, segments, working).await?;
+        let mut lost = self
+            .read_catalogues(&chosen, vault, segments, working)
+            .await?;
         let state = self.settle(working).await?;
         working.in_vault();
         let rebuilt = vault
@@ -175,11 +177,9 @@ impl Recovery {
         let answers = futures::stream::iter(peers)
             .map(|peer| self.net.request(peer.node, call.clone(), BLOCKS_WAIT))
             .buffer_unordered(ASKED_AT_ONCE)
-            .filter_map(async |answer| {
-                match codec::decode(&answer.ok()?) {
-                    Ok(Answer::Blocks(blocks)) => Some(blocks.is_empty()),
-                    Ok(_) | Err(_) => None,
-                }
+            .filter_map(async |answer| match codec::decode(&answer.ok()?) {
+                Ok(Answer::Blocks(blocks)) => Some(blocks.is_empty()),
+                Ok(_) | Err(_) => None,
             })
             .collect::<Vec<bool>>()
             .await;
@@ -263,7 +263,11 @@ impl Recovery {
     /// Where the heads say that providers were last heard at.
     async fn learn_addresses(&self, chosen: &Chosen) -> Result<(), RpcError> {
         for contract in chosen.heads.iter().flat_map(|h| &h.head.contracts) {
-            let addrs = contract.addrs.iter().filter_map(|a| a.parse().ok()).collect();
+            let addrs = contract
+                .addrs
+                .iter()
+                .filter_map(|a| a.parse().ok())
+                .collect();
             let noted = self.net.add_addrs(contract.provider, addrs).await;
             noted.map_err(internal)?;
         }

@@ -3,7 +3,9 @@
 use super::args::{Cli, Command};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
-use super::{backup, doctor, init, listing, market, restore, simulate, status, texts, up, wallet};
+use super::{
+    backup, doctor, init, listing, market, recover, restore, simulate, status, texts, up, wallet,
+};
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
 use std::path::PathBuf;
@@ -45,6 +47,7 @@ fn home(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
 fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
     match command {
         Command::Init(args) => init::init(&home, args, out),
+        Command::Recover(args) => recover::recover(&home, args, out),
         Command::Up(args) => up::up(&home, args, out),
         Command::Invite => status::invite(&home, out),
         Command::Status => status::status(&home, out),

@@ -108,8 +108,8 @@ pub fn unmake(dir: &Path) -> Result<(), HomeError> {
 mod tests {
     use super::*;
     use crate::home::fresh_words;
-    use larder_types::Profile;
     use larder_types::GenesisHash;
+    use larder_types::Profile;
 
     #[test]
     fn a_home_is_reborn_from_its_words_and_taken_up_by_the_same_only() {
@@ -130,7 +130,11 @@ mod tests {
         };
         let ours = invite(first.genesis_hash().unwrap()).to_string();
         let again = |words: &str, invite: &str| {
-            rebirth(&at("again"), Zeroizing::new(words.to_owned()), invite.to_owned())
+            rebirth(
+                &at("again"),
+                Zeroizing::new(words.to_owned()),
+                invite.to_owned(),
+            )
         };
         let wrong = again("abandon art", &ours).unwrap_err();
         assert_eq!(wrong.exit_code(), 12);
