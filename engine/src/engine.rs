@@ -23,7 +23,7 @@ pub struct Engine {
     pub(crate) wallet: Wallet,
     pub(crate) provider: Option<Provider>,
     pub(crate) renter: Renter,
-    now: Time,
+    pub(crate) now: Time,
 }
 
 impl Engine {
@@ -55,10 +55,15 @@ impl Engine {
             }
         }
         // What a node has promised it keeps, even if its configuration offers nothing any more.
-        let promised = !tables.held.is_empty();
+        let promised = !tables.held.is_empty() || !tables.heads.is_empty();
         let provide = provide.or_else(|| promised.then(Provide::nothing));
-        let provider = provide.map(|p| Provider::restore(p, tables.held, tables.shards));
-        let renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
+        let mut provider = provide.map(|p| Provider::restore(p, tables.held, tables.shards));
+        if let Some(provider) = &mut provider {
+            provider.heads.restore(tables.heads);
+        }
+        wallet.restore_apart(tables.apart);
+        let mut renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
+        renter.heads.restore(tables.own_head);
         let (chain, ops) = (Chain::default(), Ops::default());
         Ok(Self {
             me,
@@ -123,6 +128,7 @@ impl Engine {
             self.renter.planning_deadline(self.now),
             live.then(|| self.renter.leases_deadline()).flatten(),
             self.renter.uploads_deadline(self.now),
+            self.renter.heads_deadline(&self.me, self.now),
             self.wallet.deadline(),
         ];
         let provider = self
@@ -221,11 +227,17 @@ impl Parts<'_> {
             Command::Fetch { segment } => self.renter.fetch(ctx, segment),
             Command::Release { segment } => self.renter.release(ctx, segment),
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
-            // Later steps of this issue fill these in.
-            Command::Damaged(_)
-            | Command::Listed { .. }
-            | Command::Known(_)
-            | Command::Recovered { .. } => {}
+            // A later step of this issue fills this in.
+            Command::Damaged(_) => {}
+            Command::Listed {
+                catalogue,
+                segments,
+            } => self.renter.listed(ctx, &catalogue, &segments),
+            Command::Known(entries) => self.renter.known(ctx, entries),
+            Command::Recovered { seq, entries } => {
+                self.wallet.recovered(ctx);
+                self.renter.recovered(ctx, seq, entries);
+            }
             Command::Addresses(addrs) => {
                 if let Some(provider) = &mut self.provider {
                     provider.addrs = addrs;
@@ -269,6 +281,8 @@ impl Parts<'_> {
             renter.revised(ctx, contract, signed, &puts, answer);
         } else if let Pending::Latest { contract } = pending {
             renter.latest(ctx, wallet, contract, answer);
+        } else if let Pending::PutHead { to, seq } = pending {
+            renter.head_answered(ctx, to, seq, &answer);
         } else {
             mismatch(&pending);
         }
@@ -324,6 +338,7 @@ impl Parts<'_> {
             provider.send_proof(ctx);
             provider.offer_if_due(ctx);
         }
+        self.renter.tend_head(ctx);
         self.wallet.flush(ctx);
     }
 }

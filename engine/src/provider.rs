@@ -1,6 +1,7 @@
 //! The provider's side: what it has promised, what it stores, what it posts, what it proves.
 //! One contract per account; every promise is a durable row before it is sent.
 
+pub(crate) mod heads;
 pub(crate) mod offering;
 pub(crate) mod posting;
 pub(crate) mod proving;
@@ -106,6 +107,8 @@ pub(crate) struct Provider {
     pub(crate) posted_epoch: Option<Epoch>,
     pub(crate) free_collateral: Option<Amount>,
     pub(crate) registering: Option<larder_types::TxId>,
+    /// The heads that we keep for the accounts of our contracts.
+    pub(crate) heads: heads::KeptHeads,
 }
 
 /// The proof for one slot, on its way.
@@ -134,6 +137,7 @@ impl Provider {
             posted_epoch: None,
             free_collateral: None,
             registering: None,
+            heads: heads::KeptHeads::default(),
         }
     }
 

@@ -5,14 +5,20 @@
 //! - [`lease`], [`leases`], [`answers`]: one contract per provider, its terms and revisions.
 //! - [`uploads`], [`stalls`]: a sealed segment becomes n placed shards.
 //! - [`fetches`]: k shards become the segment again.
+//! - [`heads`], [`catalogues`]: what others keep, so that a lost keeper comes back.
+//! - [`recovery`], [`trees`]: a keeper that comes back; trees that changed without us.
 
 mod answers;
 pub(crate) mod book;
+mod catalogues;
 pub(crate) mod fetches;
+pub(crate) mod heads;
 pub(crate) mod lease;
 pub(crate) mod leases;
 pub(crate) mod planning;
+mod recovery;
 mod stalls;
+pub(crate) mod trees;
 pub(crate) mod uploads;
 
 use crate::ctx::{Ctx, backoff};
@@ -66,6 +72,10 @@ pub(crate) struct Renter {
     pub(crate) trouble: BTreeMap<NodeId, Trouble>,
     /// When the first block was seen: offers need a moment to come in.
     pub(crate) live_since: Option<Time>,
+    /// Whether the ledger has said since the start what is active.
+    pub(crate) informed: bool,
+    /// This device's own heads.
+    pub(crate) heads: heads::Heads,
 }
 
 /// A peer that failed us lately.
@@ -113,6 +123,8 @@ impl Renter {
         for id in ids {
             self.ask_latest(ctx, &id);
         }
+        self.sign_again();
+        self.heads.touch(ctx.now);
     }
 
     pub(crate) fn in_trouble(&self, peer: &NodeId, now: Time) -> bool {
@@ -139,6 +151,13 @@ impl Renter {
         let contract = (*row.holders.get(usize::from(position))?)?;
         let root = *row.roots.get(usize::from(position))?;
         Some((contract, self.leases.get(&contract)?.provider, root))
+    }
+
+    /// A position is lost. Gives the row to persist, or nothing if nobody held it.
+    pub(crate) fn lose(&mut self, segment: &SegmentId, position: u16) -> Option<Write> {
+        let row = self.segments.get_mut(segment)?;
+        row.holders.get_mut(usize::from(position))?.take()?;
+        Some(Write::segment(segment, Some(row)))
     }
 
     pub(crate) fn segment_write(&self, id: &SegmentId) -> Write {

@@ -1,12 +1,13 @@
 //! The engine's durable rows: what it needs to be itself again after a crash. A row is a kind, a
 //! key and a canonical encoding; a [`Snapshot`] is all of them.
 
+use crate::head::SignedHead;
 use larder_coding::layout::Code;
 use larder_contracts::{Revision, SignedLeaf};
 use larder_ledger::Tx;
 use larder_proofs::ShardLeaf;
 use larder_types::codec::{self, DecodeError};
-use larder_types::{Class, ContractId, NodeId, SegmentId, ShardRoot, Signature, TxId};
+use larder_types::{Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, Signature, TxId};
 use serde::{Deserialize, Serialize};
 
 /// Which table a row belongs to.
@@ -101,6 +102,29 @@ pub struct SegmentRow {
     pub listed: bool,
 }
 
+/// Someone else's head that we keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadRow {
+    /// As its device signed it.
+    pub head: SignedHead,
+    /// Since which epoch its account has no contract here.
+    pub gone: Option<Epoch>,
+}
+
+/// What this device's own heads have said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnHead {
+    /// The newest one's number; the next is above it.
+    pub seq: u64,
+    /// The segments that heads named and no catalogue lists: they stay named.
+    pub named: Vec<SegmentId>,
+}
+
+/// The key of [`OwnHead`] in [`Kind::Own`].
+const OWN_HEAD: &[u8] = b"head";
+/// The key of the height until which the wallet leaves the lower nonces alone in [`Kind::Own`].
+const APART: &[u8] = b"apart";
+
 impl Write {
     /// Writes a contract that we provide.
     #[must_use]
@@ -139,6 +163,24 @@ impl Write {
         Self::new(Kind::Outbox, id.0.to_vec(), tx)
     }
 
+    /// Writes someone else's head, by rendezvous key and device.
+    #[must_use]
+    pub fn head(key: &Hash, device: &[u8; 32], row: Option<&HeadRow>) -> Self {
+        Self::new(Kind::Head, [key.0, *device].concat(), row)
+    }
+
+    /// Writes what our own heads have said.
+    #[must_use]
+    pub fn own_head(row: &OwnHead) -> Self {
+        Self::new(Kind::Own, OWN_HEAD.to_vec(), Some(row))
+    }
+
+    /// Writes the height until which the wallet leaves the lower nonces alone.
+    #[must_use]
+    pub fn apart(until: u64) -> Self {
+        Self::new(Kind::Own, APART.to_vec(), Some(&until))
+    }
+
     fn new<T: Serialize>(kind: Kind, key: Vec<u8>, value: Option<&T>) -> Self {
         Self {
             kind,
@@ -167,6 +209,9 @@ pub(crate) struct Tables {
     pub(crate) rented_leaves: Vec<(ContractId, u64, ShardLeaf)>,
     pub(crate) segments: Vec<(SegmentId, SegmentRow)>,
     pub(crate) outbox: Vec<(TxId, Tx)>,
+    pub(crate) heads: Vec<HeadRow>,
+    pub(crate) own_head: OwnHead,
+    pub(crate) apart: Option<u64>,
 }
 
 impl Tables {
@@ -204,6 +249,9 @@ impl Tables {
                 .segments
                 .push((SegmentId(id(key)?), codec::decode(value)?)),
             6 => self.outbox.push((TxId(id(key)?), codec::decode(value)?)),
+            7 => self.heads.push(codec::decode(value)?),
+            8 if key == OWN_HEAD => self.own_head = codec::decode(value)?,
+            8 if key == APART => self.apart = Some(codec::decode(value)?),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",

@@ -46,34 +46,36 @@ impl Engine {
     /// The rendezvous keys of the heads that this node keeps for others: to be announced.
     #[must_use]
     pub fn head_keys(&self) -> Vec<Hash> {
-        Vec::new()
+        self.provider
+            .as_ref()
+            .map_or_else(Vec::new, |p| p.heads.keys())
     }
 
     /// How this device's newest head stands; `None` if it publishes none, for want of a
     /// certificate.
     #[must_use]
     pub fn head_state(&self) -> Option<HeadState> {
-        None
+        self.me.cert.as_ref().map(|_| self.renter.head_state())
     }
 
     /// Whether a recovery would find these segments: each stands in a head that enough providers
     /// hold, or in a catalogue that such a head names. True where no heads are published at all:
     /// there is nothing to wait for. Look again at each [`crate::Notice::HeadKept`].
     #[must_use]
-    pub fn covered(&self, _segments: &[SegmentId]) -> bool {
-        true
+    pub fn covered(&self, segments: &[SegmentId]) -> bool {
+        self.me.cert.is_none() || self.renter.is_covered(segments)
     }
 
     /// What the next catalogue is to list: the segments that stand in none yet. When there are too
     /// many catalogues it is everything, older catalogues too: the new one takes their place.
     #[must_use]
     pub fn unlisted(&self) -> Vec<SegmentEntry> {
-        Vec::new()
+        self.renter.unlisted()
     }
 
     /// How far a recovery has come.
     #[must_use]
     pub fn recovery_state(&self) -> RecoveryState {
-        RecoveryState::default()
+        self.renter.recovery_state(self.now)
     }
 }

@@ -7,6 +7,7 @@ use crate::io::{Notice, OpId, Submission, SubmitError};
 use crate::ops::Pending;
 use crate::rows::Write;
 use larder_contracts::Auth;
+use larder_ledger::nonce::WINDOW;
 use larder_ledger::{Faucet, Transfer, Tx};
 use larder_types::{AccountId, Amount, ContractId, Epoch, Time, TxId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +74,19 @@ pub(crate) struct Wallet {
     /// What contracts will take at the next boundary.
     committed: BTreeMap<ContractId, Amount>,
     outbox: BTreeMap<TxId, Outgoing>,
+    apart: Apart,
+}
+
+/// After a recovery the lost device's promises are unknown. It took the lowest nonces that were
+/// free, so the upper half of the window is ours until all that it promised has expired.
+#[derive(Debug, Default)]
+enum Apart {
+    #[default]
+    No,
+    /// From the next block on.
+    Soon,
+    /// Up to this height.
+    Until(u64),
 }
 
 impl Wallet {
@@ -120,7 +134,10 @@ impl Wallet {
             .as_ref()
             .map(|a| a.nonces)
             .unwrap_or_default();
-        let mut from = 0;
+        let mut from = match self.apart {
+            Apart::Until(until) if height <= until => spent.base().saturating_add(WINDOW / 2),
+            Apart::No | Apart::Soon | Apart::Until(_) => 0,
+        };
         let nonce = loop {
             let nonce = spent.free(from)?;
             if !self.reserved.contains_key(&nonce) {
@@ -142,6 +159,36 @@ impl Wallet {
     /// Takes a promise up again after a restart.
     pub(crate) fn promised(&mut self, auth: Auth) {
         self.reserved.insert(auth.nonce, auth.expiry);
+    }
+
+    /// The account was recovered from its words: what its lost device promised is unknown.
+    /// `docs/protocol.md` §3.9 *What a lost device promised*.
+    pub(crate) fn recovered(&mut self, ctx: &mut Ctx<'_>) {
+        self.apart = Apart::Soon;
+        if ctx.chain.live {
+            self.keep_apart(ctx);
+        }
+    }
+
+    fn keep_apart(&mut self, ctx: &mut Ctx<'_>) {
+        if matches!(self.apart, Apart::Soon) {
+            let until = ctx.chain.height + EXPIRY_BLOCKS;
+            self.apart = Apart::Until(until);
+            ctx.persist(vec![Write::apart(until)]);
+        }
+    }
+
+    /// Takes the height up again until which the lower nonces are left alone.
+    pub(crate) fn restore_apart(&mut self, until: Option<u64>) {
+        self.apart = until.map_or(Apart::No, Apart::Until);
+    }
+
+    /// A promise of ours that a peer shows. We may have made it on a device that is lost.
+    pub(crate) fn learned(&mut self, ctx: &Ctx<'_>, auth: Auth) {
+        if auth.expiry >= ctx.chain.height {
+            let expiry = self.reserved.entry(auth.nonce).or_default();
+            *expiry = auth.expiry.max(*expiry);
+        }
     }
 
     /// Queues a transaction of another restart.
@@ -284,6 +331,7 @@ impl Wallet {
 
     /// A block has come: what it holds is done, what can no longer come is given up.
     pub(crate) fn block(&mut self, ctx: &mut Ctx<'_>, txs: &[TxId]) {
+        self.keep_apart(ctx);
         for id in txs {
             self.end(ctx, *id, TxEnd::Included(ctx.chain.height));
         }

@@ -63,6 +63,7 @@ impl Provider {
             self.forget(ctx, &id);
         }
         self.drop_stale(ctx);
+        self.tend_heads(ctx);
         self.commit_to(active);
         self.close_expired(ctx, wallet, &now_active);
         self.offer_changed(ctx);

@@ -29,9 +29,9 @@ impl Provider {
                 signed,
             } => self.revised(ctx, contract, &puts, signed),
             Request::GetLatest { contract, have } => self.latest(&contract, have),
-            Request::GetOffers | Request::PutHead(_) | Request::GetHeads { .. } => {
-                Err(Deny::NotProviding)
-            }
+            Request::PutHead(head) => self.put_head(ctx, *head),
+            Request::GetHeads { key } => Ok(self.heads.under(&key)),
+            Request::GetOffers => Err(Deny::NotProviding),
         };
         answer.unwrap_or_else(Response::Denied)
     }
@@ -206,9 +206,8 @@ impl Provider {
         let held = self.contracts.get(contract).ok_or(Deny::UnknownContract)?;
         let have = usize::try_from(have).unwrap_or(usize::MAX);
         let puts = held.content.leaves().get(have..).unwrap_or(&[]);
-        if puts.len() > MAX_LEAVES {
-            return Err(Deny::Busy);
-        }
+        // Who lacks more asks on.
+        let puts = &puts[..puts.len().min(MAX_LEAVES)];
         Ok(Response::Latest {
             signed: held.signed.clone(),
             sig_provider: held.sig_provider,

@@ -112,6 +112,8 @@ impl Renter {
             Ok(Err(deny)) => {
                 lease.unsure = true;
                 if deny == Deny::UnknownShard {
+                    let rows = self.lose_acked(&id);
+                    ctx.persist(rows);
                     self.take_back(&id, None);
                 }
                 self.set_back(ctx, &id);
@@ -167,51 +169,5 @@ impl Renter {
         rows.extend(self.place(id, puts));
         ctx.persist(rows);
         self.tell_placed(ctx);
-    }
-
-    /// The provider's newest revision.
-    pub(crate) fn latest(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        wallet: &mut Wallet,
-        id: ContractId,
-        answer: Result<Response, Unreachable>,
-    ) {
-        let Some(lease) = self.leases.get_mut(&id) else {
-            return;
-        };
-        lease.busy = false;
-        match answer {
-            Ok(Response::Latest {
-                signed,
-                sig_provider,
-                puts,
-            }) => {
-                let revision = Revision {
-                    signed,
-                    sig_provider,
-                };
-                let ours = lease.leaf().revision;
-                let newer = revision.signed.leaf.revision > ours
-                    || (lease.sig_provider.is_none() && revision.signed.leaf.revision == ours);
-                lease.unsure = false;
-                if newer
-                    && revision.signed.leaf.contract_id == id
-                    && revision.verify(&lease.provider, &ctx.me.account(), &ctx.me.genesis)
-                {
-                    lease.tried = None;
-                    self.adopt(ctx, &id, revision, &puts);
-                }
-                if let Some(lease) = self.leases.get(&id) {
-                    wallet.commit(id, lease.owes(ctx.chain.epoch));
-                }
-            }
-            Ok(Response::Denied(Deny::UnknownContract))
-                if lease.active.is_none() && ctx.chain.live =>
-            {
-                self.drop_lease(ctx, wallet, &id);
-            }
-            Ok(_) | Err(_) => self.set_back(ctx, &id),
-        }
     }
 }

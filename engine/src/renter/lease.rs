@@ -3,10 +3,11 @@
 
 use super::Renter;
 use super::leases::price_of;
+use super::trees::Pages;
 use crate::rows::RentedRow;
 use larder_contracts::{SignedLeaf, same_money};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
-use larder_types::{Amount, Epoch, NodeId, SegmentId, Signature, Time};
+use larder_types::{Amount, Epoch, Hash, NodeId, SegmentId, Signature, Time};
 use std::collections::VecDeque;
 
 /// A contract whose free share falls below one in … is extended.
@@ -47,6 +48,10 @@ pub(crate) struct Lease {
     pub(crate) retry_at: Time,
     /// Chunks wanted beyond the capacity.
     pub(crate) wanted: u64,
+    /// What the provider has shown of its tree so far.
+    pub(crate) pages: Pages,
+    /// Root, chunks and revision of the active tree that was last found to be ours.
+    pub(crate) agreed: Option<(Hash, u64, u64)>,
 }
 
 impl Lease {
@@ -70,6 +75,8 @@ impl Lease {
             fails: 0,
             retry_at: Time(0),
             wanted: 0,
+            pages: Pages::default(),
+            agreed: None,
         }
     }
 

@@ -105,7 +105,8 @@ impl Renter {
         let missed = lease.money_pending() && lease.leaf().start_epoch <= ctx.chain.epoch;
         let capacity = lease.leaf().capacity_chunks;
         let unheard = lease.sig_provider.is_none();
-        if lease.unsure {
+        if lease.unsure || (unheard && lease.active.is_some()) {
+            // What is active was agreed on, whatever we know of it.
             self.ask_latest(ctx, id);
         } else if unheard && missed && lease.active.is_none() {
             // A proposal that was not taken before its start is void.
@@ -240,7 +241,7 @@ impl Renter {
             return;
         }
         lease.busy = true;
-        let have = lease.content.leaves().len() as u64;
+        let have = lease.pages.have(&lease.content);
         let request = Request::GetLatest {
             contract: *id,
             have,
@@ -299,6 +300,7 @@ impl Renter {
         }
         ctx.persist(rows);
         if let Some(active) = &block.active {
+            self.take_on(ctx, &active.rented);
             let at_ours = |view: &&RentedView| {
                 let lease = self.leases.get(&view.leaf.contract_id);
                 lease.is_some_and(|lease| lease.provider == view.provider)
@@ -310,6 +312,8 @@ impl Renter {
                 .map(|view| (view.leaf.contract_id, view.leaf))
                 .collect();
             self.epoch(ctx, wallet, &rented);
+            self.compare_trees();
+            self.informed = true;
         }
     }
 

@@ -443,7 +443,7 @@ impl Renter {
         }
     }
 
-    fn shard_leaf(&self, segment: &SegmentId, position: u16) -> Option<ShardLeaf> {
+    pub(crate) fn shard_leaf(&self, segment: &SegmentId, position: u16) -> Option<ShardLeaf> {
         let row = self.segments.get(segment)?;
         let root = *row.roots.get(usize::from(position))?;
         let tag = shard_tag(&repair_id(segment), position);
