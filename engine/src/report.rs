@@ -4,7 +4,7 @@ use crate::Engine;
 use larder_coding::Code;
 use larder_contracts::SignedOffer;
 use larder_proofs::ContractLeaf;
-use larder_types::{Amount, ContractId, NodeId, SegmentId, ShardRoot, Time};
+use larder_types::{Amount, Class, ContractId, NodeId, SegmentId, ShardRoot, Time};
 
 /// A contract, from either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,19 @@ pub struct SegmentHealth {
     pub code: Code,
     /// Positions that providers hold.
     pub alive: u16,
+}
+
+/// A segment that can be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentReport {
+    /// Which.
+    pub segment: SegmentId,
+    /// Its class.
+    pub class: Class,
+    /// Whether it holds metadata.
+    pub meta: bool,
+    /// Whether it is a catalogue of other segments.
+    pub catalogue: bool,
 }
 
 /// Most segments named in one report.
@@ -144,12 +157,17 @@ impl Engine {
 
     /// The segments that can be fetched.
     #[must_use]
-    pub fn segment_ids(&self) -> Vec<SegmentId> {
+    pub fn known_segments(&self) -> Vec<SegmentReport> {
         self.renter
             .segments
             .iter()
             .filter(|(_, row)| !row.roots.is_empty())
-            .map(|(id, _)| *id)
+            .map(|(id, row)| SegmentReport {
+                segment: *id,
+                class: row.class,
+                meta: row.meta,
+                catalogue: row.catalogue,
+            })
             .collect()
     }
 
