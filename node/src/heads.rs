@@ -9,7 +9,7 @@ use larder_engine::Engine;
 use larder_engine::head::SignedHead;
 use larder_engine::standing::HeadState;
 use larder_engine::wire::{Request, Response};
-use larder_types::{Hash, NodeId, codec};
+use larder_types::{Hash, NodeId, SegmentId, codec};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,6 +67,13 @@ pub async fn ask(net: &NetHandle, peer: NodeId, key: Hash) -> Option<Vec<SignedH
     }
 }
 
+/// How our head stands, and whether it covers all that is stored.
+fn head_now(engine: &Engine) -> (Option<HeadState>, bool) {
+    let known = engine.known_segments();
+    let ids: Vec<SegmentId> = known.iter().map(|s| s.segment).collect();
+    (engine.head_state(), engine.covered(&ids))
+}
+
 /// Waits, at most for `wait`, until enough providers hold a head from which all that is stored now
 /// would come back. Gives how it stands then; `None` if this node publishes none.
 ///
@@ -75,8 +82,7 @@ pub async fn ask(net: &NetHandle, peer: NodeId, key: Hash) -> Option<Vec<SignedH
 pub async fn kept(driver: &DriverHandle, wait: Duration) -> Result<Option<HeadState>, Stopping> {
     let began = Instant::now();
     loop {
-        let look = |e: &Engine| (e.head_state(), e.covered(&e.segment_ids()));
-        let (state, covered) = driver.query(look).await?;
+        let (state, covered) = driver.query(head_now).await?;
         if state.is_none() || covered || began.elapsed() >= wait {
             return Ok(state);
         }

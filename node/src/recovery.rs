@@ -76,7 +76,10 @@ pub struct Recovery {
 /// What the ledger says of the account.
 struct OnLedger {
     known: bool,
+    /// Whom it has contracts with.
     providers: BTreeSet<NodeId>,
+    /// Those of them that are not FAULTED: their answer is worth waiting for.
+    sound: BTreeSet<NodeId>,
 }
 
 impl Recovery {
@@ -189,9 +192,12 @@ impl Recovery {
     fn on_ledger(&self) -> OnLedger {
         let guard = self.ledger.read();
         let contracts = guard.0.contracts_of(&self.account);
+        let providers: BTreeSet<NodeId> = contracts.map(|(_, provider, _)| provider).collect();
+        let is_sound = |p: &&NodeId| guard.0.provider(p).is_some_and(|p| p.faulted.is_none());
         OnLedger {
-            providers: contracts.map(|(_, provider, _)| provider).collect(),
             known: guard.0.account(&self.account).is_some(),
+            sound: providers.iter().filter(is_sound).copied().collect(),
+            providers,
         }
     }
 
@@ -211,8 +217,8 @@ impl Recovery {
             let answers = given.clone().into_iter().collect();
             let chosen = choose(answers, keys, &self.account, &self.genesis);
             self.learn_addresses(&chosen).await?;
-            let wanted = ledger.providers.len();
-            let answered = ledger.providers.iter().filter(|p| given.contains_key(*p));
+            let wanted = ledger.sound.len();
+            let answered = ledger.sound.iter().filter(|p| given.contains_key(*p));
             let answered = answered.count();
             let detail = format!("{answered} of {wanted} providers answered");
             working.at("gathering heads", detail);
