@@ -33,12 +33,17 @@ pub enum FetchError {
     /// Its segment cannot be had.
     #[error("{0}")]
     Segment(Arc<SegmentsError>),
-    /// The segment's file cannot be opened.
-    #[error("opening a segment: {0}")]
+    /// The segment's file cannot be opened or read.
+    #[error("reading a segment: {0}")]
     Open(#[from] std::io::Error),
-    /// The segment is damaged there.
-    #[error("{0}")]
-    Read(#[from] ReadError),
+    /// What was fetched is not what was stored: the blob does not open.
+    #[error("segment {segment} is damaged: {why}")]
+    Damaged {
+        /// Which.
+        segment: SegmentId,
+        /// What is wrong.
+        why: ReadError,
+    },
     /// Another blob lies there.
     #[error("another blob lies where {0} should be")]
     Other(BlobId),
@@ -63,7 +68,7 @@ impl FetchError {
             Self::Unknown(_)
             | Self::Segment(_)
             | Self::Open(_)
-            | Self::Read(_)
+            | Self::Damaged { .. }
             | Self::Other(_)
             | Self::List
             | Self::Tree(_) => true,
@@ -102,7 +107,13 @@ pub(crate) fn read_checked(
     place: Place,
     piece: Piece,
 ) -> Result<Vec<u8>, FetchError> {
-    let (header, plain) = reader.read_blob(place.offset, place.len)?;
+    let segment = reader.id();
+    let (header, plain) = reader
+        .read_blob(place.offset, place.len)
+        .map_err(|why| match why {
+            ReadError::Io(e) => FetchError::Open(e),
+            why => FetchError::Damaged { segment, why },
+        })?;
     if header.id != piece.id || header.plain_len != piece.len {
         return Err(FetchError::Other(piece.id));
     }
@@ -285,6 +296,8 @@ pub(crate) struct EntryCursor {
     bytes: Vec<u8>,
     at: usize,
     eof: bool,
+    /// What was met behind entries that were handed out first.
+    failed: Option<FetchError>,
 }
 
 impl EntryCursor {
@@ -294,16 +307,36 @@ impl EntryCursor {
             bytes: Vec::new(),
             at: 0,
             eof: false,
+            failed: None,
         })
     }
 
-    /// The next entries, at most `most`; none at the end.
+    /// The next entries, at most `most`; none at the end. What lies before damage is handed out;
+    /// what lies behind it is not: entries do not begin where blobs do.
     pub(crate) fn next<S: Segments>(
         &mut self,
         source: &mut Source<S>,
         most: usize,
     ) -> Result<Vec<Entry>, FetchError> {
+        if let Some(e) = self.failed.take() {
+            return Err(e);
+        }
         let mut entries = Vec::new();
+        match self.collect(source, most, &mut entries) {
+            Err(e) if entries.is_empty() || !e.is_local() => Err(e),
+            met => {
+                self.failed = met.err();
+                Ok(entries)
+            }
+        }
+    }
+
+    fn collect<S: Segments>(
+        &mut self,
+        source: &mut Source<S>,
+        most: usize,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), FetchError> {
         while entries.len() < most {
             let rest = &self.bytes[self.at..];
             let decoded = if rest.is_empty() {
@@ -322,7 +355,7 @@ impl EntryCursor {
                 None | Some(Err(_)) => self.fill(source)?,
             }
         }
-        Ok(entries)
+        Ok(())
     }
 
     fn fill<S: Segments>(&mut self, source: &mut Source<S>) -> Result<(), FetchError> {

@@ -59,17 +59,28 @@ impl<S: Segments> Planner<S> {
         }
     }
 
-    /// Plans all that `tree` holds.
-    pub(crate) fn plan_tree(mut self, tree: &Content) -> Result<Plan, FetchError> {
+    /// Plans all that `tree` holds; also why that is not all, if its folder cannot be listed to
+    /// its end.
+    pub(crate) fn plan_tree(
+        mut self,
+        tree: &Content,
+    ) -> Result<(Plan, Option<String>), FetchError> {
         let all = self.wanted.include.is_empty();
-        self.tree(tree, all)?;
-        self.finish()
+        let cut = match self.tree(tree, all) {
+            Ok(()) => None,
+            Err(e) if e.is_local() && self.last > 0 => Some(unlistable(&e)),
+            Err(e) => return Err(e),
+        };
+        Ok((self.finish()?, cut))
     }
 
     /// Plans one entry.
-    pub(crate) fn plan_entry(mut self, entry: &Entry) -> Result<Plan, FetchError> {
+    pub(crate) fn plan_entry(
+        mut self,
+        entry: &Entry,
+    ) -> Result<(Plan, Option<String>), FetchError> {
         self.entry(entry, true)?;
-        self.finish()
+        Ok((self.finish()?, None))
     }
 
     fn tree(&mut self, tree: &Content, included: bool) -> Result<(), FetchError> {
@@ -121,7 +132,12 @@ impl<S: Segments> Planner<S> {
             Ok(()) => {}
             Err(e) if e.is_local() => {
                 self.entries.append(&mut self.maybe);
-                self.problems.entry(no).or_insert(e.to_string());
+                let problem = if entry.kind.is_dir() {
+                    unlistable(&e)
+                } else {
+                    e.to_string()
+                };
+                self.problems.entry(no).or_insert(problem);
             }
             Err(e) => return Err(e),
         }
@@ -185,6 +201,11 @@ impl<S: Segments> Planner<S> {
         self.source.wait(self.plan.seal())??;
         Ok(self.plan)
     }
+}
+
+/// What is said of a folder whose tree cannot be read to its end.
+fn unlistable(e: &FetchError) -> String {
+    format!("what is in this folder cannot all be listed: {e}")
 }
 
 /// The blobs that the directories among `entries` are read from.

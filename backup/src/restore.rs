@@ -4,7 +4,8 @@
 //! As the field does it: the snapshot's absolute paths are made anew below the target; with a
 //! subpath, that folder's contents. Files and links in the way are replaced, other files in the
 //! target stay. A segment that is lost costs the files with pieces in it; these are named, keep
-//! mode 0600 and today's date, and hold zeros where the pieces are missing.
+//! mode 0600 and today's date, and hold zeros where the pieces are missing. Of a folder whose tree
+//! is lost or damaged comes back what is listed before the damage, and the folder is named.
 
 use crate::backup::{BackupError, join};
 use crate::below::Below;
@@ -120,7 +121,7 @@ impl Vault {
             exclude: Globs::new(&options.exclude)?,
         };
         progress.phase(Phase::Planning);
-        let (mut plan, base) = self.plan(&options, wanted, segments, &stop).await?;
+        let (mut plan, base, cut) = self.plan(&options, wanted, segments, &stop).await?;
         let (files, bytes) = plan.totals().await?;
         progress.totals(files, bytes);
         let target = options.target.clone();
@@ -139,17 +140,22 @@ impl Vault {
             target: options.target,
             summary: RestoreSummary::default(),
         };
-        run.all(options.verify, &base).await
+        let cut = cut.map(|error| Problem {
+            path: base.as_path().to_owned(),
+            error,
+        });
+        run.all(options.verify, &base, cut).await
     }
 
-    /// Reads the trees into a plan; also where in the snapshot it begins.
+    /// Reads the trees into a plan; also where in the snapshot it begins, and why not all of the
+    /// folder there is in it.
     async fn plan<S: Segments>(
         &self,
         options: &RestoreOptions,
         wanted: Wanted,
         segments: &Arc<S>,
         stop: &CancellationToken,
-    ) -> Result<(Plan, PathBytes), RestoreError> {
+    ) -> Result<(Plan, PathBytes, Option<String>), RestoreError> {
         let plan = Plan::create(&self.tmp()).await?;
         let mut source = self.source(segments, stop);
         let snapshot = options.snapshot.clone();
@@ -158,7 +164,7 @@ impl Vault {
             let found = find(&mut source, &snapshot, &path)?;
             let mut base = path_bytes(&path);
             let planner = |base: &PathBytes| Planner::new(source, plan, wanted, base.clone());
-            let plan = match found {
+            let (plan, cut) = match found {
                 Found::Root => planner(&base).plan_tree(&snapshot.root)?,
                 Found::Entry(entry) => match &entry.kind {
                     Kind::Dir(tree) => planner(&base).plan_tree(tree)?,
@@ -172,7 +178,7 @@ impl Vault {
                     }
                 },
             };
-            Ok((plan, base))
+            Ok((plan, base, cut))
         });
         join(planning.await)?
     }
@@ -202,7 +208,12 @@ struct Run<'a, S: Segments> {
 }
 
 impl<S: Segments> Run<'_, S> {
-    async fn all(mut self, verify: bool, base: &PathBytes) -> Result<RestoreSummary, RestoreError> {
+    async fn all(
+        mut self,
+        verify: bool,
+        base: &PathBytes,
+        cut: Option<Problem>,
+    ) -> Result<RestoreSummary, RestoreError> {
         self.progress.phase(Phase::Writing);
         self.make().await?;
         self.link().await?;
@@ -213,7 +224,7 @@ impl<S: Segments> Run<'_, S> {
         }
         self.plan.spoil_links().await?;
         self.finish().await?;
-        self.summarise(base).await?;
+        self.summarise(base, cut).await?;
         self.progress.phase(Phase::Done);
         Ok(self.summary)
     }
@@ -371,21 +382,23 @@ impl<S: Segments> Run<'_, S> {
         }
     }
 
-    async fn summarise(&mut self, base: &PathBytes) -> Result<(), RestoreError> {
+    async fn summarise(
+        &mut self,
+        base: &PathBytes,
+        cut: Option<Problem>,
+    ) -> Result<(), RestoreError> {
         let (files, bytes, dirs) = self.plan.made().await?;
         let (count, named) = self.plan.spoilt().await?;
         self.summary.files = files;
         self.summary.bytes = bytes;
         self.summary.dirs = dirs;
+        let spoilt = named.into_iter().map(|(path, error)| Problem {
+            path: base.as_path().join(std::ffi::OsStr::from_bytes(&path)),
+            error,
+        });
         self.summary.incomplete = Problems {
-            count,
-            named: named
-                .into_iter()
-                .map(|(path, error)| Problem {
-                    path: base.as_path().join(std::ffi::OsStr::from_bytes(&path)),
-                    error,
-                })
-                .collect(),
+            count: count + u64::from(cut.is_some()),
+            named: cut.into_iter().chain(spoilt).collect(),
         };
         Ok(())
     }

@@ -292,6 +292,12 @@ impl<R: Read + Seek> SegmentReader<R> {
         })
     }
 
+    /// The segment's id.
+    #[must_use]
+    pub const fn id(&self) -> SegmentId {
+        self.id
+    }
+
     /// Bytes of C.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a segment is never empty")]

@@ -57,12 +57,16 @@ impl Engine {
         // What a node has promised it keeps, even if its configuration offers nothing any more.
         let promised = !tables.held.is_empty() || !tables.heads.is_empty();
         let provide = provide.or_else(|| promised.then(Provide::nothing));
-        let mut provider = provide.map(|p| Provider::restore(p, tables.held, tables.shards));
+        let mut provider = provide.map(|p| {
+            let (held, shards) = (tables.held, tables.shards);
+            Provider::restore(p, held, shards, tables.losses, tables.loss_totals)
+        });
         if let Some(provider) = &mut provider {
             provider.heads.restore(tables.heads);
         }
         wallet.restore_apart(tables.apart);
         let mut renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
+        renter.totals = tables.repairs;
         renter.heads.restore(tables.own_head);
         let (chain, ops) = (Chain::default(), Ops::default());
         Ok(Self {
@@ -128,6 +132,8 @@ impl Engine {
             self.renter.planning_deadline(self.now),
             live.then(|| self.renter.leases_deadline()).flatten(),
             self.renter.uploads_deadline(self.now),
+            self.renter.fetches_deadline(self.now),
+            self.renter.repairs_deadline(self.now),
             self.renter.heads_deadline(&self.me, self.now),
             self.wallet.deadline(),
         ];
@@ -227,8 +233,11 @@ impl Parts<'_> {
             Command::Fetch { segment } => self.renter.fetch(ctx, segment),
             Command::Release { segment } => self.renter.release(ctx, segment),
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
-            // A later step of this issue fills this in.
-            Command::Damaged(_) => {}
+            Command::Damaged(roots) => {
+                if let Some(provider) = &mut self.provider {
+                    provider.damaged(ctx, &roots);
+                }
+            }
             Command::Listed {
                 catalogue,
                 segments,
@@ -318,7 +327,10 @@ impl Parts<'_> {
                 self.renter.got(ctx, (op, segment, position), got);
             }
             (Pending::Decode { segment }, Outcome::Decoded(end)) => {
-                self.renter.decoded(ctx, segment, end);
+                self.renter.decoded(ctx, (op, segment), end);
+            }
+            (Pending::Rebuild { segment }, Outcome::Rebuilt(roots)) => {
+                self.renter.rebuilt(ctx, (op, segment), roots);
             }
             (Pending::Prove { slot }, Outcome::Proved(blob)) => {
                 if let Some(provider) = &mut self.provider {
@@ -332,6 +344,8 @@ impl Parts<'_> {
     /// After every input: whatever can go on now goes on.
     fn go_on(&mut self, ctx: &mut Ctx<'_>) {
         self.renter.plan_all(ctx, self.wallet);
+        self.renter.fetch_all(ctx);
+        self.renter.repair_all(ctx, self.wallet);
         self.renter.place_all(ctx, self.wallet);
         if let Some(provider) = &mut self.provider {
             provider.post(ctx, self.wallet);

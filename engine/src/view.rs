@@ -1,6 +1,6 @@
 //! What a block means for one node: the slice of the ledger's state that its engine needs.
 
-use larder_ledger::{Account, Event, State};
+use larder_ledger::{Account, Event, Provider, State};
 use larder_proofs::{Challenge, ContractLeaf, ProviderTree};
 use larder_types::{AccountId, Amount, BlockHash, ContractId, Epoch, NodeId, Time, TxId};
 use std::collections::BTreeSet;
@@ -38,6 +38,8 @@ pub struct ProviderView {
     pub free: Amount,
     /// Collateral that is locked.
     pub locked: Amount,
+    /// Whether it is FAULTED.
+    pub faulted: bool,
 }
 
 /// The active leaves at the start of an epoch.
@@ -60,7 +62,8 @@ pub struct RentedView {
     pub leaf: ContractLeaf,
     /// The provider's misses in a row up to the last epoch. Two make it suspect.
     pub misses: u32,
-    /// Whether it passed in the last epoch or the one before.
+    /// Whether it passed in the newest epoch in which anyone did, or the one before; or was not
+    /// asked for this contract in both of them.
     pub passed_lately: bool,
     /// Whether it is FAULTED.
     pub faulted: bool,
@@ -81,18 +84,7 @@ impl BlockInput {
         let head = state.head();
         let record = state.provider(node);
         let began = events.iter().any(|e| matches!(e, Event::EpochBegan { .. }));
-        let active = (whole || began).then(|| ActiveView {
-            held: record.map(|p| Arc::clone(&p.active)).unwrap_or_default(),
-            rented: state
-                .contracts_of(account)
-                .map(|(_, p, leaf)| rented(state, p, leaf))
-                .collect(),
-            faulted: state
-                .providers()
-                .filter(|p| p.faulted.is_some())
-                .map(|p| p.node)
-                .collect(),
-        });
+        let active = (whole || began).then(|| ActiveView::of(state, record, account));
         Self {
             height: head.height,
             hash: head.hash,
@@ -102,6 +94,7 @@ impl BlockInput {
             provider: record.map(|p| ProviderView {
                 free: p.free,
                 locked: p.locked,
+                faulted: p.faulted.is_some(),
             }),
             active,
             challenge: state.challenge_for(node),
@@ -111,15 +104,38 @@ impl BlockInput {
     }
 }
 
-fn rented(state: &State, provider: NodeId, leaf: &ContractLeaf) -> RentedView {
-    let record = state.provider(&provider);
-    let misses = record.map_or(0, larder_ledger::Provider::consecutive_misses);
-    RentedView {
-        provider,
-        leaf: *leaf,
-        misses,
-        passed_lately: misses < 2,
-        faulted: record.is_some_and(|p| p.faulted.is_some()),
+impl ActiveView {
+    fn of(state: &State, own: Option<&Provider>, account: &AccountId) -> Self {
+        // Epochs in which nobody passed say nothing of anyone.
+        let newest = state.providers().filter_map(|p| p.passed).max();
+        Self {
+            held: own.map(|p| Arc::clone(&p.active)).unwrap_or_default(),
+            rented: state
+                .contracts_of(account)
+                .filter_map(|(_, p, leaf)| Some(RentedView::of(state.provider(&p)?, leaf, newest)))
+                .collect(),
+            faulted: state
+                .providers()
+                .filter(|p| p.faulted.is_some())
+                .map(|p| p.node)
+                .collect(),
+        }
+    }
+}
+
+impl RentedView {
+    /// A contract with `provider`; `newest` is the newest epoch in which anyone passed.
+    fn of(provider: &Provider, leaf: &ContractLeaf, newest: Option<Epoch>) -> Self {
+        let lately = |epoch: Epoch| newest.is_none_or(|newest| epoch.saturating_add(1) >= newest);
+        // Asked since its start at the earliest: at most once, if that is the newest epoch or later.
+        let is_young = newest.is_none_or(|newest| leaf.start_epoch >= newest);
+        Self {
+            provider: provider.node,
+            leaf: *leaf,
+            misses: provider.consecutive_misses(),
+            passed_lately: is_young || provider.passed.is_some_and(lately),
+            faulted: provider.faulted.is_some(),
+        }
     }
 }
 
@@ -133,4 +149,51 @@ fn posted(event: &Event) -> Option<(ContractId, u64)> {
         return Some((*contract, *revision));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The view of a contract from `start` on, with a provider that passed last in `passed`, where
+    /// someone passed last in `newest`.
+    fn passed_lately(start: Epoch, passed: Option<Epoch>, newest: Option<Epoch>) -> bool {
+        let (node, account) = (NodeId([1; 32]), AccountId([2; 32]));
+        let mut provider = Provider::new(node, 0, account, Amount::ZERO);
+        provider.passed = passed;
+        let leaf = ContractLeaf {
+            start_epoch: start,
+            ..ContractLeaf::default()
+        };
+        RentedView::of(&provider, &leaf, newest).passed_lately
+    }
+
+    #[test]
+    fn a_pass_within_two_epochs_is_lately() {
+        assert!(passed_lately(1, Some(9), Some(9)));
+        assert!(passed_lately(1, Some(8), Some(9)));
+        assert!(!passed_lately(1, Some(7), Some(9)));
+        assert!(!passed_lately(1, None, Some(9)));
+    }
+
+    #[test]
+    fn who_was_not_asked_twice_has_the_benefit_of_the_doubt() {
+        assert!(passed_lately(10, None, Some(9)), "it begins now");
+        assert!(passed_lately(9, None, Some(9)), "it missed once");
+        assert!(!passed_lately(8, None, Some(9)));
+        assert!(passed_lately(1, None, None), "nobody ever passed");
+    }
+
+    #[test]
+    fn misses_and_faults_are_the_records() {
+        let mut provider = Provider::new(NodeId([1; 32]), 0, AccountId([2; 32]), Amount::ZERO);
+        provider.misses = 0b1011;
+        let view = |p: &Provider| RentedView::of(p, &ContractLeaf::default(), Some(4));
+        assert_eq!(
+            (view(&provider).misses, view(&provider).faulted),
+            (2, false)
+        );
+        provider.faulted = Some(3);
+        assert!(view(&provider).faulted);
+    }
 }

@@ -106,6 +106,9 @@ impl NodeApi {
             passed: tally.passed,
             missed: tally.missed,
             earned: Nano(tally.earned),
+            damaged: report.damaged,
+            declared: report.declared,
+            faulted: report.faulted,
         }))
     }
 
@@ -367,6 +370,8 @@ impl Api for NodeApi {
             active_bytes: chunks * CHUNK,
             passed: tally.passed,
             missed: tally.missed,
+            misses_in_a_row: record.consecutive_misses(),
+            faulted_since_epoch: record.faulted,
             last_passed_epoch: tally.last_passed,
             earned: Nano(tally.earned),
             as_of: as_of(state),

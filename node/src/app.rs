@@ -19,6 +19,7 @@ use crate::pool::{Pool, Turns};
 use crate::pump::Pump;
 use crate::recovery::Recovery;
 use crate::segments::NetSegments;
+use crate::shards::scrub::{self, Scrubber};
 use crate::shards::{ShardStore, StoreConfig};
 use crate::spool::Spool;
 use crate::store::{Store, StoreError};
@@ -317,7 +318,8 @@ async fn up(
     let calls = Calls::default();
     let shards = open_shards(&home, settings.provide.as_ref())?;
     let spool = Spool::open(&home.dir).map_err(AppError::Spool)?;
-    let streams = Streams::new(driver.clone(), shards.clone());
+    let (suspects, suspected) = scrub::suspects();
+    let streams = Streams::new(driver.clone(), shards.clone(), suspects.clone());
     let validators = Validators {
         own: node,
         validator: genesis.validator,
@@ -352,6 +354,7 @@ async fn up(
         net: net.clone(),
         spool: spool.clone(),
         shards: shards.clone(),
+        suspects,
         vault: home.keys.vault.clone(),
         node_key: home.keys.node.clone(),
         genesis: genesis.hash(),
@@ -408,6 +411,17 @@ async fn up(
         ("network", Ok(()))
     });
     if let Some(shards) = shards {
+        let scrubber = Scrubber {
+            store: shards.clone(),
+            driver: driver.clone(),
+            suspects: suspected,
+            epoch: genesis.params.epoch,
+        };
+        let token = stop.clone();
+        tasks.spawn(async move {
+            token.run_until_cancelled(scrubber.run()).await;
+            ("scrubber", Ok(()))
+        });
         let token = stop.clone();
         tasks.spawn(async move {
             token.run_until_cancelled(empty_trash(shards)).await;

@@ -1,11 +1,12 @@
 //! A source folder, a vault and its segments; and a way to see a folder as a value.
 
 use larder_backup::{
-    BackupError, BackupOptions, LocalSegments, Progress, RestoreOptions, RestoreSummary, Segments,
-    Summary, Vault,
+    BackupError, BackupOptions, LocalSegments, Progress, RebuildSummary, RestoreOptions,
+    RestoreSummary, SegmentKind, Segments, Summary, Vault,
 };
+use larder_coding::{BlobKind, SegmentReader};
 use larder_keys::VaultKeys;
-use larder_types::Time;
+use larder_types::{SegmentId, Time};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -86,6 +87,37 @@ impl Bench {
         assert_eq!(look(&self.src()), look(&out));
     }
 
+    /// A vault that knows nothing yet, over the same segments: what a recovery begins with.
+    pub(crate) async fn anew(&self, name: &str) -> Vault {
+        Vault::open(self.dir.path().join(name), keys())
+            .await
+            .unwrap()
+    }
+
+    /// The segments of a kind.
+    pub(crate) async fn kept(&self, kind: SegmentKind) -> Vec<SegmentId> {
+        let list = self.segments.list().await.unwrap();
+        let of_kind = list.into_iter().filter(|s| s.kind == kind);
+        of_kind.map(|s| s.id).collect()
+    }
+
+    /// Where the blobs of a kind lie: file, offset, length.
+    pub(crate) async fn blobs(&self, kind: BlobKind) -> Vec<(PathBuf, u64, u64)> {
+        let mut found = Vec::new();
+        for segment in self.segments.list().await.unwrap() {
+            let path = self.segments.path(segment.id).unwrap();
+            let file = std::fs::File::open(&path).unwrap();
+            let index = SegmentReader::new(file, &keys(), segment.id)
+                .unwrap()
+                .read_index()
+                .unwrap();
+            for blob in index.iter().filter(|b| b.kind == kind) {
+                found.push((path.clone(), blob.offset.into(), blob.len.into()));
+            }
+        }
+        found
+    }
+
     /// How many segments there are.
     pub(crate) fn stored(&self) -> usize {
         std::fs::read_dir(self.dir.path().join("segments"))
@@ -100,6 +132,21 @@ impl Bench {
             .map(|e| e.unwrap().path())
             .collect()
     }
+}
+
+pub(crate) async fn rebuild<S: Segments>(vault: &Vault, segments: &Arc<S>) -> RebuildSummary {
+    vault
+        .rebuild(segments, &Progress::new(), &CancellationToken::new())
+        .await
+        .unwrap()
+}
+
+/// Changes the byte in the middle of a blob.
+pub(crate) fn damage((path, offset, len): &(PathBuf, u64, u64)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = usize::try_from(offset + len / 2).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
 }
 
 pub(crate) async fn backup_to<S: Segments>(

@@ -1,69 +1,27 @@
 //! What survives when something is gone: the index, a segment, a store that refuses.
 
-use crate::common::{Bench, backup_to, below, keys, look, noise, restore_from};
-use larder_backup::{BackupError, Progress, SealedSegment, Segments, SegmentsError, Stored, Vault};
+use crate::common::{Bench, backup_to, below, damage, look, noise, rebuild, restore_from};
+use larder_backup::{
+    BackupError, KnownSegment, SealedSegment, SegmentKind, Segments, SegmentsError, Stored,
+};
+use larder_coding::BlobKind;
 use larder_types::SegmentId;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_index_comes_back_from_segments_alone() {
-    let bench = Bench::new().await;
-    bench.write("a", &noise(1, 2_000_000));
-    bench.backup().await;
-    bench.write("b", &noise(2, 1_000_000));
-    bench.backup().await;
-    let before = bench.vault.snapshots().await.unwrap();
-
-    let anew = Vault::open(bench.dir.path().join("anew"), keys())
-        .await
-        .unwrap();
-    let (progress, cancel) = (Progress::new(), CancellationToken::new());
-    let rebuilt = anew
-        .rebuild(&bench.segments, &progress, &cancel)
-        .await
-        .unwrap();
-    assert_eq!((rebuilt.snapshots, rebuilt.lost.len()), (2, 0));
-    assert_eq!(anew.snapshots().await.unwrap(), before);
-    let again = anew
-        .rebuild(&bench.segments, &progress, &cancel)
-        .await
-        .unwrap();
-    assert_eq!(again.segments, 0);
-
-    let mut options = bench.restore_options("out").await;
-    options.snapshot = anew
-        .resolve(&before[1].0.to_string()[..10])
-        .await
-        .unwrap()
-        .1;
-    let summary = restore_from(&anew, options, &bench.segments).await;
-    assert_eq!(summary.incomplete.count, 0);
-    let out = below(&bench.dir.path().join("out"), &bench.src());
-    assert_eq!(look(&bench.src()), look(&out));
-    let second = backup_to(&anew, bench.options(), &bench.segments)
-        .await
-        .unwrap();
-    assert!(second.bytes_new < 1_000, "{second:?}");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_segment_costs_the_files_in_it_and_no_others() {
     let bench = Bench::new().await;
     bench.write("first", &noise(1, 3_000_000));
     bench.backup().await;
-    let before: Vec<SegmentId> = bench.segments.list().await.unwrap();
+    let before = bench.kept(SegmentKind::Data).await;
     bench.write("second", &noise(2, 3_000_000));
     std::fs::hard_link(bench.src().join("second"), bench.src().join("zweite")).unwrap();
     bench.backup().await;
-    // The data segment of the second backup is the larger of the new ones.
-    let lost = bench.segments.list().await.unwrap();
-    let lost = lost.into_iter().filter(|id| !before.contains(id));
-    let lost = lost
-        .max_by_key(|id| bench.segments.path(*id).metadata().unwrap().len())
-        .unwrap();
-    std::fs::remove_file(bench.segments.path(lost)).unwrap();
+    let data = bench.kept(SegmentKind::Data).await;
+    let mut new = data.into_iter().filter(|id| !before.contains(id));
+    let lost = new.next().unwrap();
+    std::fs::remove_file(bench.segments.path(lost).unwrap()).unwrap();
 
     let summary = bench.restore(bench.restore_options("out").await).await;
     let named: Vec<PathBuf> = summary
@@ -81,32 +39,77 @@ async fn a_lost_segment_costs_the_files_in_it_and_no_others() {
     let (want, got) = (look(&bench.src()), look(&out));
     assert_eq!(want[&b"/first"[..]], got[&b"/first"[..]]);
 
-    // The same after a rebuild, which cannot know the lost blobs.
-    let anew = Vault::open(bench.dir.path().join("anew"), keys())
-        .await
-        .unwrap();
-    let (progress, cancel) = (Progress::new(), CancellationToken::new());
-    anew.rebuild(&bench.segments, &progress, &cancel)
-        .await
-        .unwrap();
+    // The same after a rebuild, which knows what was in it.
+    let anew = bench.anew("anew").await;
+    let found = rebuild(&anew, &bench.segments).await;
+    assert_eq!(found.lost.len(), 1, "{found:?}");
     let options = bench.restore_options("out2").await;
     let summary = restore_from(&anew, options, &bench.segments).await;
     assert_eq!((summary.files, summary.incomplete.count), (1, 2));
 }
 
+/// How a fetched data segment may differ from what was stored.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_blob_is_not_restored_as_if_it_were_whole() {
+async fn nothing_that_does_not_verify_is_written() {
+    type Spoil = fn(&mut Vec<u8>);
+    let ways: [(&str, Spoil); 5] = [
+        ("a bit", |c| c[1_000_000] ^= 1),
+        ("cut short", |c| c.truncate(500_000)),
+        ("empty", Vec::clear),
+        ("noise", |c| *c = noise(9, c.len())),
+        ("shifted", |c| c.rotate_left(1)),
+    ];
     let bench = Bench::new().await;
     bench.write("file", &noise(1, 3_000_000));
     bench.backup().await;
-    let ids = bench.segments.list().await.unwrap();
-    let paths = ids.into_iter().map(|id| bench.segments.path(id));
-    let data = paths.max_by_key(|p| p.metadata().unwrap().len()).unwrap();
-    let mut bytes = std::fs::read(&data).unwrap();
-    bytes[1_000_000] ^= 1;
-    std::fs::write(&data, bytes).unwrap();
-    let summary = bench.restore(bench.restore_options("out").await).await;
-    assert_eq!((summary.files, summary.incomplete.count), (0, 1));
+    let data = bench.kept(SegmentKind::Data).await[0];
+    let path = bench.segments.path(data).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    for (way, spoil) in ways {
+        let mut bytes = whole.clone();
+        spoil(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        let summary = bench.restore(bench.restore_options(way).await).await;
+        assert_eq!((summary.files, summary.incomplete.count), (0, 1), "{way}");
+        let error = &summary.incomplete.named[0].error;
+        assert!(error.contains("is damaged"), "{way}: {error}");
+        // Where pieces do not open stand zeros, and nothing else.
+        let out = below(&bench.dir.path().join(way), &bench.src()).join("file");
+        let (got, want) = (std::fs::read(out).unwrap(), noise(1, 3_000_000));
+        assert_eq!(got.len(), want.len());
+        let other = got.iter().zip(&want).any(|(g, w)| g != w && *g != 0);
+        assert!(!other, "{way}");
+        assert!(got.contains(&0), "{way}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_folder_that_is_listed_in_part_that_part_comes_back() {
+    let bench = Bench::new().await;
+    let names = (0..6_000).map(|n| format!("{n:0>200}"));
+    for name in names {
+        bench.write(&name, b"");
+    }
+    bench.backup().await;
+    // Pieces of the one great folder; the small ones above it are later.
+    let trees = bench.blobs(BlobKind::Tree).await;
+    assert!(trees.len() > 5, "{} pieces", trees.len());
+    damage(&trees[2]);
+    let mut options = bench.restore_options("whole").await;
+    let whole = bench.restore(options.clone()).await;
+    options.subpath = Some(bench.src());
+    options.target = bench.dir.path().join("part");
+    let part = bench.restore(options).await;
+    for summary in [whole, part] {
+        assert!(summary.files > 100 && summary.files < 6_000, "{summary:?}");
+        assert_eq!(summary.incomplete.count, 1, "{summary:?}");
+        let problem = &summary.incomplete.named[0];
+        assert_eq!(problem.path, bench.src());
+        assert!(
+            problem.error.contains("cannot all be listed"),
+            "{problem:?}"
+        );
+    }
 }
 
 /// A store without room.

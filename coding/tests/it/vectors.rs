@@ -3,12 +3,12 @@
 use crate::{keys, noise, pinned, prose};
 use larder_coding::blob::{self, BlobHeader, BlobKind};
 use larder_coding::cut::Cutter;
-use larder_coding::encode_segment;
 use larder_coding::layout::{Code, shard_len};
 use larder_coding::manifest::{Manifest, repair_id, shard_tag};
 use larder_coding::mask::Mask;
 use larder_coding::segment::SegmentWriter;
-use larder_types::{BlobId, SegmentId, ShardRoot};
+use larder_coding::{IndexEntry, Listing, encode_segment, listing};
+use larder_types::{BlobId, Class, SegmentId, ShardRoot};
 use std::fmt::Write as _;
 use std::io::Cursor;
 
@@ -123,6 +123,34 @@ fn segment_format() {
     pinned(
         "segment.txt",
         include_str!("../../vectors/segment.txt"),
+        &text,
+    );
+}
+
+#[test]
+fn listing_format() {
+    let entry = |n: u8| IndexEntry {
+        id: BlobId([n; 32]),
+        kind: BlobKind::Data,
+        offset: u32::from(n) * 0x0001_0203,
+        len: 0x0201_0000,
+        plain_len: 0x0000_0403,
+    };
+    let listing = |n: u8, class, blobs| Listing {
+        segment: SegmentId([n; 32]),
+        class,
+        len: 0x0102_0304_0506_0708,
+        blobs,
+    };
+    let plain = listing::encode(&[
+        listing(5, Class::High, vec![entry(0), entry(7)]),
+        listing(6, Class::Low, Vec::new()),
+    ]);
+    let kinds = (BlobKind::Listing.byte(), BlobKind::Catalogue.byte());
+    let text = format!("kinds {kinds:?}\nplaintext {}\n", hex::encode(plain));
+    pinned(
+        "listing.txt",
+        include_str!("../../vectors/listing.txt"),
         &text,
     );
 }

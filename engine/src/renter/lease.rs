@@ -48,6 +48,12 @@ pub(crate) struct Lease {
     pub(crate) retry_at: Time,
     /// Chunks wanted beyond the capacity.
     pub(crate) wanted: u64,
+    /// The provider's misses in a row.
+    pub(crate) misses: u32,
+    /// Whether it passed in one of the last two epochs.
+    pub(crate) passed_lately: bool,
+    /// Whether it is FAULTED: nothing is placed there any more, and the contract is being closed.
+    pub(crate) faulted: bool,
     /// What the provider has shown of its tree so far.
     pub(crate) pages: Pages,
     /// Root, chunks and revision of the active tree that was last found to be ours.
@@ -75,6 +81,9 @@ impl Lease {
             fails: 0,
             retry_at: Time(0),
             wanted: 0,
+            misses: 0,
+            passed_lately: true,
+            faulted: false,
             pages: Pages::default(),
             agreed: None,
         }

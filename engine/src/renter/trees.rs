@@ -326,6 +326,8 @@ impl Renter {
                 }
             }
         }
+        self.recount_claims();
+        self.reindex_all();
     }
 }
 

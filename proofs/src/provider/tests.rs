@@ -186,6 +186,9 @@ fn a_shard_leaf_has_whole_groups_and_a_root_44_bytes() {
         codec::decode::<crate::ShardLeaf>(&codec::encode(&shard)),
         Ok(shard)
     );
+    let hole = crate::ShardLeaf::EMPTY;
+    assert_eq!(codec::decode(&codec::encode(&hole)), Ok(hole));
+    assert!(hole.is_empty() && !hole.is_sound());
     for chunks in [0, 1, 15, 17] {
         let bytes = crate::ShardLeaf { chunks, ..shard }.to_bytes();
         assert!(

@@ -93,6 +93,12 @@ pub struct LedgerProvider {
     pub passed: u64,
     /// Challenges missed, failed or declared lost.
     pub missed: u64,
+    /// Misses in a row up to the last epoch.
+    #[serde(default)]
+    pub misses_in_a_row: u32,
+    /// Since which epoch it is FAULTED; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faulted_since_epoch: Option<u32>,
     /// The last epoch in which it passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_passed_epoch: Option<u32>,
