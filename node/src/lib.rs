@@ -22,6 +22,7 @@ mod own;
 pub mod pool;
 pub mod pump;
 pub mod recovery;
+mod repairs;
 pub mod segments;
 pub mod shards;
 mod shown;

@@ -81,7 +81,7 @@ pub(crate) enum Command {
     Peers,
     /// List the home's contracts, or show one as the ledger holds it.
     Contracts(ContractsArgs),
-    /// Show the redundancy of what is stored.
+    /// Show what is lost, being rebuilt and done.
     Repairs,
     /// Run a simulation over the production engine and ledger.
     #[command(subcommand)]

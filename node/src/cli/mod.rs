@@ -12,6 +12,7 @@ pub mod options;
 mod output;
 pub(crate) mod progress;
 mod recover;
+mod repairs;
 mod restore;
 mod run;
 mod simulate;

@@ -4,7 +4,8 @@ use super::args::{Cli, Command};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, doctor, init, listing, market, recover, restore, simulate, status, texts, up, wallet,
+    backup, doctor, init, listing, market, recover, repairs, restore, simulate, status, texts, up,
+    wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -60,7 +61,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Offers => market::offers(&home, out),
         Command::Peers => status::peers(&home, out),
         Command::Contracts(args) => market::contracts(&home, args.command, out),
-        Command::Repairs => market::repairs(&home, out),
+        Command::Repairs => repairs::repairs(&home, out),
         Command::Simulate(command) => simulate::simulate(command, out),
         Command::Demo(args) => crate::demo::demo(args, out),
         Command::Completions { shell } => texts::completions(shell, out),
