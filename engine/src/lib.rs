@@ -15,6 +15,8 @@ mod renter;
 pub mod report;
 pub mod rows;
 pub mod standing;
+#[cfg(test)]
+mod town;
 pub mod view;
 mod wallet;
 pub mod wire;

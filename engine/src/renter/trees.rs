@@ -126,13 +126,11 @@ impl Renter {
                     signed,
                     sig_provider,
                 };
-                if let Some(auth) = shown.signed.auth {
-                    // A lost device may have promised it.
-                    wallet.learned(ctx, auth);
-                }
                 self.shown(ctx, &id, shown, puts);
                 if let Some(lease) = self.leases.get(&id) {
                     wallet.commit(id, lease.owes(ctx.chain.epoch));
+                    // A device that is lost may have promised it.
+                    lease.signed.auth.inspect(|auth| wallet.learned(ctx, *auth));
                 }
             }
             Ok(Response::Denied(Deny::UnknownContract))
@@ -144,7 +142,13 @@ impl Renter {
         }
     }
 
-    fn shown(&mut self, ctx: &mut Ctx<'_>, id: &ContractId, shown: Revision, puts: Vec<ShardLeaf>) {
+    fn shown(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        id: &ContractId,
+        mut shown: Revision,
+        puts: Vec<ShardLeaf>,
+    ) {
         let Some(lease) = self.leases.get_mut(id) else {
             return;
         };
@@ -153,6 +157,10 @@ impl Renter {
             lease.pages = Pages::default();
             lease.unsure = lease.active.is_some_and(|active| !lease.agrees(&active));
             return self.set_back(ctx, id);
+        }
+        if lease.active.is_some_and(|a| same(&a, &shown.signed.leaf)) {
+            // Its signatures were not looked at, and the money has moved.
+            shown.signed.auth = None;
         }
         match lease.turn(&shown.signed.leaf, puts) {
             Next::Whole(content) => self.take_tree(ctx, id, shown, content),
@@ -242,7 +250,7 @@ impl Renter {
     fn find(&mut self, id: &ContractId, fresh: &[ShardLeaf]) -> Vec<Write> {
         let fresh: BTreeSet<ShardRoot> = fresh.iter().map(|l| l.root).collect();
         let mut rows = Vec::new();
-        if fresh.is_empty() {
+        if fresh.is_empty() || !self.usable_leases().any(|(usable, _)| usable == id) {
             return rows;
         }
         for (segment, row) in &mut self.segments {
