@@ -3,9 +3,9 @@
 //! upload. k·L bytes are read and missing·L written. What lies in the spool is on record before it
 //! is placed and until all is: nothing is rebuilt twice. `docs/protocol.md` §3.11.
 
-use super::Renter;
 use super::losses::missing;
 use super::uploads::{ENCODE_DEADLINE, Position, Upload};
+use super::{NoRoom, Renter};
 use crate::ctx::{Ctx, sooner};
 use crate::io::{Job, JobError, OpId};
 use crate::ops::Pending;
@@ -215,6 +215,7 @@ impl Renter {
         };
         match (outcome, self.segments.get_mut(&segment)) {
             (Ok(roots), Some(row)) if good(row, &roots) => {
+                self.no_room = None;
                 repair.phase = Phase::Placing;
                 repair.shards.extend(&missing);
                 let spooled: BTreeSet<u16> = row.spooled.iter().chain(&missing).copied().collect();
@@ -238,7 +239,10 @@ impl Renter {
                 self.release_repair(ctx, segment);
                 self.reindex(&segment);
             }
-            (Ok(_) | Err(_), _) => {
+            (outcome, _) => {
+                if let Err(JobError::Disk(why)) = outcome {
+                    self.no_room = Some(NoRoom::Spool(why));
+                }
                 self.release_repair(ctx, segment);
                 self.repair_failed(ctx, &segment);
             }
