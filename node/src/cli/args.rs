@@ -39,6 +39,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  larder init --new-network\n  larder init --new-network --epoch 8s\n  larder init --join INVITE\n  larder init --join INVITE --words-file words.txt"
     )]
     Init(InitArgs),
+    /// Bring a lost home back from its words.
+    #[command(
+        after_help = "Examples:\n  larder recover --join INVITE\n  larder --home new recover --join INVITE --words-file words.txt\n\nThe words are asked for unless a file is named. Interrupted, the same command goes on. Stop the\nold home's node first, if it still runs somewhere: two devices of one account are not synchronised."
+    )]
+    Recover(RecoverArgs),
     /// Run the node.
     #[command(
         after_help = "Examples:\n  larder up\n  larder up --provide 20GiB --price 2 --region de --operator me\n  larder up --validate --rpc 127.0.0.1:0"
@@ -76,7 +81,7 @@ pub(crate) enum Command {
     Peers,
     /// List the home's contracts, or show one as the ledger holds it.
     Contracts(ContractsArgs),
-    /// Show the redundancy of what is stored.
+    /// Show what is lost, being rebuilt and done.
     Repairs,
     /// Run a simulation over the production engine and ledger.
     #[command(subcommand)]
@@ -120,6 +125,16 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "INVITE")]
     pub(crate) join: Option<String>,
     /// Use the words in this file instead of new ones.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) words_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecoverArgs {
+    /// The invite string of the network that the account is on.
+    #[arg(long, value_name = "INVITE")]
+    pub(crate) join: String,
+    /// Read the words from this file instead of asking for them.
     #[arg(long, value_name = "FILE")]
     pub(crate) words_file: Option<PathBuf>,
 }
@@ -274,6 +289,7 @@ mod tests {
         for line in [
             "larder init --new-network --epoch 8s --profile dev",
             "larder --home x --json init --join abc --words-file w",
+            "larder recover --join abc --words-file w --json",
             "larder up --listen /ip4/127.0.0.1/tcp/0 --rpc 127.0.0.1:0 --provide 2GiB --price 2 \
              --region eu --operator me --validate",
             "larder backup a b --class high --tag x --tag y --exclude *.o -n",
@@ -291,6 +307,8 @@ mod tests {
             "larder init",
             "larder init --new-network --join x",
             "larder init --join x --epoch 8s",
+            "larder recover",
+            "larder recover --words-file w",
             "larder backup",
             "larder backup a --class best",
             "larder up --provide lots",

@@ -11,6 +11,8 @@ mod market;
 pub mod options;
 mod output;
 pub(crate) mod progress;
+mod recover;
+mod repairs;
 mod restore;
 mod run;
 mod simulate;
@@ -18,6 +20,7 @@ mod status;
 mod texts;
 mod up;
 mod wallet;
+mod words;
 
 pub use run::run;
 

@@ -173,7 +173,7 @@ async fn store(
     let job = keeper.backup_start(&params).await?.job;
     match watch(keeper, job, out).await? {
         JobResult::Backup(summary) => Ok(summary),
-        JobResult::Restore(_) => Err(another_job()),
+        JobResult::Restore(_) | JobResult::Recover(_) => Err(another_job()),
     }
 }
 
