@@ -122,10 +122,10 @@ async fn store(keeper: &Client, paths: &[PathBuf], out: Out) -> Result<BackupSum
         dry_run: false,
     };
     let job = keeper.backup_start(&params).await?.job;
-    match watch(keeper, job, out).await? {
-        JobResult::Backup(summary) => Ok(summary),
-        JobResult::Restore(_) => Err(another_job()),
-    }
+    let JobResult::Backup(summary) = watch(keeper, job, out).await? else {
+        return Err(another_job());
+    };
+    Ok(summary)
 }
 
 /// Kills as many providers as planned, waits until others hold what they held.
