@@ -2,6 +2,7 @@
 //! meanwhile. A crash at any moment loses no more than what was under way: the next run sends the
 //! spool's finished segments again, and finds everything durable in the index.
 
+use crate::contents::{Says, contents_of};
 use crate::emit::{Emitter, Stop};
 use crate::exclude::GlobError;
 use crate::index::IndexError;
@@ -9,7 +10,6 @@ use crate::lock::{Held, LockError, hold};
 use crate::pack::{Packer, Tools};
 use crate::progress::{Phase, Progress};
 use crate::read::{Reader, Reading, estimate};
-use crate::rebuild::{ContentsError, contents_of};
 use crate::segments::{SealedSegment, Segments, SegmentsError};
 use crate::snapshot::Snapshot;
 use crate::spool::SpoolError;
@@ -272,7 +272,7 @@ impl Vault {
         let files: HashSet<_> = left.iter().map(|s| s.id).collect();
         let gone: Vec<_> = pending.iter().filter(|id| !files.contains(id)).collect();
         if !gone.is_empty() {
-            let durable: HashSet<_> = segments.list().await?.into_iter().collect();
+            let durable: HashSet<_> = segments.list().await?.iter().map(|s| s.id).collect();
             for id in gone {
                 if durable.contains(id) {
                     self.index.mark_durable(*id, 0).await?;
@@ -288,17 +288,20 @@ impl Vault {
     async fn adopt(&self, segment: &SealedSegment) -> Result<bool, BackupError> {
         let (path, keys, id) = (segment.path.clone(), self.keys.clone(), segment.id);
         let contents = join(spawn_blocking(move || contents_of(&path, &keys, id)).await)?;
-        match contents {
-            Ok((blobs, snapshots)) => {
-                self.index
-                    .add_segment(segment, &blobs, &snapshots, false)
-                    .await?;
-                Ok(true)
-            }
-            Err(ContentsError::Read(_) | ContentsError::Snapshot(_) | ContentsError::Io(_)) => {
-                Ok(false)
-            }
+        let Ok(contents) = contents else {
+            return Ok(false);
+        };
+        if !contents.damage.is_empty() {
+            return Ok(false);
         }
+        let says = Says {
+            listed: contents.listed(),
+            snapshots: contents.snapshots,
+        };
+        self.index
+            .add_segment(segment, &contents.blobs, &says)
+            .await?;
+        Ok(true)
     }
 }
 

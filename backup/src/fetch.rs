@@ -12,6 +12,7 @@ use larder_keys::VaultKeys;
 use larder_types::{BlobId, SegmentId};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +72,30 @@ impl FetchError {
     }
 }
 
+/// A fetched segment, released when dropped.
+pub(crate) struct Fetched<S: Segments> {
+    segments: Arc<S>,
+    pub(crate) id: SegmentId,
+    pub(crate) path: PathBuf,
+}
+
+impl<S: Segments> Fetched<S> {
+    /// Fetches it.
+    pub(crate) async fn of(segments: Arc<S>, id: SegmentId) -> Result<Self, SegmentsError> {
+        let path = segments.fetch(id).await?;
+        Ok(Self { segments, id, path })
+    }
+}
+
+impl<S: Segments> Drop for Fetched<S> {
+    fn drop(&mut self) {
+        let (segments, id) = (Arc::clone(&self.segments), self.id);
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { segments.release(id).await });
+        }
+    }
+}
+
 /// One blob of an open segment, checked against its id and length.
 pub(crate) fn read_checked(
     reader: &mut SegmentReader<File>,
@@ -92,7 +117,7 @@ pub(crate) struct Source<S: Segments> {
     segments: Arc<S>,
     runtime: Handle,
     stop: CancellationToken,
-    fetched: HashMap<i64, Result<(SegmentId, std::path::PathBuf), Arc<SegmentsError>>>,
+    fetched: HashMap<i64, Result<(SegmentId, PathBuf), Arc<SegmentsError>>>,
     open: VecDeque<(i64, SegmentReader<File>)>,
     /// Places looked up ahead of need.
     ahead: HashMap<BlobId, Place>,

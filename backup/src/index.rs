@@ -1,13 +1,15 @@
 //! The index: which blobs lie in which segments, and which snapshots there are. SQLite in WAL
-//! mode, fully synchronous. It is a cache: [`crate::Vault::rebuild`] makes it anew from segments.
+//! mode, fully synchronous. It is a cache: [`crate::Vault::rebuild`] makes it anew from metadata
+//! segments. For that it knows of each data segment which metadata segment lists it.
 //!
 //! A segment's rows are written before it is sent, as pending; it counts for restores and for
 //! snapshots only once it is durable. A blob may lie in several segments (a higher class).
 //! sqlx costs about 60 µs a statement, so all statements take many rows.
 
-use crate::segments::{SealedSegment, SegmentKind};
+use crate::contents::{Contents, Says};
+use crate::segments::{KnownSegment, SealedSegment, SegmentKind};
 use crate::snapshot::{Snapshot, SnapshotId};
-use larder_coding::IndexEntry;
+use larder_coding::{BlobKind, IndexEntry, Listing};
 use larder_types::{BlobId, Class, SegmentId, codec};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
@@ -20,10 +22,11 @@ use std::time::Duration;
 
 /// Rows per `INSERT` and ids per `IN` list.
 const ROWS: usize = 1_000;
-/// The schema that this code reads and writes.
-const VERSION: i64 = 1;
 
-const SCHEMA: &str = "
+/// Each brings the schema before it to its own version; a fresh index takes all of them.
+const SCHEMAS: [&str; 2] = [FIRST, LISTED];
+
+const FIRST: &str = "
 CREATE TABLE segments (
     no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, class INTEGER NOT NULL, kind INTEGER NOT NULL,
     len INTEGER NOT NULL, stored INTEGER NOT NULL DEFAULT 0, durable INTEGER NOT NULL DEFAULT 0);
@@ -36,6 +39,14 @@ CREATE TABLE snapshots (
     id BLOB PRIMARY KEY, segment INTEGER NOT NULL REFERENCES segments (no), time INTEGER NOT NULL,
     body BLOB NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
+";
+
+/// Which metadata segment lists a data segment. A listing that is under way counts: if its segment
+/// turns out not to exist, [`Index::drop_segment`] takes it back.
+const LISTED: &str = "
+ALTER TABLE segments ADD COLUMN listed_in INTEGER REFERENCES segments (no);
+CREATE INDEX blobs_segment ON blobs (segment, offset);
+PRAGMA user_version = 2;
 ";
 
 /// Why the index cannot be used.
@@ -102,12 +113,9 @@ impl Index {
         let version: i64 = sqlx::query_scalar("PRAGMA user_version")
             .fetch_one(&mut *tx)
             .await?;
-        match version {
-            0 => {
-                sqlx::raw_sql(SCHEMA).execute(&mut *tx).await?;
-            }
-            VERSION => {}
-            newer => return Err(IndexError::Newer(newer)),
+        let applied = usize::try_from(version).unwrap_or(usize::MAX);
+        for schema in SCHEMAS.get(applied..).ok_or(IndexError::Newer(version))? {
+            sqlx::raw_sql(*schema).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         Ok(Self { pool })
@@ -166,40 +174,82 @@ impl Index {
         Ok(SegmentId(id32(&row, 0)?))
     }
 
-    /// Enters a segment, its blobs and the snapshots among them, as pending or as durable.
+    /// Enters a segment as pending: its blobs, and what some of them say.
     pub(crate) async fn add_segment(
         &self,
         segment: &SealedSegment,
         blobs: &[IndexEntry],
-        snapshots: &[(SnapshotId, Snapshot)],
-        durable: bool,
+        says: &Says,
     ) -> Result<(), IndexError> {
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let no: i64 = sqlx::query_scalar(
-            "INSERT INTO segments (id, class, kind, len, durable) VALUES (?, ?, ?, ?, ?) \
-             RETURNING no",
-        )
-        .bind(&segment.id.0[..])
-        .bind(class_number(segment.class))
-        .bind(kind_number(segment.kind))
-        .bind(signed(segment.len))
-        .bind(durable)
-        .fetch_one(&mut *tx)
-        .await?;
-        for rows in blobs.chunks(ROWS) {
-            insert_blobs(&mut tx, no, rows).await?;
-        }
-        for (id, snapshot) in snapshots {
-            sqlx::query("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)")
-                .bind(&id.0[..])
-                .bind(no)
-                .bind(signed(snapshot.time.0))
-                .bind(codec::encode(snapshot))
-                .execute(&mut *tx)
-                .await?;
+        let known = segment.known();
+        if let Some(no) = insert_segment(&mut tx, &known, segment.len, blobs, false).await? {
+            insert_snapshots(&mut tx, no, &says.snapshots).await?;
+            mark_listed(&mut tx, (no, known.class), &says.listed).await?;
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Enters a durable metadata segment and the data segments that it lists and that are new: as
+    /// durable if `is_kept`, else as pending, so that nothing is ever deduplicated against them.
+    pub(crate) async fn enter(
+        &self,
+        segment: &KnownSegment,
+        len: u64,
+        contents: &Contents,
+        is_kept: impl Fn(&SegmentId) -> bool,
+    ) -> Result<(), IndexError> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for listing in &contents.listings {
+            let known = KnownSegment {
+                id: listing.segment,
+                class: listing.class,
+                kind: SegmentKind::Data,
+            };
+            let durable = is_kept(&known.id);
+            insert_segment(&mut tx, &known, listing.len, &listing.blobs, durable).await?;
+        }
+        if let Some(no) = insert_segment(&mut tx, segment, len, &contents.blobs, true).await? {
+            insert_snapshots(&mut tx, no, &contents.snapshots).await?;
+            mark_listed(&mut tx, (no, segment.class), &contents.listed()).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The first durable data segment numbered above `after` whose blobs no metadata segment
+    /// lists: none of its own class, and none of `class` if that is lower. With its number.
+    pub(crate) async fn unlisted(
+        &self,
+        class: Class,
+        after: i64,
+    ) -> Result<Option<(i64, Listing)>, IndexError> {
+        let found = sqlx::query(
+            "SELECT s.no, s.id, s.class, s.len FROM segments s \
+             LEFT JOIN segments m ON m.no = s.listed_in \
+             WHERE s.kind = 0 AND s.durable = 1 AND s.no > ? \
+             AND (m.no IS NULL OR m.class < MIN(s.class, ?)) ORDER BY s.no LIMIT 1",
+        )
+        .bind(after)
+        .bind(class_number(class))
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = found else { return Ok(None) };
+        let no = row.try_get(0)?;
+        let rows = sqlx::query(
+            "SELECT id, kind, offset, len, plain_len FROM blobs WHERE segment = ? ORDER BY offset",
+        )
+        .bind(no)
+        .fetch_all(&self.pool)
+        .await?;
+        let listing = Listing {
+            segment: SegmentId(id32(&row, 1)?),
+            class: class_of(row.try_get(2)?)?,
+            len: unsigned(&row, 3)?,
+            blobs: rows.iter().map(blob).collect::<Result<_, _>>()?,
+        };
+        Ok(Some((no, listing)))
     }
 
     /// The segment is durable: its blobs and snapshots count from now on.
@@ -237,6 +287,8 @@ impl Index {
     pub(crate) async fn drop_segment(&self, id: SegmentId) -> Result<(), IndexError> {
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         for sql in [
+            "UPDATE segments SET listed_in = NULL \
+             WHERE listed_in = (SELECT no FROM segments WHERE id = ?)",
             "DELETE FROM blobs WHERE segment = (SELECT no FROM segments WHERE id = ?)",
             "DELETE FROM snapshots WHERE segment = (SELECT no FROM segments WHERE id = ?)",
             "DELETE FROM segments WHERE id = ?",
@@ -244,25 +296,6 @@ impl Index {
             sqlx::query(sql).bind(&id.0[..]).execute(&mut *tx).await?;
         }
         tx.commit().await?;
-        Ok(())
-    }
-
-    /// Sets the class of segments whose class is not known, after a rebuild.
-    pub(crate) async fn set_class(
-        &self,
-        ids: &[SegmentId],
-        class: Class,
-    ) -> Result<(), IndexError> {
-        for ids in ids.chunks(ROWS) {
-            let mut query = QueryBuilder::<Sqlite>::new("UPDATE segments SET class = ");
-            query.push_bind(class_number(class)).push(" WHERE id IN (");
-            let mut list = query.separated(", ");
-            for id in ids {
-                list.push_bind(id.0.to_vec());
-            }
-            list.push_unseparated(")");
-            query.build().execute(&self.pool).await?;
-        }
         Ok(())
     }
 
@@ -306,6 +339,73 @@ impl Index {
     }
 }
 
+/// The new segment's number; `None` if the index knows it already.
+async fn insert_segment(
+    tx: &mut SqliteConnection,
+    segment: &KnownSegment,
+    len: u64,
+    blobs: &[IndexEntry],
+    durable: bool,
+) -> Result<Option<i64>, IndexError> {
+    let no: Option<i64> = sqlx::query_scalar(
+        "INSERT OR IGNORE INTO segments (id, class, kind, len, durable) VALUES (?, ?, ?, ?, ?) \
+         RETURNING no",
+    )
+    .bind(&segment.id.0[..])
+    .bind(class_number(segment.class))
+    .bind(kind_number(segment.kind))
+    .bind(signed(len))
+    .bind(durable)
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some(no) = no {
+        for rows in blobs.chunks(ROWS) {
+            insert_blobs(tx, no, rows).await?;
+        }
+    }
+    Ok(no)
+}
+
+async fn insert_snapshots(
+    tx: &mut SqliteConnection,
+    segment: i64,
+    snapshots: &[(SnapshotId, Snapshot)],
+) -> Result<(), IndexError> {
+    for (id, snapshot) in snapshots {
+        sqlx::query("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)")
+            .bind(&id.0[..])
+            .bind(segment)
+            .bind(signed(snapshot.time.0))
+            .bind(codec::encode(snapshot))
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The metadata segment of this number and class lists `ids`. A listing in a higher class stands.
+async fn mark_listed(
+    tx: &mut SqliteConnection,
+    (no, class): (i64, Class),
+    ids: &[SegmentId],
+) -> Result<(), IndexError> {
+    for ids in ids.chunks(ROWS) {
+        let mut query = QueryBuilder::<Sqlite>::new("UPDATE segments SET listed_in = ");
+        query.push_bind(no).push(
+            " WHERE NOT EXISTS (SELECT 1 FROM segments m WHERE m.no = segments.listed_in \
+             AND m.class > ",
+        );
+        query.push_bind(class_number(class)).push(") AND id IN (");
+        let mut list = query.separated(", ");
+        for id in ids {
+            list.push_bind(id.0.to_vec());
+        }
+        list.push_unseparated(")");
+        query.build().execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
 async fn insert_blobs(
     tx: &mut SqliteConnection,
     segment: i64,
@@ -344,11 +444,32 @@ fn class_number(class: Class) -> i64 {
     }
 }
 
+fn class_of(number: i64) -> Result<Class, IndexError> {
+    let found = Class::ALL.into_iter().find(|c| class_number(*c) == number);
+    found.ok_or(IndexError::Damaged("class"))
+}
+
 fn kind_number(kind: SegmentKind) -> i64 {
     match kind {
         SegmentKind::Data => 0,
         SegmentKind::Meta => 1,
+        SegmentKind::Catalogue => 2,
     }
+}
+
+/// A row of id, kind, offset, length and plaintext's length.
+fn blob(row: &SqliteRow) -> Result<IndexEntry, IndexError> {
+    let small = |column: usize| -> Result<u32, IndexError> {
+        u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| IndexError::Damaged("number"))
+    };
+    let kind = u8::try_from(small(1)?).ok().and_then(BlobKind::from_byte);
+    Ok(IndexEntry {
+        id: BlobId(id32(row, 0)?),
+        kind: kind.ok_or(IndexError::Damaged("kind"))?,
+        offset: small(2)?,
+        len: small(3)?,
+        plain_len: small(4)?,
+    })
 }
 
 fn id32(row: &SqliteRow, column: usize) -> Result<[u8; 32], IndexError> {

@@ -5,7 +5,9 @@
 pub mod backup;
 mod below;
 pub mod browse;
+pub mod catalogue;
 pub mod content;
+mod contents;
 mod emit;
 pub mod entry;
 pub mod exclude;
@@ -32,13 +34,14 @@ mod walk;
 
 pub use backup::{BackupError, BackupOptions};
 pub use browse::{BrowseError, Depth, Listed};
+pub use catalogue::{CatalogueError, MAX_CATALOGUE};
 pub use entry::{Entry, Kind, Meta};
 pub use local::LocalSegments;
 pub use problems::{Problem, Problems};
 pub use progress::{Phase, Progress, State};
-pub use rebuild::RebuildSummary;
+pub use rebuild::{RebuildError, RebuildSummary};
 pub use restore::{RestoreError, RestoreOptions, RestoreSummary};
-pub use segments::{SealedSegment, SegmentKind, Segments, SegmentsError, Stored};
+pub use segments::{KnownSegment, SealedSegment, SegmentKind, Segments, SegmentsError, Stored};
 pub use snapshot::{Snapshot, SnapshotId};
 pub use summary::Summary;
 pub use vault::Vault;

@@ -1,8 +1,8 @@
-//! Segments in a local folder: one file each, named by its id, without redundancy. A disk that is
+//! Segments in a local folder: one file each, named by id, class and kind, without redundancy. A disk that is
 //! plugged in, and what the tests stand on.
 
-use crate::segments::{SealedSegment, Segments, SegmentsError, Stored};
-use larder_types::SegmentId;
+use crate::segments::{KnownSegment, SealedSegment, SegmentKind, Segments, SegmentsError, Stored};
+use larder_types::{Class, SegmentId};
 use std::path::{Path, PathBuf};
 use tokio::fs;
 
@@ -22,17 +22,23 @@ impl LocalSegments {
         Ok(Self { dir })
     }
 
-    /// Where a segment lies.
+    /// Where a segment lies, if it is there.
     #[must_use]
-    pub fn path(&self, id: SegmentId) -> PathBuf {
-        self.dir.join(id.to_string())
+    pub fn path(&self, id: SegmentId) -> Option<PathBuf> {
+        let names = Class::ALL.into_iter().flat_map(|class| {
+            SegmentKind::ALL.map(|kind| KnownSegment { id, class, kind }.to_string())
+        });
+        names
+            .map(|name| self.dir.join(name))
+            .find(|path| path.exists())
     }
 
     /// Copies to a temporary name, syncs, renames, syncs the folder: durable or absent.
     async fn keep(&self, segment: &SealedSegment) -> Result<(), SegmentsError> {
+        let name = segment.known();
         let (path, part) = (
-            self.path(segment.id),
-            self.dir.join(format!("{}.part", segment.id)),
+            self.dir.join(name.to_string()),
+            self.dir.join(format!("{name}.part")),
         );
         let copied = fs::copy(&segment.path, &part)
             .await
@@ -68,25 +74,18 @@ impl Segments for LocalSegments {
     }
 
     async fn fetch(&self, id: SegmentId) -> Result<PathBuf, SegmentsError> {
-        let path = self.path(id);
-        match fs::try_exists(&path).await {
-            Ok(true) => Ok(path),
-            Ok(false) => Err(SegmentsError::Lost(id)),
-            Err(source) => Err(SegmentsError::Io { path, source }),
-        }
+        self.path(id).ok_or(SegmentsError::Lost(id))
     }
 
     async fn release(&self, _id: SegmentId) {}
 
-    async fn list(&self) -> Result<Vec<SegmentId>, SegmentsError> {
+    async fn list(&self) -> Result<Vec<KnownSegment>, SegmentsError> {
         let mut entries = fs::read_dir(&self.dir).await.map_err(at(&self.dir))?;
-        let mut ids = Vec::new();
+        let mut known = Vec::new();
         while let Some(entry) = entries.next_entry().await.map_err(at(&self.dir))? {
-            // Temporary names are no ids.
-            if let Some(id) = entry.file_name().to_str().and_then(|n| n.parse().ok()) {
-                ids.push(id);
-            }
+            // Temporary names are no segments'.
+            known.extend(entry.file_name().to_str().and_then(KnownSegment::parse));
         }
-        Ok(ids)
+        Ok(known)
     }
 }

@@ -3,6 +3,7 @@
 //! It runs on a blocking thread of its own; what is asynchronous it waits for there.
 
 use crate::backup::BackupError;
+use crate::contents::Says;
 use crate::emit::{BATCH_BLOBS, Blob};
 use crate::index::Index;
 use crate::lock::Held;
@@ -11,7 +12,7 @@ use crate::segments::{SealedSegment, SegmentKind, Segments};
 use crate::snapshot::{Snapshot, SnapshotId};
 use crate::spool::{OpenSegment, Spool};
 use crate::summary::Packed;
-use larder_coding::{BlobKind, blob_id, seal};
+use larder_coding::{BlobKind, Listing, blob_id, listing, seal};
 use larder_keys::VaultKeys;
 use larder_types::{BlobId, Class, codec};
 use rand::Rng as _;
@@ -28,6 +29,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const IN_FLIGHT: usize = 3;
 /// Ids that a dry run remembers at most (48 MiB); beyond, a repeated blob may count twice.
 const DRY_IDS: usize = 1 << 20;
+
+/// Bytes of listings in one blob, unless a single segment has more (1.5 MiB at most): as with all
+/// metadata, so that damage costs little.
+const LISTING: usize = 512 << 10;
 
 /// What a packer works with.
 #[derive(Debug)]
@@ -51,6 +56,8 @@ pub(crate) struct Packer<S> {
     dry: bool,
     data: Option<OpenSegment>,
     meta: Option<OpenSegment>,
+    /// What the open metadata segment says to the index.
+    says: Says,
     /// Blobs of the two open segments, which the index does not know yet.
     fresh: HashSet<BlobId>,
     uploads: JoinSet<Result<u64, BackupError>>,
@@ -66,6 +73,7 @@ impl<S: Segments> Packer<S> {
             dry,
             data: None,
             meta: None,
+            says: Says::default(),
             fresh: HashSet::new(),
             uploads: JoinSet::new(),
             permits: Arc::new(Semaphore::new(IN_FLIGHT)),
@@ -121,7 +129,7 @@ impl<S: Segments> Packer<S> {
             .as_ref()
             .is_some_and(|s| !s.has_room(sealed.len()))
         {
-            self.close(kind, &[])?;
+            self.close(kind)?;
         }
         if self.open(kind).is_none() {
             let begun = self.tools.spool.begin(&self.tools.keys, self.class, kind)?;
@@ -134,22 +142,22 @@ impl<S: Segments> Packer<S> {
     fn open(&mut self, kind: SegmentKind) -> &mut Option<OpenSegment> {
         match kind {
             SegmentKind::Data => &mut self.data,
-            SegmentKind::Meta => &mut self.meta,
+            SegmentKind::Meta | SegmentKind::Catalogue => &mut self.meta,
         }
     }
 
     /// Finishes a segment, enters it as pending and sends it.
-    fn close(
-        &mut self,
-        kind: SegmentKind,
-        snapshots: &[(SnapshotId, Snapshot)],
-    ) -> Result<(), BackupError> {
+    fn close(&mut self, kind: SegmentKind) -> Result<(), BackupError> {
         let Some(open) = self.open(kind).take() else {
             return Ok(());
         };
         let (segment, blobs) = open.finish()?;
         let index = self.tools.index.clone();
-        self.wait(index.add_segment(&segment, &blobs, snapshots, false))??;
+        let says = match kind {
+            SegmentKind::Data => Says::default(),
+            SegmentKind::Meta | SegmentKind::Catalogue => std::mem::take(&mut self.says),
+        };
+        self.wait(index.add_segment(&segment, &blobs, &says))??;
         for blob in &blobs {
             self.fresh.remove(&blob.id);
         }
@@ -209,27 +217,58 @@ impl<S: Segments> Packer<S> {
         Ok(())
     }
 
-    /// Stores the rest, then the snapshot: its blob goes into the last metadata segment, which
-    /// is sent only when everything that it names is durable.
+    /// Stores the rest, then lists it, then the snapshot: its blob goes into the last metadata
+    /// segment, which is sent only when everything that it names is durable.
     pub(crate) fn finish(
         mut self,
         snapshot: Snapshot,
     ) -> Result<(SnapshotId, Packed), BackupError> {
-        self.close(SegmentKind::Data, &[])?;
+        self.close(SegmentKind::Data)?;
         while self.join_one()? {}
+        self.list()?;
         let plain = codec::encode(&snapshot);
-        let id = blob_id(&self.tools.keys, &plain);
-        let blob = Blob {
-            kind: BlobKind::Snapshot,
-            id,
-            plain,
-        };
-        self.add(&blob)?;
+        let id = self.add_meta(BlobKind::Snapshot, plain)?;
+        self.says.snapshots.push((id, snapshot));
         // Had the metadata segment no room left, it was closed just now: wait for it too.
         while self.join_one()? {}
-        self.close(SegmentKind::Meta, &[(id, snapshot)])?;
+        self.close(SegmentKind::Meta)?;
         while self.join_one()? {}
         Ok((id, self.packed))
+    }
+
+    /// Lists the data segments that are not listed yet, those of earlier runs included, so that
+    /// whoever recovers needs no data to know what lies where.
+    fn list(&mut self) -> Result<(), BackupError> {
+        let (mut listings, mut len, mut last) = (Vec::new(), 0, 0);
+        let index = self.tools.index.clone();
+        while let Some((no, listing)) = self.wait(index.unlisted(self.class, last))?? {
+            let more = listing::encoded_len(listing.blobs.len());
+            if len + more > LISTING && !listings.is_empty() {
+                self.add_listings(&std::mem::take(&mut listings))?;
+                len = 0;
+            }
+            listings.push(listing);
+            len += more;
+            last = no;
+        }
+        if listings.is_empty() {
+            return Ok(());
+        }
+        self.add_listings(&listings)
+    }
+
+    fn add_listings(&mut self, listings: &[Listing]) -> Result<(), BackupError> {
+        self.add_meta(BlobKind::Listing, listing::encode(listings))?;
+        self.says.listed.extend(listings.iter().map(|l| l.segment));
+        Ok(())
+    }
+
+    /// Adds a blob that the reading side knows nothing of. What it says counts for the segment
+    /// that is open afterwards: the one before may just have been closed.
+    fn add_meta(&mut self, kind: BlobKind, plain: Vec<u8>) -> Result<BlobId, BackupError> {
+        let id = blob_id(&self.tools.keys, &plain);
+        self.add(&Blob { kind, id, plain })?;
+        Ok(id)
     }
 
     /// What a dry run found.
@@ -248,6 +287,11 @@ impl<S: Segments> Packer<S> {
 const fn segment_kind(kind: BlobKind) -> SegmentKind {
     match kind {
         BlobKind::Data => SegmentKind::Data,
-        BlobKind::Tree | BlobKind::Snapshot | BlobKind::List | BlobKind::Index => SegmentKind::Meta,
+        BlobKind::Tree
+        | BlobKind::Snapshot
+        | BlobKind::List
+        | BlobKind::Listing
+        | BlobKind::Index
+        | BlobKind::Catalogue => SegmentKind::Meta,
     }
 }

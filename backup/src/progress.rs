@@ -15,6 +15,8 @@ pub enum Phase {
     /// Not begun, or sending what an earlier run left in the spool.
     #[default]
     Preparing,
+    /// Fetching metadata segments and entering what they list.
+    Indexing,
     /// Reading files.
     Reading,
     /// All is read; segments are still under way.
@@ -42,8 +44,10 @@ pub struct State {
     pub files_total: Option<u64>,
     /// Bytes of files in all.
     pub bytes_total: Option<u64>,
-    /// Segments that are durable (backup) or fetched (restore).
+    /// Segments that are durable (backup), fetched or known to be lost (restore, rebuild).
     pub segments: u64,
+    /// Segments in all (restore, rebuild).
+    pub segments_total: Option<u64>,
     /// Entries that could not be read or restored.
     pub errors: u64,
     /// The file at hand.
@@ -108,6 +112,10 @@ impl Progress {
             s.files_total = Some(files);
             s.bytes_total = Some(bytes);
         });
+    }
+
+    pub(crate) fn segments_total(&self, segments: u64) {
+        self.update(|s| s.segments_total = Some(segments));
     }
 
     pub(crate) fn file(&self, path: &Path) {

@@ -1,170 +1,232 @@
-//! The index anew, from the segments alone: each is fetched, its index read (or its blobs found
-//! by their headers), its snapshots opened.
+//! The index anew, from metadata segments alone: each is fetched, its snapshots and listings are
+//! opened. Listings say what data segments hold, so that none of these is fetched: a recovery of
+//! 500 GB reads some hundred MB. `docs/protocol.md` §3.2.
 
 use crate::backup::{BackupError, join};
-use crate::lock::hold;
+use crate::contents::{Contents, contents_of};
+use crate::fetch::Fetched;
+use crate::index::IndexError;
+use crate::lock::{LockError, hold};
 use crate::progress::{Phase, Progress};
-use crate::segments::{SealedSegment, SegmentKind, Segments, SegmentsError};
-use crate::snapshot::{Snapshot, SnapshotId};
+use crate::segments::{KnownSegment, SegmentKind, Segments, SegmentsError};
+use crate::spool::is_full;
 use crate::vault::Vault;
-use larder_coding::segment::ReadError;
-use larder_coding::{BlobKind, IndexEntry, SegmentReader};
-use larder_keys::VaultKeys;
-use larder_types::codec::{self, DecodeError};
-use larder_types::{Class, SegmentId};
-use std::fs::File;
-use std::io;
-use std::path::Path;
-use tokio::task::spawn_blocking;
+use larder_types::SegmentId;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+/// Segments fetched at once: enough to hide a round trip, few enough that small disks and lines
+/// keep up. They are read one after another, which bounds memory.
+const FETCHES: usize = 4;
+
 /// What a rebuild came to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RebuildSummary {
-    /// Segments entered.
+    /// Segments entered: metadata that was read, data that it lists.
     pub segments: u64,
     /// Blobs entered.
     pub blobs: u64,
     /// Snapshots found.
     pub snapshots: u64,
-    /// Segments that could not be fetched or read, and why.
+    /// Data segments that no listing names: of a backup that was interrupted, or of a metadata
+    /// segment that is lost. They were not fetched, their blobs are not known.
+    pub unlisted: u64,
+    /// Segments that could not be had or not be read whole, and why; data segments that are
+    /// listed, but kept nowhere.
     pub lost: Vec<(SegmentId, String)>,
 }
 
-/// Why a segment's contents cannot be listed.
+/// Why an index was not rebuilt to its end. What was entered until then stays; another rebuild
+/// goes on there.
 #[derive(Debug, thiserror::Error)]
-pub enum ContentsError {
-    /// The file.
+pub enum RebuildError {
+    /// Someone else writes.
     #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The segment.
+    Lock(#[from] LockError),
+    /// The index.
     #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A snapshot in it.
-    #[error("a snapshot's description is damaged: {0}")]
-    Snapshot(#[from] DecodeError),
+    Index(#[from] IndexError),
+    /// Segments cannot be listed, or no segment be fetched: our disk is full, the node stops.
+    #[error("fetching segments: {0}")]
+    Segments(#[from] SegmentsError),
+    /// Somebody asked for it.
+    #[error("interrupted; what was entered so far is kept")]
+    Cancelled,
 }
 
-/// A segment's blobs and the snapshots among them.
-pub(crate) type Contents = (Vec<IndexEntry>, Vec<(SnapshotId, Snapshot)>);
-
-/// Lists the segment `id`, whose C is the file `path`.
-pub(crate) fn contents_of(
-    path: &Path,
-    keys: &VaultKeys,
-    id: SegmentId,
-) -> Result<Contents, ContentsError> {
-    let mut reader = SegmentReader::new(File::open(path)?, keys, id)?;
-    let blobs = match reader.read_index() {
-        Ok(blobs) => blobs,
-        Err(ReadError::Io(e)) => return Err(e.into()),
-        Err(damaged) => {
-            let found = reader.scan()?;
-            if found.is_empty() {
-                return Err(damaged.into());
-            }
-            found
-        }
-    };
-    let mut snapshots = Vec::new();
-    for blob in blobs.iter().filter(|b| b.kind == BlobKind::Snapshot) {
-        let (_, plain) = reader.read_blob(u64::from(blob.offset), u64::from(blob.len))?;
-        snapshots.push((blob.id, codec::decode(&plain)?));
+impl From<BackupError> for RebuildError {
+    fn from(_: BackupError) -> Self {
+        Self::Cancelled
     }
-    Ok((blobs, snapshots))
 }
 
 impl Vault {
-    /// Enters every segment that the index does not know. What the index knows already stays.
-    ///
-    /// Segments do not say their class: those found anew are taken to have the lowest that any
-    /// snapshot asks for, so that a better class is never assumed.
+    /// Enters every metadata segment that the index does not know, and every data segment that
+    /// one of them lists. What the index knows already stays.
     ///
     /// # Errors
-    /// [`BackupError`] if segments cannot be listed or the index not written; a single segment
+    /// [`RebuildError`] if segments cannot be listed or the index not written; a single segment
     /// that cannot be had is in the summary.
     pub async fn rebuild<S: Segments>(
         &self,
-        segments: &S,
+        segments: &Arc<S>,
         progress: &Progress,
         cancel: &CancellationToken,
-    ) -> Result<RebuildSummary, BackupError> {
+    ) -> Result<RebuildSummary, RebuildError> {
         let _held = hold(&self.turn, &self.dir).await?;
-        progress.phase(Phase::Reading);
-        let known = self.index.segments().await?;
-        let mut summary = RebuildSummary::default();
-        let mut entered = Vec::new();
-        for id in segments.list().await? {
-            if known.contains(&id) {
-                continue;
-            }
-            let entering = self.enter(segments, id, &mut summary);
-            match cancel.run_until_cancelled(entering).await {
-                None => return Err(BackupError::Cancelled),
-                Some(Err(EnterError::Backup(e))) => return Err(e),
-                Some(Err(EnterError::Lost(why))) => summary.lost.push((id, why)),
-                Some(Ok(())) => entered.push(id),
-            }
-            progress.segment();
-        }
-        let classes = self.index.snapshots().await?;
-        let lowest = classes.iter().map(|(_, s)| s.class).min();
-        self.index
-            .set_class(&entered, lowest.unwrap_or_default())
-            .await?;
+        progress.phase(Phase::Indexing);
+        let rebuild = Rebuild::new(self, segments, progress).await?;
+        let summary = cancel.run_until_cancelled(rebuild.run()).await;
+        let summary = summary.ok_or(RebuildError::Cancelled)??;
         progress.phase(Phase::Done);
         Ok(summary)
     }
+}
 
-    async fn enter<S: Segments>(
-        &self,
-        segments: &S,
-        id: SegmentId,
-        summary: &mut RebuildSummary,
-    ) -> Result<(), EnterError> {
-        let path = segments.fetch(id).await?;
-        let (file, keys) = (path.clone(), self.keys.clone());
-        let contents = join(spawn_blocking(move || contents_of(&file, &keys, id)).await);
-        let len = tokio::fs::metadata(&path).await.map_or(0, |m| m.len());
-        segments.release(id).await;
-        let (blobs, snapshots) = contents?.map_err(|e| EnterError::Lost(e.to_string()))?;
-        let only_data = blobs.iter().all(|b| b.kind == BlobKind::Data);
-        let segment = SealedSegment {
-            id,
-            class: Class::Low,
-            kind: if only_data {
-                SegmentKind::Data
-            } else {
-                SegmentKind::Meta
-            },
-            len,
-            path,
-        };
-        self.index
-            .add_segment(&segment, &blobs, &snapshots, true)
-            .await
-            .map_err(BackupError::from)?;
-        summary.segments += 1;
-        summary.blobs += blobs.len() as u64;
-        summary.snapshots += snapshots.len() as u64;
+/// A rebuild under way.
+struct Rebuild<'a, S: Segments> {
+    vault: &'a Vault,
+    segments: &'a Arc<S>,
+    progress: &'a Progress,
+    /// What the index knows by now.
+    known: HashSet<SegmentId>,
+    /// What is kept somewhere.
+    kept: HashMap<SegmentId, SegmentKind>,
+    /// Metadata segments still to be fetched.
+    due: Vec<KnownSegment>,
+    /// Data segments that are listed, but kept nowhere.
+    absent: BTreeSet<SegmentId>,
+    fetches: JoinSet<(KnownSegment, Result<Fetched<S>, SegmentsError>)>,
+    summary: RebuildSummary,
+}
+
+impl<'a, S: Segments> Rebuild<'a, S> {
+    async fn new(
+        vault: &'a Vault,
+        segments: &'a Arc<S>,
+        progress: &'a Progress,
+    ) -> Result<Self, RebuildError> {
+        let (index, list) = (&vault.index, segments.list().await?);
+        let known = index.segments().await?;
+        let kept: HashMap<_, _> = list.iter().map(|s| (s.id, s.kind)).collect();
+        // Listed by a metadata segment that an earlier rebuild read, but not found then.
+        for id in index.pending().await? {
+            if kept.contains_key(&id) {
+                index.mark_durable(id, 0).await?;
+            }
+        }
+        let is_due = |s: &KnownSegment| s.kind == SegmentKind::Meta && !known.contains(&s.id);
+        let due: Vec<_> = list.into_iter().filter(is_due).collect();
+        progress.segments_total(due.len() as u64);
+        Ok(Self {
+            vault,
+            segments,
+            progress,
+            known,
+            kept,
+            due,
+            absent: BTreeSet::new(),
+            fetches: JoinSet::new(),
+            summary: RebuildSummary::default(),
+        })
+    }
+
+    async fn run(mut self) -> Result<RebuildSummary, RebuildError> {
+        self.fetch();
+        while let Some(fetched) = self.fetches.join_next().await {
+            let (segment, fetched) = join(fetched)?;
+            self.fetch();
+            match fetched {
+                Ok(fetched) => self.read(segment, fetched).await?,
+                Err(e) if is_lost(&e) => self.lose(segment.id, e.to_string()),
+                Err(e) => return Err(e.into()),
+            }
+            self.progress.segment();
+        }
+        let data = self.kept.iter().filter(|(_, k)| **k == SegmentKind::Data);
+        let unlisted = data.filter(|(id, _)| !self.known.contains(id)).count();
+        self.summary.unlisted = unlisted as u64;
+        for id in std::mem::take(&mut self.absent) {
+            self.lose(id, "no provider is known to keep it".to_owned());
+        }
+        Ok(self.summary)
+    }
+
+    /// Begins as many fetches as may be under way.
+    fn fetch(&mut self) {
+        while self.fetches.len() < FETCHES {
+            let Some(segment) = self.due.pop() else {
+                return;
+            };
+            let segments = Arc::clone(self.segments);
+            self.fetches
+                .spawn(async move { (segment, Fetched::of(segments, segment.id).await) });
+        }
+    }
+
+    /// Enters a metadata segment and what it lists.
+    async fn read(
+        &mut self,
+        segment: KnownSegment,
+        fetched: Fetched<S>,
+    ) -> Result<(), RebuildError> {
+        let (path, keys) = (fetched.path.clone(), self.vault.keys.clone());
+        let reading = spawn_blocking(move || {
+            let len = path.metadata().map_or(0, |m| m.len());
+            (len, contents_of(&path, &keys, segment.id))
+        });
+        let (len, contents) = join(reading.await)?;
+        drop(fetched);
+        match contents {
+            Ok(contents) => self.enter(segment, len, contents).await,
+            Err(e) => {
+                self.lose(segment.id, e.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    async fn enter(
+        &mut self,
+        segment: KnownSegment,
+        len: u64,
+        mut contents: Contents,
+    ) -> Result<(), RebuildError> {
+        for damage in std::mem::take(&mut contents.damage) {
+            self.lose(segment.id, damage);
+        }
+        let is_kept = |id: &SegmentId| self.kept.contains_key(id);
+        let index = &self.vault.index;
+        index.enter(&segment, len, &contents, is_kept).await?;
+        self.known.insert(segment.id);
+        self.summary.segments += 1;
+        self.summary.blobs += contents.blobs.len() as u64;
+        self.summary.snapshots += contents.snapshots.len() as u64;
+        for listing in &contents.listings {
+            if !self.kept.contains_key(&listing.segment) {
+                self.absent.insert(listing.segment);
+            } else if self.known.insert(listing.segment) {
+                self.summary.segments += 1;
+                self.summary.blobs += listing.blobs.len() as u64;
+            }
+        }
         Ok(())
     }
-}
 
-/// Why a segment was not entered: its own fault, or ours.
-enum EnterError {
-    Lost(String),
-    Backup(BackupError),
-}
-
-impl From<BackupError> for EnterError {
-    fn from(e: BackupError) -> Self {
-        Self::Backup(e)
+    fn lose(&mut self, id: SegmentId, why: String) {
+        tracing::warn!(segment = %id, %why, "not entered");
+        self.progress.error();
+        self.summary.lost.push((id, why));
     }
 }
 
-impl From<SegmentsError> for EnterError {
-    fn from(e: SegmentsError) -> Self {
-        Self::Lost(e.to_string())
+/// Whether the segment itself is at fault; else no other can be fetched either.
+fn is_lost(e: &SegmentsError) -> bool {
+    match e {
+        SegmentsError::Lost(_) | SegmentsError::Damaged(_) => true,
+        SegmentsError::Io { source, .. } => !is_full(source),
+        SegmentsError::Store(_) => false,
     }
 }

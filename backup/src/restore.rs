@@ -11,7 +11,7 @@ use crate::below::Below;
 use crate::browse::{BrowseError, Found, find};
 use crate::entry::Kind;
 use crate::exclude::{GlobError, Globs};
-use crate::fetch::FetchError;
+use crate::fetch::{FetchError, Fetched};
 use crate::index::IndexError;
 use crate::place::{self, Full, Spoilt};
 use crate::plan::Plan;
@@ -23,12 +23,10 @@ use crate::snapshot::Snapshot;
 use crate::vault::Vault;
 use crate::walk::PathBytes;
 use larder_coding::SegmentReader;
-use larder_types::SegmentId;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use tokio::runtime::Handle;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
@@ -277,6 +275,7 @@ impl<S: Segments> Run<'_, S> {
     /// Segment after segment; while one is written, the next is fetched.
     async fn write(&mut self) -> Result<(), RestoreError> {
         let needed = self.plan.segments().await?;
+        self.progress.segments_total(needed.len() as u64);
         let mut next = JoinSet::new();
         self.fetch(&mut next, needed.first()).await?;
         for (i, no) in needed.iter().enumerate() {
@@ -287,13 +286,13 @@ impl<S: Segments> Run<'_, S> {
                 Ok(fetched) => {
                     self.write_segment(*no, &fetched).await?;
                     self.summary.segments += 1;
-                    self.progress.segment();
                 }
                 Err(e) => {
                     self.progress.error();
                     self.plan.spoil_segment(*no, &e.to_string()).await?;
                 }
             }
+            self.progress.segment();
         }
         Ok(())
     }
@@ -306,10 +305,7 @@ impl<S: Segments> Run<'_, S> {
         let Some(no) = no else { return Ok(()) };
         let id = self.vault.index.segment_id(*no).await?;
         let segments = Arc::clone(self.segments);
-        next.spawn(async move {
-            let path = segments.fetch(id).await?;
-            Ok(Fetched { segments, id, path })
-        });
+        next.spawn(Fetched::of(segments, id));
         Ok(())
     }
 
@@ -392,21 +388,5 @@ impl<S: Segments> Run<'_, S> {
                 .collect(),
         };
         Ok(())
-    }
-}
-
-/// A fetched segment, released when dropped.
-struct Fetched<S: Segments> {
-    segments: Arc<S>,
-    id: SegmentId,
-    path: PathBuf,
-}
-
-impl<S: Segments> Drop for Fetched<S> {
-    fn drop(&mut self) {
-        let (segments, id) = (Arc::clone(&self.segments), self.id);
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move { segments.release(id).await });
-        }
     }
 }

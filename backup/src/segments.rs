@@ -2,26 +2,68 @@
 //! the backup is what calls it; implemented by the node and by [`crate::LocalSegments`].
 
 use larder_types::{Class, SegmentId};
+use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 
-/// What a segment holds: file contents, or what describes them.
+/// What a segment holds: file contents, what describes them, or where segments lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SegmentKind {
     /// Pieces of files.
     Data,
-    /// Directory trees, lists and snapshots: replicated or coded with a small k.
+    /// Directory trees, lists, snapshots and listings of data segments: replicated or coded with
+    /// a small k.
     Meta,
+    /// A catalogue of other segments, coded like metadata; what it says is the engine's.
+    Catalogue,
 }
 
 impl SegmentKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Data, Self::Meta, Self::Catalogue];
+
     /// The word that stands for it in file names.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Data => "data",
             Self::Meta => "meta",
+            Self::Catalogue => "catalogue",
         }
+    }
+}
+
+/// A segment, as whoever keeps it knows it without looking into it. It prints as
+/// `<id>.<class>.<kind>`, which is how segments are named in folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KnownSegment {
+    /// Its id.
+    pub id: SegmentId,
+    /// The class that it was stored in.
+    pub class: Class,
+    /// What it holds.
+    pub kind: SegmentKind,
+}
+
+impl KnownSegment {
+    /// What a name in a folder stands for; `None` if it is none.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.split('.');
+        let known = Self {
+            id: parts.next()?.parse().ok()?,
+            class: parts.next()?.parse().ok()?,
+            kind: parts
+                .next()
+                .and_then(|n| SegmentKind::ALL.into_iter().find(|k| k.name() == n))?,
+        };
+        parts.next().is_none().then_some(known)
+    }
+}
+
+impl fmt::Display for KnownSegment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.id, self.class, self.kind.name())
     }
 }
 
@@ -38,6 +80,18 @@ pub struct SealedSegment {
     pub len: u64,
     /// Where C lies.
     pub path: PathBuf,
+}
+
+impl SealedSegment {
+    /// What is known of it once it is stored.
+    #[must_use]
+    pub const fn known(&self) -> KnownSegment {
+        KnownSegment {
+            id: self.id,
+            class: self.class,
+            kind: self.kind,
+        }
+    }
 }
 
 /// What storing a segment took.
@@ -86,5 +140,5 @@ pub trait Segments: Send + Sync + 'static {
     fn release(&self, id: SegmentId) -> impl Future<Output = ()> + Send;
 
     /// Every durable segment, in any order.
-    fn list(&self) -> impl Future<Output = Result<Vec<SegmentId>, SegmentsError>> + Send;
+    fn list(&self) -> impl Future<Output = Result<Vec<KnownSegment>, SegmentsError>> + Send;
 }

@@ -1,8 +1,9 @@
 //! The spool: segments while they are written (`.part`) and until they are durable (`.seg`). What
 //! a crash leaves is told apart by name: a finished segment is sent again, a half-written one is
-//! deleted (its id is never used again).
+//! deleted (its id is never used again). Catalogues live beside backups and are not theirs: what a
+//! crash leaves of them is deleted when the vault is opened.
 
-use crate::segments::{SealedSegment, SegmentKind};
+use crate::segments::{KnownSegment, SealedSegment, SegmentKind};
 use larder_coding::segment::WriteError;
 use larder_coding::{IndexEntry, SegmentWriter};
 use larder_keys::VaultKeys;
@@ -64,9 +65,17 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
+    /// The folder, made if it is missing; without the catalogues that a crash left: what the
+    /// engine did not code yet it asks for again, what it coded it has shards of.
     pub(crate) fn open(dir: PathBuf) -> Result<Self, SpoolError> {
         fs::create_dir_all(&dir).map_err(at(&dir))?;
-        Ok(Self { dir })
+        let spool = Self { dir };
+        for (path, left) in spool.left()? {
+            if left.known.kind == SegmentKind::Catalogue {
+                fs::remove_file(&path).map_err(at(&path))?;
+            }
+        }
+        Ok(spool)
     }
 
     /// Begins a segment under a fresh id.
@@ -78,7 +87,7 @@ impl Spool {
     ) -> Result<OpenSegment, SpoolError> {
         let mut id = SegmentId::default();
         rand::rng().fill_bytes(&mut id.0);
-        let stem = self.dir.join(format!("{id}.{class}.{}", kind.name()));
+        let stem = self.dir.join(KnownSegment { id, class, kind }.to_string());
         let part = with_suffix(&stem, "part");
         let file = File::create_new(&part).map_err(at(&part))?;
         let sink = BufWriter::with_capacity(256 << 10, file);
@@ -92,24 +101,35 @@ impl Spool {
         })
     }
 
-    /// Finished segments that an earlier run left; half-written ones are deleted.
+    /// Finished segments that an earlier backup left; half-written ones are deleted.
     pub(crate) fn leftovers(&self) -> Result<Vec<SealedSegment>, SpoolError> {
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.dir).map_err(at(&self.dir))? {
-            let path = entry.map_err(at(&self.dir))?.path();
-            match parse(&path) {
-                Some(Left::Whole(id, class, kind)) => {
+        for (path, left) in self.left()? {
+            match left {
+                Left { known, .. } if known.kind == SegmentKind::Catalogue => {}
+                Left { whole: false, .. } => fs::remove_file(&path).map_err(at(&path))?,
+                Left { known, whole: true } => {
                     let len = fs::metadata(&path).map_err(at(&path))?.len();
                     found.push(SealedSegment {
-                        id,
-                        class,
-                        kind,
+                        id: known.id,
+                        class: known.class,
+                        kind: known.kind,
                         len,
                         path,
                     });
                 }
-                Some(Left::Half) => fs::remove_file(&path).map_err(at(&path))?,
-                None => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// The files in it that are ours.
+    fn left(&self) -> Result<Vec<(PathBuf, Left)>, SpoolError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(at(&self.dir))? {
+            let path = entry.map_err(at(&self.dir))?.path();
+            if let Some(left) = parse(&path) {
+                found.push((path, left));
             }
         }
         Ok(found)
@@ -121,9 +141,11 @@ impl Spool {
     }
 }
 
-enum Left {
-    Whole(SegmentId, Class, SegmentKind),
-    Half,
+/// A file in the spool.
+struct Left {
+    known: KnownSegment,
+    /// Whether it was finished.
+    whole: bool,
 }
 
 fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
@@ -134,19 +156,14 @@ fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
 }
 
 fn parse(path: &Path) -> Option<Left> {
-    let mut parts = path.file_name()?.to_str()?.split('.');
-    let id = parts.next()?.parse().ok()?;
-    let class = parts.next()?.parse().ok()?;
-    let kind = match parts.next()? {
-        "data" => SegmentKind::Data,
-        "meta" => SegmentKind::Meta,
+    let (stem, suffix) = path.file_name()?.to_str()?.rsplit_once('.')?;
+    let whole = match suffix {
+        "seg" => true,
+        "part" => false,
         _ => return None,
     };
-    match parts.next()? {
-        "seg" => Some(Left::Whole(id, class, kind)),
-        "part" => Some(Left::Half),
-        _ => None,
-    }
+    let known = KnownSegment::parse(stem)?;
+    Some(Left { known, whole })
 }
 
 /// A segment that is being written.
@@ -161,6 +178,11 @@ pub(crate) struct OpenSegment {
 }
 
 impl OpenSegment {
+    /// The file that is being written.
+    pub(crate) fn part(&self) -> &Path {
+        &self.part
+    }
+
     /// Whether a sealed blob of `len` bytes still belongs here.
     pub(crate) fn has_room(&self, len: usize) -> bool {
         self.blobs < BLOBS && self.writer.has_room(len)

@@ -1,5 +1,5 @@
 //! A vault: a keeper's index, spool and keys in one folder. What it can do stands in the modules
-//! `backup`, `restore`, `browse` and `rebuild`.
+//! `backup`, `restore`, `browse`, `rebuild` and `catalogue`.
 
 use crate::index::{Index, IndexError, Stats};
 use crate::lock;

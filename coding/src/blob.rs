@@ -39,6 +39,10 @@ pub enum BlobKind {
     List,
     /// A segment's own index, written by the segment alone.
     Index,
+    /// The indexes of data segments, [`crate::listing`].
+    Listing,
+    /// A piece of a catalogue: what it says is the engine's.
+    Catalogue,
 }
 
 impl BlobKind {
@@ -51,6 +55,8 @@ impl BlobKind {
             Self::Snapshot => 3,
             Self::List => 4,
             Self::Index => 5,
+            Self::Listing => 6,
+            Self::Catalogue => 7,
         }
     }
 
@@ -63,6 +69,8 @@ impl BlobKind {
             3 => Some(Self::Snapshot),
             4 => Some(Self::List),
             5 => Some(Self::Index),
+            6 => Some(Self::Listing),
+            7 => Some(Self::Catalogue),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ pub const MAX_ENTRIES: usize = 1 << 17;
 /// Bytes before the first entry.
 const HEAD_LEN: usize = 40;
 /// Bytes per entry.
-const ENTRY_LEN: usize = 45;
+pub(crate) const ENTRY_LEN: usize = 45;
 const VERSION: u32 = 1;
 
 /// One blob of a segment.
@@ -79,17 +79,17 @@ pub fn encode(segment: &SegmentId, entries: &[IndexEntry]) -> Vec<u8> {
     assert!(entries.len() <= MAX_ENTRIES, "{} entries", entries.len());
     let count = u32::try_from(entries.len()).expect("checked above");
     let head = Layout::new().u32(VERSION).u32(count).fixed(segment);
-    entries
-        .iter()
-        .fold(head, |layout, e| {
-            layout
-                .u8(e.kind.byte())
-                .fixed(e.id)
-                .u32(e.offset)
-                .u32(e.len)
-                .u32(e.plain_len)
-        })
-        .finish()
+    entries.iter().fold(head, put).finish()
+}
+
+/// Appends an entry.
+pub(crate) fn put(layout: Layout, e: &IndexEntry) -> Layout {
+    layout
+        .u8(e.kind.byte())
+        .fixed(e.id)
+        .u32(e.offset)
+        .u32(e.len)
+        .u32(e.plain_len)
 }
 
 /// Reads the index of `segment`.
@@ -117,7 +117,8 @@ pub fn decode(segment: &SegmentId, bytes: &[u8]) -> Result<Vec<IndexEntry>, Inde
         .collect()
 }
 
-fn entry(e: &[u8]) -> Option<IndexEntry> {
+/// Reads the [`ENTRY_LEN`] bytes of an entry.
+pub(crate) fn entry(e: &[u8]) -> Option<IndexEntry> {
     let mut id = BlobId([0; 32]);
     id.0.copy_from_slice(&e[1..33]);
     Some(IndexEntry {
@@ -130,7 +131,7 @@ fn entry(e: &[u8]) -> Option<IndexEntry> {
 }
 
 /// The `u32` at `at`.
-fn u32_at(b: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(b: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
 }
 

@@ -9,6 +9,7 @@
 
 pub mod draft;
 pub mod judge;
+pub mod lose;
 pub mod offer;
 pub mod rate;
 pub mod refusal;
@@ -17,6 +18,7 @@ pub mod signed;
 
 pub use draft::{Draft, contract_id};
 pub use judge::{Room, judge};
+pub use lose::{Remains, lose};
 pub use offer::{Offer, OfferRefusal, SignedOffer};
 pub use rate::rate;
 pub use refusal::Refusal;

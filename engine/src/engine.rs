@@ -23,7 +23,7 @@ pub struct Engine {
     pub(crate) wallet: Wallet,
     pub(crate) provider: Option<Provider>,
     pub(crate) renter: Renter,
-    now: Time,
+    pub(crate) now: Time,
 }
 
 impl Engine {
@@ -57,8 +57,12 @@ impl Engine {
         // What a node has promised it keeps, even if its configuration offers nothing any more.
         let promised = !tables.held.is_empty();
         let provide = provide.or_else(|| promised.then(Provide::nothing));
-        let provider = provide.map(|p| Provider::restore(p, tables.held, tables.shards));
-        let renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
+        let provider = provide.map(|p| {
+            let (held, shards) = (tables.held, tables.shards);
+            Provider::restore(p, held, shards, tables.losses, tables.loss_totals)
+        });
+        let mut renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
+        renter.totals = tables.repairs;
         let (chain, ops) = (Chain::default(), Ops::default());
         Ok(Self {
             me,
@@ -123,6 +127,8 @@ impl Engine {
             self.renter.planning_deadline(self.now),
             live.then(|| self.renter.leases_deadline()).flatten(),
             self.renter.uploads_deadline(self.now),
+            self.renter.fetches_deadline(self.now),
+            self.renter.repairs_deadline(self.now),
             self.wallet.deadline(),
         ];
         let provider = self
@@ -221,11 +227,13 @@ impl Parts<'_> {
             Command::Fetch { segment } => self.renter.fetch(ctx, segment),
             Command::Release { segment } => self.renter.release(ctx, segment),
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
+            Command::Damaged(roots) => {
+                if let Some(provider) = &mut self.provider {
+                    provider.damaged(ctx, &roots);
+                }
+            }
             // Later steps of this issue fill these in.
-            Command::Damaged(_)
-            | Command::Listed { .. }
-            | Command::Known(_)
-            | Command::Recovered { .. } => {}
+            Command::Listed { .. } | Command::Known(_) | Command::Recovered { .. } => {}
             Command::Addresses(addrs) => {
                 if let Some(provider) = &mut self.provider {
                     provider.addrs = addrs;
@@ -304,7 +312,10 @@ impl Parts<'_> {
                 self.renter.got(ctx, (op, segment, position), got);
             }
             (Pending::Decode { segment }, Outcome::Decoded(end)) => {
-                self.renter.decoded(ctx, segment, end);
+                self.renter.decoded(ctx, (op, segment), end);
+            }
+            (Pending::Rebuild { segment }, Outcome::Rebuilt(roots)) => {
+                self.renter.rebuilt(ctx, (op, segment), roots);
             }
             (Pending::Prove { slot }, Outcome::Proved(blob)) => {
                 if let Some(provider) = &mut self.provider {
@@ -318,6 +329,8 @@ impl Parts<'_> {
     /// After every input: whatever can go on now goes on.
     fn go_on(&mut self, ctx: &mut Ctx<'_>) {
         self.renter.plan_all(ctx, self.wallet);
+        self.renter.fetch_all(ctx);
+        self.renter.repair_all(ctx, self.wallet);
         self.renter.place_all(ctx, self.wallet);
         if let Some(provider) = &mut self.provider {
             provider.post(ctx, self.wallet);

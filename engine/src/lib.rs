@@ -3,6 +3,7 @@
 //!
 //! See [`Engine::step`]; [`io`] lists what goes in and comes out.
 
+mod bucket;
 mod ctx;
 pub mod durability;
 mod engine;
@@ -13,6 +14,7 @@ pub mod placement;
 mod provider;
 mod renter;
 pub mod report;
+mod risk;
 pub mod rows;
 pub mod view;
 mod wallet;

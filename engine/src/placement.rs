@@ -114,6 +114,17 @@ pub fn choose_spread(cap: usize, candidates: &[Candidate<'_>], wanted: usize) ->
     pick(cap, &BTreeMap::new(), candidates, wanted)
 }
 
+/// Chooses up to `wanted` more providers beside those rented from already (by operator in
+/// `rented`): other operators come first, then the cheaper.
+#[must_use]
+pub fn choose_more(
+    rented: &BTreeMap<String, u16>,
+    candidates: &[Candidate<'_>],
+    wanted: usize,
+) -> Vec<NodeId> {
+    pick(usize::MAX, rented, candidates, wanted)
+}
+
 fn pick(
     cap: usize,
     taken: &BTreeMap<String, u16>,

@@ -1,6 +1,7 @@
 //! The provider's side: what it has promised, what it stores, what it posts, what it proves.
 //! One contract per account; every promise is a durable row before it is sent.
 
+pub(crate) mod losses;
 pub(crate) mod offering;
 pub(crate) mod posting;
 pub(crate) mod proving;
@@ -8,7 +9,7 @@ pub(crate) mod requests;
 pub(crate) mod shards;
 
 use crate::io::{OpId, Token};
-use crate::rows::{ShardRow, Write};
+use crate::rows::{LossRow, LossTotals, ShardRow, Write};
 use larder_contracts::{Revision, SignedLeaf};
 use larder_proofs::{Commitment, ContentTree, ContractLeaf, ShardLeaf};
 use larder_types::{Amount, Bytes, ContractId, Epoch, ShardRoot, Signature, SlotNo, Time};
@@ -62,9 +63,28 @@ pub(crate) struct Held {
     pub(crate) active: Option<ContractLeaf>,
     /// The newest revision that was posted, and the epoch it was posted in.
     pub(crate) posted: Option<(Epoch, u64)>,
+    /// The last loss that was declared.
+    pub(crate) loss: Option<LossRow>,
+    /// The epoch in which one was declared.
+    pub(crate) declared: Option<Epoch>,
 }
 
 impl Held {
+    /// A contract of which only its newest revision is known.
+    pub(crate) fn new(revision: Revision) -> Self {
+        Self {
+            signed: revision.signed,
+            sig_provider: revision.sig_provider,
+            content: ContentTree::new(),
+            loose: BTreeMap::new(),
+            incoming: 0,
+            active: None,
+            posted: None,
+            loss: None,
+            declared: None,
+        }
+    }
+
     pub(crate) fn leaf(&self) -> &ContractLeaf {
         &self.signed.leaf
     }
@@ -95,6 +115,7 @@ pub(crate) struct Provider {
     /// Every stored shard, the contract it belongs to, and its leaf.
     pub(crate) shards: BTreeMap<ShardRoot, (ContractId, ShardLeaf)>,
     pub(crate) receiving: BTreeMap<Token, (ContractId, ShardLeaf)>,
+    pub(crate) losses: losses::Losses,
     /// What was committed to for this epoch.
     pub(crate) commitment: Option<Arc<Commitment>>,
     pub(crate) proof: Option<Proof>,
@@ -105,6 +126,8 @@ pub(crate) struct Provider {
     /// The epoch whose content revisions have been posted.
     pub(crate) posted_epoch: Option<Epoch>,
     pub(crate) free_collateral: Option<Amount>,
+    /// Whether the ledger holds us FAULTED: nothing opens with us, nothing changes.
+    pub(crate) faulted: bool,
     pub(crate) registering: Option<larder_types::TxId>,
 }
 
@@ -127,6 +150,8 @@ impl Provider {
             contracts: BTreeMap::new(),
             shards: BTreeMap::new(),
             receiving: BTreeMap::new(),
+            losses: losses::Losses::default(),
+            faulted: false,
             commitment: None,
             proof: None,
             offer_at: Time(0),
@@ -142,19 +167,13 @@ impl Provider {
         config: Provide,
         held: Vec<(ContractId, Revision)>,
         mut shards: Vec<(ShardRoot, ShardRow)>,
+        losses: Vec<(ContractId, LossRow)>,
+        totals: LossTotals,
     ) -> Self {
         let mut provider = Self::new(config);
+        provider.losses = losses::Losses::restore(totals);
         for (id, row) in held {
-            let held = Held {
-                signed: row.signed,
-                sig_provider: row.sig_provider,
-                content: ContentTree::new(),
-                loose: BTreeMap::new(),
-                incoming: 0,
-                active: None,
-                posted: None,
-            };
-            provider.contracts.insert(id, held);
+            provider.contracts.insert(id, Held::new(row));
         }
         shards.sort_by_key(|(root, row)| (row.index, *root));
         for (root, row) in shards {
@@ -162,15 +181,26 @@ impl Provider {
                 continue;
             };
             match row.index {
-                Some(_) => held
-                    .content
-                    .push(row.leaf)
-                    .expect("what was co-signed is a sound tree"),
+                Some(index) => {
+                    // What is missing in between was lost.
+                    losses::pad(&mut held.content, index);
+                    held.content
+                        .push(row.leaf)
+                        .expect("what was co-signed is a sound tree");
+                }
                 None => {
                     held.loose.insert(root, (row.leaf, None));
                 }
             }
             provider.shards.insert(root, (row.contract, row.leaf));
+            if row.damaged {
+                provider.losses.damaged.insert(root);
+            }
+        }
+        for (id, row) in losses {
+            if let Some(held) = provider.contracts.get_mut(&id) {
+                held.restore_loss(row);
+            }
         }
         provider
     }
@@ -193,19 +223,13 @@ impl Provider {
             .content
             .leaves()
             .iter()
+            .filter(|l| !l.is_empty())
             .map(|l| l.root)
             .chain(held.loose.keys().copied())
             .collect();
         let mut rows = vec![Write::held(id, None)];
-        rows.extend(roots.iter().map(|root| Write::shard(root, None)));
-        ctx.persist(rows);
-        for root in roots {
-            self.shards.remove(&root);
-            ctx.out
-                .push(crate::io::Effect::Bulk(crate::io::BulkEffect::Drop {
-                    root,
-                }));
-        }
+        rows.extend(held.loss.map(|_| Write::loss(id, None)));
+        self.drop_shards(ctx, roots, rows);
     }
 
     /// When something of the provider's is due.

@@ -4,22 +4,30 @@
 //! - [`planning`]: room for a backup: a code, providers, contracts.
 //! - [`lease`], [`leases`], [`answers`]: one contract per provider, its terms and revisions.
 //! - [`uploads`], [`stalls`]: a sealed segment becomes n placed shards.
-//! - [`fetches`]: k shards become the segment again.
+//! - [`fetches`]: k shards come back.
+//! - [`losses`], [`lacking`], [`repairs`], [`growing`]: positions that are lost, and rebuilt.
 
 mod answers;
 pub(crate) mod book;
 pub(crate) mod fetches;
+mod growing;
+mod lacking;
 pub(crate) mod lease;
 pub(crate) mod leases;
+pub(crate) mod losses;
 pub(crate) mod planning;
+pub(crate) mod repairs;
 mod stalls;
+#[cfg(test)]
+mod tests;
 pub(crate) mod uploads;
 
+use crate::bucket::Bucket;
 use crate::ctx::{Ctx, backoff};
 use crate::rows::{RentedRow, SegmentRow, Write};
 use larder_proofs::{ContentTree, ShardLeaf};
-use larder_types::{Amount, ContractId, NodeId, SegmentId, ShardRoot, Time};
-use std::collections::BTreeMap;
+use larder_types::{Amount, ContractId, Epoch, NodeId, SegmentId, ShardRoot, Time};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why there is no room for data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +74,34 @@ pub(crate) struct Renter {
     pub(crate) trouble: BTreeMap<NodeId, Trouble>,
     /// When the first block was seen: offers need a moment to come in.
     pub(crate) live_since: Option<Time>,
+    /// Whether the ledger has said since the start what is active and who is FAULTED.
+    pub(crate) informed: bool,
+    /// The epoch that it spoke of.
+    pub(crate) epoch: Epoch,
+    /// Every provider that is FAULTED.
+    pub(crate) faulted: BTreeSet<NodeId>,
+    /// Shards that a contract's tree names and that are not counted there: position, contract.
+    pub(crate) claims: BTreeMap<SegmentId, BTreeSet<(u16, ContractId)>>,
+    /// Segments with positions that nobody holds.
+    pub(crate) lacking: lacking::Lacking,
+    pub(crate) repairs: BTreeMap<SegmentId, repairs::Repair>,
+    pub(crate) done: repairs::Done,
+    pub(crate) totals: repairs::Totals,
+    pub(crate) bucket: Bucket,
+    /// Whether what is above the repair threshold is repaired without waiting an epoch.
+    pub(crate) tops_up_at_once: bool,
+    /// When repairs are looked at again, if something holds them up.
+    pub(crate) next_look: Option<Time>,
+    /// Whether some segment has nowhere to go.
+    pub(crate) cramped: bool,
+    /// When room is looked for again.
+    pub(crate) grow_at: Option<Time>,
+    /// Why there is none.
+    pub(crate) no_room: Option<NoRoom>,
+    /// Providers that would not open a contract in this epoch.
+    pub(crate) declined: BTreeSet<NodeId>,
+    /// Shards on their way to us, those that nobody wants any more included.
+    pub(crate) gets: usize,
 }
 
 /// A peer that failed us lately.
@@ -99,12 +135,31 @@ impl Renter {
             if row.roots.is_empty() {
                 continue;
             }
-            if row.holders.iter().any(Option::is_none) {
-                renter.uploads.insert(id, uploads::Upload::resumed(&row));
+            if !row.spooled.is_empty() {
+                renter.resume(id, &row);
             }
             renter.segments.insert(id, row);
         }
+        renter.recount_claims();
+        let ids: Vec<SegmentId> = renter.segments.keys().copied().collect();
+        for id in ids {
+            renter.reindex(&id);
+        }
         renter
+    }
+
+    /// Shards of a segment lie in the spool: they are placed. All of them are there since it was
+    /// coded, some only since a repair.
+    fn resume(&mut self, id: SegmentId, row: &SegmentRow) {
+        let mut upload = uploads::Upload::resumed(row);
+        if row.spooled.len() < row.holders.len() {
+            upload.told = true;
+            let mut repair = repairs::Repair::placing();
+            let lacks = |j: &u16| row.holders.get(usize::from(*j)) == Some(&None);
+            repair.shards = row.spooled.iter().copied().filter(lacks).collect();
+            self.repairs.insert(id, repair);
+        }
+        self.uploads.insert(id, upload);
     }
 
     /// Everything that is still owed.

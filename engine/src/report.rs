@@ -1,10 +1,14 @@
 //! What the engine knows, for people and programs that ask: plain values, copied.
 
-use crate::Engine;
+use crate::provider::Provider;
+use crate::renter::repairs::Phase;
+use crate::rows::SegmentRow;
+use crate::{Engine, NoRoom};
 use larder_coding::Code;
 use larder_contracts::SignedOffer;
 use larder_proofs::ContractLeaf;
-use larder_types::{Amount, ContractId, NodeId, SegmentId, ShardRoot, Time};
+use larder_types::{Amount, Class, ContractId, NodeId, SegmentId, ShardRoot, Time};
+use std::collections::BTreeSet;
 
 /// A contract, from either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +36,88 @@ pub struct SegmentsReport {
     pub lost: u64,
     /// Bytes that providers hold.
     pub bytes_stored: u64,
+    /// Segments with positions whose provider is silent, though not lost.
+    pub suspect: u64,
+    /// Segments that are being repaired now.
+    pub repairing: u64,
+    /// Shards that repair has placed anew, ever.
+    pub shards_repaired: u64,
+    /// Bytes that it fetched for that.
+    pub bytes_read: u64,
+    /// Bytes that it placed.
+    pub bytes_written: u64,
 }
 
-/// A segment that is not whole.
+/// A segment that is not whole. Each of its n positions is alive or lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHealth {
     /// Which.
     pub segment: SegmentId,
-    /// Its code.
+    /// Its code: k, n, r.
     pub code: Code,
-    /// Positions that providers hold.
+    /// Positions that providers hold, suspect ones included.
     pub alive: u16,
+    /// Those among them whose provider is silent or has missed its last challenges.
+    pub suspect: u16,
+    /// Positions that nobody holds.
+    pub lost: u16,
+    /// What is done about it.
+    pub state: RepairState,
+}
+
+/// How far a segment's repair is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepairState {
+    /// Fewer than k positions can be read: it cannot be repaired now.
+    Lost,
+    /// It waits: for its turn, for a provider with room, or for an epoch to pass.
+    Waiting,
+    /// k shards are being fetched.
+    Fetching,
+    /// The missing ones are being rebuilt.
+    Rebuilding,
+    /// They lie in the spool and are being placed.
+    Placing,
+}
+
+/// A repair, under way or ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RepairReport {
+    /// Of which segment.
+    pub segment: SegmentId,
+    /// How far it is; `None`: it has ended, and the segment was whole.
+    pub state: Option<RepairState>,
+    /// Shards that it replaces, as far as that is known.
+    pub shards: u16,
+    /// Bytes fetched for it.
+    pub bytes_read: u64,
+    /// Bytes placed.
+    pub bytes_written: u64,
+    /// When it began, or was taken up after a restart.
+    pub began: Time,
+    /// When it ended.
+    pub ended: Option<Time>,
+}
+
+const fn state_of(phase: &Phase) -> RepairState {
+    match phase {
+        Phase::Fetching => RepairState::Fetching,
+        Phase::Rebuilding { .. } => RepairState::Rebuilding,
+        Phase::Placing => RepairState::Placing,
+    }
+}
+
+/// A segment that can be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentReport {
+    /// Which.
+    pub segment: SegmentId,
+    /// Its class.
+    pub class: Class,
+    /// Whether it holds metadata.
+    pub meta: bool,
+    /// Whether it is a catalogue of other segments.
+    pub catalogue: bool,
 }
 
 /// Most segments named in one report.
@@ -61,6 +136,12 @@ pub struct ProviderReport {
     pub shards: u64,
     /// Contracts.
     pub contracts: u64,
+    /// Stored shards that were found damaged so far.
+    pub damaged: u64,
+    /// Those of them that were declared lost on the ledger.
+    pub declared: u64,
+    /// Whether the ledger holds it FAULTED.
+    pub faulted: bool,
 }
 
 impl Engine {
@@ -104,8 +185,76 @@ impl Engine {
             report.below_full += u64::from(held < row.holders.len() as u64);
             report.lost += u64::from(!row.roots.is_empty() && held < u64::from(row.code.k()));
             report.bytes_stored += held * row.shard_len;
+            report.suspect += u64::from(self.suspects(row) > 0);
         }
+        let totals = self.renter.totals;
+        report.repairing = self.renter.repairs.len() as u64;
+        report.shards_repaired = totals.shards;
+        report.bytes_read = totals.bytes_read;
+        report.bytes_written = totals.bytes_written;
         report
+    }
+
+    /// Held positions of a segment whose provider is silent or has missed its last challenges.
+    fn suspects(&self, row: &SegmentRow) -> u16 {
+        let renter = &self.renter;
+        let suspect = |id: &&ContractId| {
+            renter.leases.get(id).is_some_and(|lease| {
+                lease.is_suspect() || renter.in_trouble(&lease.provider, self.now)
+            })
+        };
+        let suspects = row.holders.iter().flatten().filter(suspect).count();
+        u16::try_from(suspects).unwrap_or(u16::MAX)
+    }
+
+    /// The repairs under way, then the last ones that ended, newest first.
+    #[must_use]
+    pub fn repairs(&self) -> Vec<RepairReport> {
+        let renter = &self.renter;
+        let under_way = renter.repairs.iter().map(|(id, repair)| {
+            let replaced = match &repair.phase {
+                Phase::Rebuilding { missing, .. } => repair.shards.len() + missing.len(),
+                Phase::Fetching | Phase::Placing => repair.shards.len(),
+            };
+            RepairReport {
+                segment: *id,
+                state: Some(state_of(&repair.phase)),
+                shards: u16::try_from(replaced).unwrap_or(u16::MAX),
+                bytes_read: repair.bytes_read,
+                bytes_written: repair.bytes_written,
+                began: repair.began.unwrap_or(self.now),
+                ended: None,
+            }
+        });
+        let ended = renter.done.iter().rev().map(|done| RepairReport {
+            segment: done.segment,
+            state: None,
+            shards: done.shards,
+            bytes_read: done.bytes_read,
+            bytes_written: done.bytes_written,
+            began: done.began,
+            ended: Some(done.ended),
+        });
+        under_way.chain(ended).collect()
+    }
+
+    /// Why segments that are to be repaired find no provider, if they find none.
+    #[must_use]
+    pub const fn repair_trouble(&self) -> Option<&NoRoom> {
+        self.renter.no_room.as_ref()
+    }
+
+    fn repair_state(&self, id: &SegmentId, row: &SegmentRow) -> RepairState {
+        let renter = &self.renter;
+        if let Some(repair) = renter.repairs.get(id) {
+            state_of(&repair.phase)
+        } else if renter.uploads.contains_key(id) {
+            RepairState::Placing
+        } else if renter.readable(id, row) < row.code.k() {
+            RepairState::Lost
+        } else {
+            RepairState::Waiting
+        }
     }
 
     /// The segments that are not whole, worst first.
@@ -115,22 +264,31 @@ impl Engine {
             .renter
             .segments
             .iter()
-            .map(|(id, row)| SegmentHealth {
-                segment: *id,
-                code: row.code,
-                alive: u16::try_from(row.holders.iter().flatten().count()).unwrap_or(u16::MAX),
+            .filter(|(_, row)| row.holders.iter().any(Option::is_none))
+            .map(|(id, row)| {
+                let alive = self.renter.alive(row).soft;
+                SegmentHealth {
+                    segment: *id,
+                    code: row.code,
+                    alive,
+                    suspect: self.suspects(row),
+                    lost: row.code.n().saturating_sub(alive),
+                    state: self.repair_state(id, row),
+                }
             })
-            .filter(|h| h.alive < h.code.n())
             .collect();
         health.sort_by_key(|h| (i32::from(h.alive) - i32::from(h.code.k()), h.segment));
         health.truncate(MAX_NAMED);
         health
     }
 
-    /// The segments that are being placed: what the spool must keep.
+    /// The segments with shards in the spool, and those with shards on their way into it: what the
+    /// spool must keep.
     #[must_use]
     pub fn uploading(&self) -> Vec<SegmentId> {
-        self.renter.uploads.keys().copied().collect()
+        let uploads = self.renter.uploads.keys();
+        let all: BTreeSet<SegmentId> = uploads.chain(self.renter.repairs.keys()).copied().collect();
+        all.into_iter().collect()
     }
 
     /// The shards that the provider's side answers for: what the shard store must keep.
@@ -142,14 +300,31 @@ impl Engine {
             .collect()
     }
 
+    /// The stored shards of which no damage is known: what is worth scrubbing.
+    #[must_use]
+    pub fn sound_shards(&self) -> Vec<ShardRoot> {
+        self.provider.iter().flat_map(Provider::sound).collect()
+    }
+
+    /// Whether the provider's side answers for a shard of which no damage is known.
+    #[must_use]
+    pub fn is_sound(&self, root: &ShardRoot) -> bool {
+        self.provider.as_ref().is_some_and(|p| p.is_sound(root))
+    }
+
     /// The segments that can be fetched.
     #[must_use]
-    pub fn segment_ids(&self) -> Vec<SegmentId> {
+    pub fn known_segments(&self) -> Vec<SegmentReport> {
         self.renter
             .segments
             .iter()
             .filter(|(_, row)| !row.roots.is_empty())
-            .map(|(id, _)| *id)
+            .map(|(id, row)| SegmentReport {
+                segment: *id,
+                class: row.class,
+                meta: row.meta,
+                catalogue: row.catalogue,
+            })
             .collect()
     }
 
@@ -171,6 +346,9 @@ impl Engine {
             used: sum(|l| l.used_chunks),
             shards: provider.shards.len() as u64,
             contracts: provider.contracts.len() as u64,
+            damaged: provider.losses.totals.damaged,
+            declared: provider.losses.totals.declared,
+            faulted: provider.faulted,
         })
     }
 

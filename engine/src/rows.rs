@@ -6,7 +6,7 @@ use larder_contracts::{Revision, SignedLeaf};
 use larder_ledger::Tx;
 use larder_proofs::ShardLeaf;
 use larder_types::codec::{self, DecodeError};
-use larder_types::{Class, ContractId, NodeId, SegmentId, ShardRoot, Signature, TxId};
+use larder_types::{Class, ContractId, Epoch, NodeId, SegmentId, ShardRoot, Signature, TxId};
 use serde::{Deserialize, Serialize};
 
 /// Which table a row belongs to.
@@ -56,7 +56,48 @@ pub struct ShardRow {
     pub leaf: ShardLeaf,
     /// Its place in the content tree; `None` until a revision includes it.
     pub index: Option<u64>,
+    /// Whether the disk no longer gives it back as it was stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }
+
+impl ShardRow {
+    /// A shard in no revision.
+    pub(crate) const fn loose(contract: ContractId, leaf: ShardLeaf) -> Self {
+        Self {
+            contract,
+            leaf,
+            index: None,
+            damaged: false,
+        }
+    }
+}
+
+/// A loss that we have declared under a contract. Whether it has acted, the active leaf says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossRow {
+    /// The epoch in which it was declared, and at whose end it can act.
+    pub epoch: Epoch,
+    /// The revision that it gives the contract.
+    pub revision: u64,
+    /// How many places the active tree has that it is against, those included that were holes
+    /// already. The list is never shorter again.
+    pub places: u64,
+    /// The places that it empties; none once it has acted.
+    pub lost: Vec<u32>,
+}
+
+/// What became of damaged shards, in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossTotals {
+    /// Stored shards that were found damaged.
+    pub damaged: u64,
+    /// Those of them that stood in an active tree and were declared lost.
+    pub declared: u64,
+}
+
+/// The key of [`LossTotals`] in [`Kind::Own`].
+const LOSSES: &[u8] = b"losses";
 
 /// A contract that we rent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +142,20 @@ pub struct SegmentRow {
     pub listed: bool,
 }
 
+/// What repair has done, over all runs of the node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairTotals {
+    /// Shards placed anew.
+    pub shards: u64,
+    /// Bytes fetched for it.
+    pub bytes_read: u64,
+    /// Bytes placed.
+    pub bytes_written: u64,
+}
+
+/// The key of [`RepairTotals`] in [`Kind::Own`].
+const REPAIRS: &[u8] = b"repairs";
+
 impl Write {
     /// Writes a contract that we provide.
     #[must_use]
@@ -112,6 +167,18 @@ impl Write {
     #[must_use]
     pub fn shard(root: &ShardRoot, row: Option<&ShardRow>) -> Self {
         Self::new(Kind::Shard, root.0.to_vec(), row)
+    }
+
+    /// Writes a loss that we have declared.
+    #[must_use]
+    pub fn loss(id: &ContractId, row: Option<&LossRow>) -> Self {
+        Self::new(Kind::Loss, id.0.to_vec(), row)
+    }
+
+    /// Writes what became of damaged shards.
+    #[must_use]
+    pub fn losses(totals: &LossTotals) -> Self {
+        Self::new(Kind::Own, LOSSES.to_vec(), Some(totals))
     }
 
     /// Writes a contract that we rent.
@@ -131,6 +198,12 @@ impl Write {
     #[must_use]
     pub fn segment(id: &SegmentId, row: Option<&SegmentRow>) -> Self {
         Self::new(Kind::Segment, id.0.to_vec(), row)
+    }
+
+    /// Writes what repair has done so far.
+    #[must_use]
+    pub fn repair_totals(totals: &RepairTotals) -> Self {
+        Self::new(Kind::Own, REPAIRS.to_vec(), Some(totals))
     }
 
     /// Writes a transaction that is not yet in a block.
@@ -167,6 +240,9 @@ pub(crate) struct Tables {
     pub(crate) rented_leaves: Vec<(ContractId, u64, ShardLeaf)>,
     pub(crate) segments: Vec<(SegmentId, SegmentRow)>,
     pub(crate) outbox: Vec<(TxId, Tx)>,
+    pub(crate) losses: Vec<(ContractId, LossRow)>,
+    pub(crate) loss_totals: LossTotals,
+    pub(crate) repairs: RepairTotals,
 }
 
 impl Tables {
@@ -204,12 +280,26 @@ impl Tables {
                 .segments
                 .push((SegmentId(id(key)?), codec::decode(value)?)),
             6 => self.outbox.push((TxId(id(key)?), codec::decode(value)?)),
+            8 => self.read_own(key, value)?,
+            9 => self
+                .losses
+                .push((ContractId(id(key)?), codec::decode(value)?)),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",
                     offset: 0,
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// Names that this version does not know are of a newer one: it keeps them, we ignore them.
+    fn read_own(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
+        if key == LOSSES {
+            self.loss_totals = codec::decode(value)?;
+        } else if key == REPAIRS {
+            self.repairs = codec::decode(value)?;
         }
         Ok(())
     }

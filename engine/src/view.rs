@@ -38,6 +38,8 @@ pub struct ProviderView {
     pub free: Amount,
     /// Collateral that is locked.
     pub locked: Amount,
+    /// Whether it is FAULTED.
+    pub faulted: bool,
 }
 
 /// The active leaves at the start of an epoch.
@@ -102,6 +104,7 @@ impl BlockInput {
             provider: record.map(|p| ProviderView {
                 free: p.free,
                 locked: p.locked,
+                faulted: p.faulted.is_some(),
             }),
             active,
             challenge: state.challenge_for(node),

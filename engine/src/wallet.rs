@@ -7,7 +7,7 @@ use crate::io::{Notice, OpId, Submission, SubmitError};
 use crate::ops::Pending;
 use crate::rows::Write;
 use larder_contracts::Auth;
-use larder_ledger::{Faucet, Transfer, Tx};
+use larder_ledger::{CloseFaulted, Faucet, Transfer, Tx};
 use larder_types::{AccountId, Amount, ContractId, Epoch, Time, TxId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -230,6 +230,31 @@ impl Wallet {
         };
         self.outbox.insert(id, out);
         id
+    }
+
+    /// Ends a contract with a FAULTED provider, unless that is on its way already. Nothing of it
+    /// is durable: while the ledger shows the contract it is asked for again.
+    pub(crate) fn close_faulted(&mut self, ctx: &Ctx<'_>, contract: ContractId) {
+        let ours =
+            |out: &Outgoing| matches!(&out.tx, Tx::CloseFaulted(c) if c.contract == contract);
+        if self.outbox.values().any(ours) {
+            return;
+        }
+        let expiry = ctx.chain.height + EXPIRY_BLOCKS.min(ctx.me.params.max_expiry);
+        let me = ctx.me;
+        let close = CloseFaulted::sign(&me.account_key, contract, expiry, &me.genesis);
+        let tx = Tx::CloseFaulted(close);
+        let out = Outgoing {
+            op: None,
+            retry_at: ctx.now,
+            fails: 0,
+            spends: Amount::ZERO,
+            nonce: None,
+            until: Until::Height(expiry),
+            durable: false,
+            tx,
+        };
+        self.outbox.insert(out.tx.id(), out);
     }
 
     /// Asks the faucet for its grant if the ledger does not know the account yet.

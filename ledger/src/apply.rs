@@ -5,10 +5,10 @@
 use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root, verdict_root};
 use crate::check::Place;
 use crate::provider::Provider;
-use crate::state::{Head, Opened};
+use crate::state::{Head, Lost, Opened, Pending};
 use crate::{
-    Account, Block, Deposit, Event, Faucet, Header, Op, Register, Reveal, State, Transfer,
-    TreeUpdate, Tx, TxRefusal, Unpaid, Verdict, VerdictBatch, Verified, boundary,
+    Account, Block, CloseFaulted, Deposit, Event, Faucet, Header, Op, Register, Reveal, State,
+    Transfer, TreeUpdate, Tx, TxRefusal, Unpaid, Verdict, VerdictBatch, Verified, boundary,
 };
 use larder_proofs::beacon::mix;
 use larder_types::{AccountId, Amount, BlockHash, Epoch, Hash, NodeId, SlotNo, Time, TxId};
@@ -166,7 +166,7 @@ impl State {
             Tx::Register(tx) => register(self, tx, id),
             Tx::Deposit(tx) => deposit(self, tx, id),
             Tx::TreeUpdate(tx) => Ok(update(self, tx)),
-            Tx::CloseFaulted(_) => Err(TxRefusal::Stale),
+            Tx::CloseFaulted(tx) => close_faulted(self, tx),
         }
     }
 
@@ -453,31 +453,17 @@ fn deposit(state: &mut State, tx: &Deposit, id: TxId) -> Result<Vec<Event>, TxRe
 /// Merges operations by contract: the highest revision wins; all act at the epoch's end.
 fn update(state: &mut State, tx: &TreeUpdate) -> Vec<Event> {
     let new = |op: &&Op| state.is_new(&tx.provider, op);
-    let ops: Vec<Op> = tx.ops.iter().filter(new).cloned().collect();
+    let ops: Vec<(Op, Option<Lost>)> = tx
+        .ops
+        .iter()
+        .filter(new)
+        .map(|op| (op.clone(), state.lost(op)))
+        .collect();
     let queue = &mut state.pending.entry(tx.provider).or_default().0;
     let mut events = Vec::new();
-    for op in ops {
+    for (op, lost) in ops {
         let (provider, contract) = (tx.provider, op.contract_id());
-        let pending = queue.entry(contract).or_default();
-        let revision = match op {
-            Op::CloseExpired(_) => {
-                pending.close = true;
-                None
-            }
-            Op::DeclareLoss(_) => None,
-            Op::Put(signed) => {
-                let revision = signed.leaf.revision;
-                // Two of one contract in one update: the highest wins here too.
-                if pending
-                    .put
-                    .as_ref()
-                    .is_none_or(|put| put.leaf.revision < revision)
-                {
-                    pending.put = Some(signed);
-                }
-                Some(revision)
-            }
-        };
+        let revision = merge(queue.entry(contract).or_default(), op, lost);
         events.push(Event::Pending {
             provider,
             contract,
@@ -485,6 +471,48 @@ fn update(state: &mut State, tx: &TreeUpdate) -> Vec<Event> {
         });
     }
     events
+}
+
+/// Adds an operation to what waits for its contract; of two in one update the highest revision
+/// wins here too. Gives the revision of a Put.
+fn merge(pending: &mut Pending, op: Op, lost: Option<Lost>) -> Option<u64> {
+    match op {
+        Op::CloseExpired(_) => {
+            pending.close = true;
+            None
+        }
+        Op::DeclareLoss(loss) => {
+            let waits = pending.loss.as_ref().map_or(0, |l| l.remains.revision);
+            if waits < loss.revision {
+                pending.loss = lost;
+            }
+            None
+        }
+        Op::Put(signed) => {
+            let revision = signed.leaf.revision;
+            if pending
+                .put
+                .as_ref()
+                .is_none_or(|put| put.leaf.revision < revision)
+            {
+                pending.put = Some(signed);
+            }
+            Some(revision)
+        }
+    }
+}
+
+/// The contract ends at the epoch's end, as its provider is FAULTED.
+fn close_faulted(state: &mut State, tx: &CloseFaulted) -> Result<Vec<Event>, TxRefusal> {
+    let contract = tx.contract;
+    let (_, provider, _) = state.contract(&contract).ok_or(TxRefusal::NoContract)?;
+    let queue = &mut state.pending.entry(provider).or_default().0;
+    queue.entry(contract).or_default().fault = true;
+    Ok(vec![Event::Pending {
+        provider,
+        contract,
+        revision: None,
+    }])
 }
 
 /// Takes credit and a nonce from an account; on error nothing changes.

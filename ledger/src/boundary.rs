@@ -1,13 +1,14 @@
-//! An epoch's boundary: pay vests, unpaid epochs are counted, pending operations act, each applied
-//! or skipped alone, and new roots become active. `docs/protocol.md` §3.3, §3.4.
+//! An epoch's boundary: unpaid epochs are counted, strikes fall, pay vests, pending operations
+//! act, each applied or skipped alone, and new roots become active. `docs/protocol.md` §3.3, §3.4.
 
 use crate::apply::{ApplyError, account_mut, credit};
-use crate::provider::{Provider, SLASH_ACC_LEAST};
-use crate::state::{Pending, Seat};
-use crate::{Ended, Event, Skip, State, Unpaid};
+use crate::provider::{Provider, SLASH_ACC_LEAST, Settlement};
+use crate::state::{Lost, Pending, Seat};
+use crate::strikes::{self, EpochEnd};
+use crate::{Account, Ended, Event, Skip, State, Unpaid};
 use larder_contracts::{SignedLeaf, same_money};
 use larder_proofs::{APPEND_ONLY, ContractLeaf};
-use larder_types::{Amount, ContractId, Epoch, NodeId};
+use larder_types::{AccountId, Amount, ContractId, Epoch, NodeId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub(crate) fn advance(
         return Ok(());
     }
     let next = state.epoch.saturating_add(1);
-    count_unpaid(state, events);
+    end_epoch(state, events);
     state.epoch = next;
     vest(state, next, next, events)?;
     act_on_pending(state, events);
@@ -41,13 +42,14 @@ pub(crate) fn advance(
 }
 
 /// Ends the epoch for every provider; those without a verdict go unpaid.
-fn count_unpaid(state: &mut State, events: &mut Vec<Event>) {
-    let epoch = state.epoch;
+fn end_epoch(state: &mut State, events: &mut Vec<Event>) {
+    let end = EpochEnd::of(state);
+    let epoch = end.epoch;
     for provider in state.providers.values_mut() {
         if provider.verdict.is_none() && provider.sum() > Amount::ZERO {
             events.push(no_verdict(provider, epoch, 1));
         }
-        provider.end_epoch();
+        strikes::end_epoch(provider, &end, events);
     }
 }
 
@@ -125,30 +127,38 @@ fn act_on_pending(state: &mut State, events: &mut Vec<Event>) {
             }
         }
         if let Some(record) = state.providers.get_mut(&provider) {
-            record.renew_slash_acc();
+            record.start_anew();
         }
     }
 }
 
-/// One contract's operations: the highest revision, then the close if it still is due.
+/// One contract's operations: its renter's close, what is lost, the highest revision, then the
+/// close if it still is due.
 fn act(
     state: &mut State,
     provider: &NodeId,
     contract: &ContractId,
     pending: &Pending,
 ) -> Vec<Result<Event, Skip>> {
-    let put = pending
-        .put
+    let fault = pending.fault.then(|| close_faulted(state, contract));
+    let loss = pending
+        .loss
         .as_ref()
-        .map(|signed| put(state, provider, signed));
+        .map(|lost| lose(state, provider, contract, lost));
+    let is_void = matches!(loss, Some(Ok(_)));
+    let put = pending.put.as_ref().map(|signed| match is_void {
+        true => Err(Skip::Lost),
+        false => put(state, provider, signed),
+    });
     let close = pending
         .close
         .then(|| close_expired(state, provider, contract));
-    put.into_iter().chain(close).collect()
+    [fault, loss, put, close].into_iter().flatten().collect()
 }
 
 /// An Open, a Revise, or a Close + Open: which, the active leaf decides.
 fn put(state: &mut State, provider: &NodeId, signed: &SignedLeaf) -> Result<Event, Skip> {
+    refuse_faulted(state, provider)?;
     let active = state
         .contract(&signed.leaf.contract_id)
         .map(|(i, holder, leaf)| (i, holder, *leaf));
@@ -162,6 +172,16 @@ fn put(state: &mut State, provider: &NodeId, signed: &SignedLeaf) -> Result<Even
             revise(state, provider, index, &old, &signed.leaf)
         }
         Some((index, _, old)) => extend(state, provider, index, &old, signed),
+    }
+}
+
+/// A FAULTED provider neither opens nor changes anything, and saves no collateral by declaring a
+/// loss.
+fn refuse_faulted(state: &State, provider: &NodeId) -> Result<(), Skip> {
+    let record = state.provider(provider).ok_or(Skip::Unknown)?;
+    match record.faulted {
+        Some(_) => Err(Skip::Faulted),
+        None => Ok(()),
     }
 }
 
@@ -250,6 +270,9 @@ fn extend(
         .get(provider)
         .cloned()
         .ok_or(Skip::Unknown)?;
+    if record.slash_acc < SLASH_ACC_LEAST {
+        return Err(Skip::Slashed);
+    }
     let settled = record.close(old, state.epoch).ok_or(Skip::Overflow)?;
     let escrow = fund(state, &mut record, signed, settled.refund)?;
     let active = record.open(leaf, escrow.paid).ok_or(Skip::Overflow)?;
@@ -268,48 +291,107 @@ fn extend(
     })
 }
 
-/// Removes a contract whose end has come and settles it.
+/// Takes the lost shards out of a contract and settles their share; closes it if nothing is left.
+fn lose(
+    state: &mut State,
+    provider: &NodeId,
+    contract: &ContractId,
+    lost: &Lost,
+) -> Result<Event, Skip> {
+    refuse_faulted(state, provider)?;
+    let (index, holder, old) = state.contract(contract).ok_or(Skip::Unknown)?;
+    let (old, remains) = (*old, &lost.remains);
+    if holder != *provider {
+        return Err(Skip::Foreign);
+    }
+    if old.revision >= remains.revision {
+        return Err(Skip::Stale);
+    }
+    if remains.chunks == 0 {
+        return close(state, contract, Provider::close_lost, Ended::Lost);
+    }
+    let new = larder_contracts::lose(&old, remains, &state.params).ok_or(Skip::Content)?;
+    let mut record = state
+        .providers
+        .get(provider)
+        .cloned()
+        .ok_or(Skip::Unknown)?;
+    let (leaf, settled) = record.lose(&old, &new, state.epoch).ok_or(Skip::Overflow)?;
+    Arc::make_mut(&mut record.active)
+        .replace(index, leaf)
+        .map_err(|_| Skip::Overflow)?;
+    let renter = credited(state, &leaf.renter, settled.refund)?;
+    commit(state, record, renter, leaf.renter);
+    Ok(Event::LossDeclared {
+        provider: *provider,
+        renter: leaf.renter,
+        contract: *contract,
+        revision: leaf.revision,
+        indices: lost.indices.clone(),
+        refund: settled.refund,
+    })
+}
+
+/// Ends a contract with a provider that is FAULTED, as its renter asked.
+fn close_faulted(state: &mut State, contract: &ContractId) -> Result<Event, Skip> {
+    close(state, contract, Provider::close_faulted, Ended::Fault)
+}
+
+/// Removes a contract whose end has come.
 fn close_expired(
     state: &mut State,
     provider: &NodeId,
     contract: &ContractId,
 ) -> Result<Event, Skip> {
-    let (index, holder, leaf) = state.contract(contract).ok_or(Skip::Unknown)?;
-    let leaf = *leaf;
+    let (_, holder, leaf) = state.contract(contract).ok_or(Skip::Unknown)?;
     if holder != *provider {
         return Err(Skip::Foreign);
     }
     if leaf.end_epoch > state.epoch {
         return Err(Skip::Running);
     }
+    close(state, contract, Provider::close, Ended::Expired)
+}
+
+/// How a contract's money is shared out at an epoch.
+type Settle = fn(&mut Provider, &ContractLeaf, Epoch) -> Option<Settlement>;
+
+/// Removes a contract and settles it.
+fn close(
+    state: &mut State,
+    contract: &ContractId,
+    settle: Settle,
+    why: Ended,
+) -> Result<Event, Skip> {
+    let (index, provider, leaf) = state.contract(contract).ok_or(Skip::Unknown)?;
+    let leaf = *leaf;
     let mut record = state
         .providers
-        .get(provider)
+        .get(&provider)
         .cloned()
         .ok_or(Skip::Unknown)?;
-    let settled = record.close(&leaf, state.epoch).ok_or(Skip::Overflow)?;
+    let settled = settle(&mut record, &leaf, state.epoch).ok_or(Skip::Overflow)?;
     Arc::make_mut(&mut record.active)
         .remove(index)
         .map_err(|_| Skip::Unknown)?;
-    let mut renter = state
-        .accounts
-        .get(&leaf.renter)
-        .copied()
-        .unwrap_or_default();
-    renter.balance = renter
-        .balance
-        .checked_add(settled.refund)
-        .ok_or(Skip::Overflow)?;
+    let renter = credited(state, &leaf.renter, settled.refund)?;
     state.contracts.remove(contract);
     commit(state, record, renter, leaf.renter);
     Ok(Event::Closed {
-        provider: *provider,
+        provider,
         renter: leaf.renter,
         contract: *contract,
         refund: settled.refund,
         freed: settled.freed,
-        why: Ended::Expired,
+        why,
     })
+}
+
+/// A renter's account with `amount` more.
+fn credited(state: &State, renter: &AccountId, amount: Amount) -> Result<Account, Skip> {
+    let mut account = state.accounts.get(renter).copied().unwrap_or_default();
+    account.balance = account.balance.checked_add(amount).ok_or(Skip::Overflow)?;
+    Ok(account)
 }
 
 /// The rules of every leaf that begins at this boundary.
@@ -343,7 +425,7 @@ fn check_leaf(state: &State, leaf: &ContractLeaf, min_term: u32) -> Result<(), S
 
 /// A renter's account after it paid, and what it paid.
 struct Funded {
-    renter: crate::Account,
+    renter: Account,
     paid: Amount,
 }
 
@@ -373,12 +455,7 @@ fn fund(
 }
 
 /// Puts both changed records in place: from here on nothing can fail.
-fn commit(
-    state: &mut State,
-    record: Provider,
-    renter: crate::Account,
-    renter_id: larder_types::AccountId,
-) {
+fn commit(state: &mut State, record: Provider, renter: Account, renter_id: AccountId) {
     *account_mut(&mut state.accounts, &renter_id) = renter;
     state.providers.insert(record.node, record);
 }

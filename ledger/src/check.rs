@@ -1,9 +1,12 @@
 //! Whether a transaction may enter the next block: the rules that admission and `apply` share.
 //! Signatures are checked before, by [`crate::verify`]. `docs/protocol.md` §3.1, §3.3, §3.12.
 
-use crate::tx::MAX_OPS;
-use crate::{Deposit, Faucet, NonceError, Op, Register, State, Transfer, TreeUpdate, Tx};
+use crate::tx::{MAX_LOST, MAX_OPS};
+use crate::{
+    CloseFaulted, Deposit, Faucet, Loss, NonceError, Op, Register, State, Transfer, TreeUpdate, Tx,
+};
 use larder_contracts::{Auth, SignedLeaf, same_money};
+use larder_proofs::ClearError;
 use larder_types::{AccountId, Amount, Epoch, NodeId};
 
 /// Most contracts of one provider with operations pending: what one epoch's updates may hold.
@@ -83,6 +86,21 @@ pub enum TxRefusal {
     /// An amount does not fit.
     #[error("an amount is out of range")]
     Overflow,
+    /// The contract is not active.
+    #[error("the contract is not active")]
+    NoContract,
+    /// Another account pays for the contract.
+    #[error("the contract is another renter's")]
+    NotTheRenter,
+    /// The provider is not FAULTED.
+    #[error("the provider is not faulted")]
+    Sound,
+    /// No shard is declared lost, or more than a declaration may carry.
+    #[error("a declared loss names 1 to {MAX_LOST} shards")]
+    Losses,
+    /// The shards declared lost are not in the active tree.
+    #[error("the shards declared lost are not in the active tree: {0}")]
+    NotHeld(ClearError),
 }
 
 impl TxRefusal {
@@ -104,6 +122,11 @@ impl TxRefusal {
             Self::Stale => 112,
             Self::Pending => 113,
             Self::Overflow => 114,
+            Self::NoContract => 115,
+            Self::NotTheRenter => 116,
+            Self::Sound => 117,
+            Self::Losses => 118,
+            Self::NotHeld(_) => 119,
         }
     }
 }
@@ -120,7 +143,7 @@ impl State {
             Tx::Register(tx) => self.check_register(tx, place),
             Tx::Deposit(tx) => self.check_deposit(tx, place),
             Tx::TreeUpdate(tx) => self.check_update(tx, place),
-            Tx::CloseFaulted(_) => Err(TxRefusal::Stale),
+            Tx::CloseFaulted(tx) => self.check_close_faulted(tx, place),
         }
     }
 
@@ -181,7 +204,15 @@ impl State {
     }
 
     fn check_auth(&self, account: &AccountId, auth: Auth, place: Place) -> Result<(), TxRefusal> {
-        let Auth { nonce, expiry } = auth;
+        self.check_expiry(auth.expiry, place)?;
+        let nonces = self
+            .account(account)
+            .map(|account| account.nonces)
+            .unwrap_or_default();
+        Ok(nonces.check(auth.nonce)?)
+    }
+
+    fn check_expiry(&self, expiry: u64, place: Place) -> Result<(), TxRefusal> {
         if expiry < place.height {
             return Err(TxRefusal::Expired {
                 expiry,
@@ -192,11 +223,26 @@ impl State {
         if expiry > latest {
             return Err(TxRefusal::ExpiryFar { expiry, latest });
         }
-        let nonces = self
-            .account(account)
-            .map(|account| account.nonces)
-            .unwrap_or_default();
-        Ok(nonces.check(nonce)?)
+        Ok(())
+    }
+
+    fn check_close_faulted(&self, tx: &CloseFaulted, place: Place) -> Result<(), TxRefusal> {
+        self.check_expiry(tx.expiry, place)?;
+        let (_, provider, leaf) = self.contract(&tx.contract).ok_or(TxRefusal::NoContract)?;
+        if leaf.renter != tx.renter {
+            return Err(TxRefusal::NotTheRenter);
+        }
+        if self.provider(&provider).is_none_or(|p| p.faulted.is_none()) {
+            return Err(TxRefusal::Sound);
+        }
+        // It is one of the provider's active contracts, which bound what can wait.
+        let waits = self
+            .pending(&provider, &tx.contract)
+            .is_some_and(|pending| pending.fault);
+        if waits {
+            return Err(TxRefusal::Stale);
+        }
+        Ok(())
     }
 
     fn check_update(&self, tx: &TreeUpdate, place: Place) -> Result<(), TxRefusal> {
@@ -211,7 +257,7 @@ impl State {
             return Err(TxRefusal::Operations);
         }
         for op in &tx.ops {
-            self.check_op(op, place)?;
+            self.check_op(&tx.provider, op, place)?;
         }
         // What is pending acts at this very boundary, so nothing in it can be of an older epoch.
         let pending = self.pending_count(&tx.provider);
@@ -224,16 +270,26 @@ impl State {
         Ok(())
     }
 
-    /// An operation that moves money must be in time; all else is judged at the boundary.
-    fn check_op(&self, op: &Op, place: Place) -> Result<(), TxRefusal> {
+    /// An operation that moves money must be in time, and shards that are declared lost must be in
+    /// the active tree, which stays until the boundary; all else is judged there.
+    fn check_op(&self, provider: &NodeId, op: &Op, place: Place) -> Result<(), TxRefusal> {
         match op {
             Op::Put(SignedLeaf {
                 leaf,
                 auth: Some(auth),
                 ..
             }) if self.moves_money(leaf) => self.check_auth(&leaf.renter, *auth, place),
-            Op::Put(_) | Op::CloseExpired(_) | Op::DeclareLoss(_) => Ok(()),
+            Op::DeclareLoss(loss) if self.is_new(provider, op) => self.check_loss(loss),
+            Op::DeclareLoss(_) | Op::Put(_) | Op::CloseExpired(_) => Ok(()),
         }
+    }
+
+    fn check_loss(&self, loss: &Loss) -> Result<(), TxRefusal> {
+        if !(1..=MAX_LOST).contains(&loss.shards.len()) {
+            return Err(TxRefusal::Losses);
+        }
+        let (_, _, leaf) = self.contract(&loss.contract).ok_or(TxRefusal::NoContract)?;
+        loss.remains(leaf).map(drop).map_err(TxRefusal::NotHeld)
     }
 
     fn moves_money(&self, leaf: &larder_proofs::ContractLeaf) -> bool {

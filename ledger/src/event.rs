@@ -72,7 +72,7 @@ pub enum Event {
         provider: NodeId,
         /// Which contract.
         contract: ContractId,
-        /// The revision put; `None` for a close.
+        /// The revision put; `None` for a close or a declared loss.
         revision: Option<u64>,
     },
     /// A contract became active.
@@ -122,22 +122,22 @@ pub enum Event {
         renter: AccountId,
         /// Which contract.
         contract: ContractId,
-        /// Returned to the renter: unpaid epochs, collateral lost, deposit left.
+        /// Returned to the renter: unpaid and unused epochs, collateral lost, deposit left.
         refund: Amount,
         /// Collateral freed for the provider.
         freed: Amount,
         /// Why it ended.
         why: Ended,
     },
-    /// A missed epoch cost collateral. `docs/protocol.md` §3.6.
+    /// A strike: a missed epoch or a false proof cost collateral. `docs/protocol.md` §3.6.
     Charged {
         /// Whose.
         provider: NodeId,
         /// For which epoch.
         epoch: Epoch,
-        /// The how manieth miss in the trailing 30 epochs.
+        /// The how manieth miss in the trailing 30 epochs; 0: a false proof.
         miss: u32,
-        /// What was taken.
+        /// What was taken; nothing for a first miss.
         amount: Amount,
     },
     /// A provider is FAULTED from this epoch on.
@@ -159,7 +159,8 @@ pub enum Event {
         revision: u64,
         /// The places that are empty now.
         indices: Vec<u32>,
-        /// To the renter: escrow for what is not stored any more, and half of its collateral.
+        /// To the renter: escrow for unpaid epochs and for what is not stored any more, collateral
+        /// that was charged before, and half of what the lost share had left.
         refund: Amount,
     },
     /// An operation had no effect.
@@ -279,9 +280,6 @@ pub enum Skip {
     /// The provider is FAULTED: nothing opens with it until all of its contracts are closed.
     #[error("the provider is faulted")]
     Faulted,
-    /// The provider is not FAULTED.
-    #[error("the provider is not faulted")]
-    Sound,
     /// The declared shards are not in the active tree.
     #[error("the declared shards are not in the active tree")]
     Content,

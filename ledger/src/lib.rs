@@ -22,6 +22,7 @@ pub mod propose;
 pub mod proposer;
 pub mod provider;
 pub mod state;
+mod strikes;
 pub mod tx;
 pub mod verdict;
 pub mod verify;

@@ -50,6 +50,8 @@ pub struct Provider {
     pub paid: bool,
     /// Since which epoch it is FAULTED: its contracts may be closed as fault, it opens none.
     pub faulted: Option<Epoch>,
+    /// The newest epoch, of those that have ended, in which it proved.
+    pub passed: Option<Epoch>,
 }
 
 /// What a contract's close moved.
@@ -81,6 +83,7 @@ impl Provider {
             verdict: None,
             paid: false,
             faulted: None,
+            passed: None,
         }
     }
 
@@ -144,6 +147,58 @@ impl Provider {
         })
     }
 
+    /// Settles a contract whose provider is FAULTED at epoch `z`: all of its collateral goes to the
+    /// renter.
+    pub(crate) fn close_faulted(&mut self, leaf: &ContractLeaf, z: Epoch) -> Option<Settlement> {
+        let settled = self.close(leaf, z)?;
+        self.forfeit(settled, settled.freed)
+    }
+
+    /// Settles a contract of which nothing is left at epoch `z`: half of its collateral goes to the
+    /// renter.
+    pub(crate) fn close_lost(&mut self, leaf: &ContractLeaf, z: Epoch) -> Option<Settlement> {
+        let settled = self.close(leaf, z)?;
+        self.forfeit(settled, half(settled.freed))
+    }
+
+    /// Settles what became of `old` as `new`, which holds less, from epoch `z` on: the share that
+    /// is lost closes, with half of its collateral to the renter. Unpaid epochs so far are refunded
+    /// too, as they were at the old rate. Gives the leaf as it becomes active.
+    pub(crate) fn lose(
+        &mut self,
+        old: &ContractLeaf,
+        new: &ContractLeaf,
+        z: Epoch,
+    ) -> Option<(ContractLeaf, Settlement)> {
+        let settled = self.close(old, z)?;
+        let overdue = z.saturating_sub(old.end_epoch);
+        let leaf = ContractLeaf {
+            unpaid_at_start: self.unpaid.checked_sub(overdue)?,
+            ..*new
+        };
+        let escrow = self.claim(&leaf, z)?;
+        let kept = self.remaining_collateral(&leaf);
+        let charged = leaf.collateral.checked_sub(kept)?;
+        self.escrow = self.escrow.checked_add(escrow)?;
+        self.free = self.free.checked_sub(kept)?;
+        self.locked = self.locked.checked_add(kept)?;
+        self.slashed = self.slashed.checked_add(charged)?;
+        let share = Settlement {
+            refund: settled.refund.checked_sub(escrow)?.checked_sub(charged)?,
+            freed: settled.freed.checked_sub(kept)?,
+        };
+        Some((leaf, self.forfeit(share, half(share.freed))?))
+    }
+
+    /// Turns `amount` of what a settlement freed into the renter's.
+    fn forfeit(&mut self, settled: Settlement, amount: Amount) -> Option<Settlement> {
+        self.free = self.free.checked_sub(amount)?;
+        Some(Settlement {
+            refund: settled.refund.checked_add(amount)?,
+            freed: settled.freed.checked_sub(amount)?,
+        })
+    }
+
     /// What a contract's renter gets back from escrow if it closes at epoch `z`:
     /// rate · (m + max(0, end − z)) with m its unpaid epochs, and what is left of the deposit.
     #[must_use]
@@ -167,10 +222,9 @@ impl Provider {
             .unwrap_or(Amount::ZERO)
     }
 
-    /// Charges `epochs` epochs' pay against the collateral, with one multiplication: what was
-    /// taken. The strike schedule that calls it comes in a later issue.
-    pub fn charge(&mut self, epochs: u64) -> Amount {
-        let wanted = self.sum().checked_mul(epochs).unwrap_or(Amount(u64::MAX));
+    /// Charges up to `wanted` of the collateral, with one multiplication whatever the number of
+    /// contracts: what was taken.
+    pub fn charge(&mut self, wanted: Amount) -> Amount {
         let taken = wanted.min(self.locked);
         let left = self.locked.saturating_sub(taken);
         let Some(scaled) = Amount(self.slash_acc).mul_div(left.0, self.locked.0) else {
@@ -185,13 +239,22 @@ impl Provider {
         taken
     }
 
-    /// Ends an epoch: counts it if it was not paid, notes a miss, forgets the verdict.
-    pub(crate) fn end_epoch(&mut self) {
+    /// Pay of `epochs` epochs; the most there is where it does not fit.
+    #[must_use]
+    pub fn pay_of(&self, epochs: u64) -> Amount {
+        self.sum().checked_mul(epochs).unwrap_or(Amount(u64::MAX))
+    }
+
+    /// Ends `epoch`: counts it if it was not paid, notes whether it passed or was `struck` with a
+    /// miss, forgets the verdict.
+    pub(crate) fn end_epoch(&mut self, epoch: Epoch, struck: bool) {
         if !self.paid && self.sum() > Amount::ZERO {
             self.unpaid = self.unpaid.saturating_add(1);
         }
-        let missed = u32::from(self.verdict == Some(Verdict::Miss));
-        self.misses = ((self.misses << 1) | missed) & MISS_MASK;
+        if self.verdict == Some(Verdict::Pass) {
+            self.passed = Some(epoch);
+        }
+        self.misses = ((self.misses << 1) | u32::from(struck)) & MISS_MASK;
         self.verdict = None;
         self.paid = false;
     }
@@ -204,10 +267,19 @@ impl Provider {
         self.misses = self.misses.checked_shl(epochs).unwrap_or(0) & MISS_MASK;
     }
 
-    /// Once all contracts are closed, S starts anew.
-    pub(crate) fn renew_slash_acc(&mut self) {
-        if self.active.iter().next().is_none() {
-            self.slash_acc = SLASH_ACC_START;
+    /// Once all contracts are closed, S starts anew, and a FAULTED provider with it.
+    pub(crate) fn start_anew(&mut self) {
+        if self.active.iter().next().is_some() {
+            return;
+        }
+        self.slash_acc = SLASH_ACC_START;
+        if self.faulted.take().is_some() {
+            self.misses = 0;
         }
     }
+}
+
+/// Half, rounded against the provider.
+fn half(amount: Amount) -> Amount {
+    Amount(amount.0.div_ceil(2))
 }

@@ -6,7 +6,7 @@
 
 use crate::provider::Provider;
 use crate::{Account, Authority, Genesis, GenesisError, Op, pairs};
-use larder_contracts::SignedLeaf;
+use larder_contracts::{Remains, SignedLeaf};
 use larder_proofs::{Challenge, ContractLeaf};
 use larder_types::{
     AccountId, Amount, BlockHash, ContractId, Epoch, GenesisHash, Hash, NodeId, Params, Schedule,
@@ -44,6 +44,20 @@ pub struct Pending {
     pub put: Option<SignedLeaf>,
     /// Whether to remove it if it has ended.
     pub close: bool,
+    /// What of it was declared lost.
+    pub loss: Option<Lost>,
+    /// Whether its renter ends it, as its provider is FAULTED.
+    pub fault: bool,
+}
+
+/// A declared loss, checked against the active content root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lost {
+    /// What is left.
+    pub remains: Remains,
+    /// The places of what is not.
+    pub indices: Vec<u32>,
 }
 
 /// One provider's pending operations.
@@ -322,6 +336,19 @@ impl State {
             .then_some(slot)
     }
 
+    /// What a declared loss leaves of its active contract. `None` for other operations, and for
+    /// shards that are not in the active tree.
+    pub(crate) fn lost(&self, op: &Op) -> Option<Lost> {
+        let Op::DeclareLoss(loss) = op else {
+            return None;
+        };
+        let (_, _, leaf) = self.contract(&loss.contract)?;
+        Some(Lost {
+            remains: loss.remains(leaf).ok()?,
+            indices: loss.shards.iter().map(|shard| shard.index).collect(),
+        })
+    }
+
     /// Whether an operation is newer than what is active or pending.
     pub(crate) fn is_new(&self, provider: &NodeId, op: &Op) -> bool {
         let id = op.contract_id();
@@ -340,7 +367,11 @@ impl State {
                 newest.is_none_or(|newest| signed.leaf.revision > newest)
             }
             Op::CloseExpired(_) => active.is_some() && pending.is_none_or(|p| !p.close),
-            Op::DeclareLoss(_) => false,
+            Op::DeclareLoss(loss) => {
+                let declared = pending.and_then(|p| p.loss.as_ref());
+                let declared = declared.map_or(0, |lost| lost.remains.revision);
+                active.is_some_and(|(_, _, leaf)| loss.revision > leaf.revision.max(declared))
+            }
         }
     }
 
@@ -424,6 +455,7 @@ fn record_bytes(p: &Provider) -> Vec<u8> {
             p.verdict,
             p.paid,
             p.faulted,
+            p.passed,
         ),
     ))
 }

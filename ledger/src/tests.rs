@@ -1,7 +1,9 @@
 //! The ledger as a whole: each rule of `apply`, then random histories against the invariants of
 //! `docs/protocol.md` §3.4.
 
+mod faults;
 mod histories;
+mod losses;
 mod world;
 
 use crate::apply::ApplyError;

@@ -2,9 +2,9 @@
 //! own tag and layout; whatever moves a balance carries a nonce and an expiry.
 //! `docs/protocol.md` §3.1, §3.3, §3.12.
 
-use larder_contracts::{Auth, SignedLeaf};
+use larder_contracts::{Auth, Remains, SignedLeaf};
 use larder_keys::{Signer, Tag, verify};
-use larder_proofs::LostShard;
+use larder_proofs::{ClearError, ContractLeaf, LostShard, cleared};
 use larder_types::layout::Layout;
 use larder_types::{
     AccountId, Amount, ContractId, Epoch, GenesisHash, NodeId, Signature, TxId, codec,
@@ -21,6 +21,9 @@ const CLOSE_FAULTED: Tag = Tag("close faulted");
 
 /// Most operations in one `TreeUpdate`: about 380 B each, so that an update stays below 128 KiB.
 pub const MAX_OPS: usize = 256;
+/// Most shards in one [`Loss`]: about 750 B each where a contract holds 4,096, so that the loss
+/// stays below the size of a transaction.
+pub const MAX_LOST: usize = 256;
 
 /// One transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,11 +39,11 @@ pub enum Tx {
     Deposit(Deposit),
     /// A provider's operations on its tree.
     TreeUpdate(TreeUpdate),
-    /// A renter ends contracts with providers that are FAULTED.
+    /// A renter ends a contract with a provider that is FAULTED.
     CloseFaulted(CloseFaulted),
 }
 
-/// A renter ends its contracts with a FAULTED provider. It moves credit to the renter only, and
+/// A renter ends its contract with a FAULTED provider. It moves credit to the renter only, and
 /// once: no nonce is needed. Acts at the epoch's end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,8 +138,8 @@ pub struct Loss {
     pub contract: ContractId,
     /// The revision that the contract has afterwards: above every one that was co-signed.
     pub revision: u64,
-    /// The lost shards with their paths, by ascending index: each path is against the tree from
-    /// which the ones before have been removed.
+    /// 1 to 256 lost shards with their paths, by ascending index: each path is against the tree
+    /// from which the ones before have been removed.
     pub shards: Vec<LostShard>,
 }
 
@@ -335,13 +338,35 @@ impl TreeUpdate {
 impl Loss {
     fn write(&self, layout: Layout) -> Layout {
         let head = layout.fixed(self.contract).u64(self.revision);
+        let head = count(head, self.shards.len());
         self.shards.iter().fold(head, |layout, shard| {
             let layout = layout.u32(shard.index).fixed(shard.leaf.to_bytes());
+            let layout = count(layout, shard.path.len());
             shard.path.iter().fold(layout, |layout, sibling| {
                 layout.fixed(sibling.hash).u64(sibling.chunks)
             })
         })
     }
+
+    /// What it leaves of its contract, whose active leaf is `leaf`.
+    pub(crate) fn remains(&self, leaf: &ContractLeaf) -> Result<Remains, ClearError> {
+        let (content_root, chunks) = cleared(
+            leaf.content_root,
+            leaf.used_chunks,
+            leaf.depth,
+            &self.shards,
+        )?;
+        Ok(Remains {
+            content_root,
+            chunks,
+            revision: self.revision,
+        })
+    }
+}
+
+/// How many parts of varying length follow.
+fn count(layout: Layout, parts: usize) -> Layout {
+    layout.u32(u32::try_from(parts).expect("a message has fewer than 2^32 parts"))
 }
 
 impl CloseFaulted {

@@ -103,6 +103,9 @@ impl NodeApi {
             passed: tally.passed,
             missed: tally.missed,
             earned: Nano(tally.earned),
+            damaged: report.damaged,
+            declared: report.declared,
+            faulted: report.faulted,
         }))
     }
 

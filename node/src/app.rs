@@ -16,6 +16,7 @@ use crate::net::{Multiaddr, Net, NetConfig, NetError, NetHandle, node_id};
 use crate::pool::{Pool, Turns};
 use crate::pump::Pump;
 use crate::segments::NetSegments;
+use crate::shards::scrub::{self, Scrubber};
 use crate::shards::{ShardStore, StoreConfig};
 use crate::spool::Spool;
 use crate::store::{Store, StoreError};
@@ -251,7 +252,8 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
     let (driver, inbox) = driver::inbox();
     let shards = open_shards(&home, settings.provide.as_ref())?;
     let spool = Spool::open(&home.dir).map_err(AppError::Spool)?;
-    let streams = Streams::new(driver.clone(), shards.clone());
+    let (suspects, suspected) = scrub::suspects();
+    let streams = Streams::new(driver.clone(), shards.clone(), suspects.clone());
     let validators = Validators {
         own: node,
         validator: genesis.validator,
@@ -283,6 +285,7 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
         net: net.clone(),
         spool: spool.clone(),
         shards: shards.clone(),
+        suspects,
         vault: home.keys.vault.clone(),
         node_key: home.keys.node.clone(),
         genesis: genesis.hash(),
@@ -338,6 +341,17 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
         ("network", Ok(()))
     });
     if let Some(shards) = shards {
+        let scrubber = Scrubber {
+            store: shards.clone(),
+            driver: driver.clone(),
+            suspects: suspected,
+            epoch: genesis.params.epoch,
+        };
+        let token = stop.clone();
+        tasks.spawn(async move {
+            token.run_until_cancelled(scrubber.run()).await;
+            ("scrubber", Ok(()))
+        });
         let token = stop.clone();
         tasks.spawn(async move {
             token.run_until_cancelled(empty_trash(shards)).await;

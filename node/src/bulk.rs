@@ -3,7 +3,8 @@
 
 use crate::doomed::Doomed;
 use crate::driver::DriverHandle;
-use crate::net::{BulkStream, read_header, write_header};
+use crate::net::{BulkStream, FrameError, read_header, write_header};
+use crate::shards::scrub::Suspects;
 use crate::shards::{self, ShardStore, StoreError, TransferError};
 use futures::FutureExt as _;
 use larder_engine::io::BulkEffect;
@@ -26,18 +27,20 @@ pub struct Streams {
     driver: DriverHandle,
     shards: Option<ShardStore>,
     doomed: Option<Doomed>,
+    suspects: Suspects,
     open: Arc<Mutex<HashMap<Token, BulkStream>>>,
     next: Arc<AtomicU64>,
 }
 
 impl Streams {
-    /// No streams yet.
+    /// No streams yet. What cannot be served as it was stored is named to `suspects`.
     #[must_use]
-    pub fn new(driver: DriverHandle, shards: Option<ShardStore>) -> Self {
+    pub fn new(driver: DriverHandle, shards: Option<ShardStore>, suspects: Suspects) -> Self {
         Self {
             driver,
             doomed: shards.clone().map(Doomed::new),
             shards,
+            suspects,
             open: Arc::default(),
             next: Arc::default(),
         }
@@ -167,32 +170,47 @@ impl Streams {
         let (Some(mut stream), Some(store)) = (self.take(token), self.shards.clone()) else {
             return;
         };
+        let suspects = self.suspects.clone();
         tokio::spawn(async move {
             if let Err(e) = give(&store, root, &mut stream).await {
                 tracing::debug!(%root, "a shard was not served: {e}");
+                if is_ours(&e) {
+                    suspects.add(root);
+                }
             }
             close(stream).await;
         });
     }
 }
 
+/// Serves a shard. One that turns out damaged on the way lacks its end: the reader sees the stream
+/// break off.
 async fn give(
     store: &ShardStore,
     root: ShardRoot,
     stream: &mut BulkStream,
 ) -> Result<(), TransferError> {
-    let sizes = store.clone();
-    let len = tokio::task::spawn_blocking(move || sizes.len(&root))
+    let there = store.clone();
+    let there = tokio::task::spawn_blocking(move || there.open_shard(&root).map(drop))
         .await
         .expect("the store does not panic");
-    match len {
-        Ok(Some(len)) => {
+    match there {
+        Ok(()) => {
             write_header(stream, &BulkReply::Go).await?;
-            shards::send(store, root, (0, len), stream).await
+            shards::send(store, root, stream).await
         }
-        Ok(None) | Err(_) => {
-            Ok(write_header(stream, &BulkReply::Denied(Deny::UnknownShard)).await?)
+        Err(absent) => {
+            write_header(stream, &BulkReply::Denied(Deny::UnknownShard)).await?;
+            Err(absent.into())
         }
+    }
+}
+
+/// Whether a transfer failed for the shard's sake, and not the stream's.
+fn is_ours(error: &TransferError) -> bool {
+    match error {
+        TransferError::Store(_) | TransferError::Stream(FrameError::Source(_)) => true,
+        TransferError::Stream(_) | TransferError::Stopped => false,
     }
 }
 

@@ -142,6 +142,7 @@ impl Chain {
     pub async fn apply(&mut self, block: &Verified<Block>) -> Result<BlockInput, ChainError> {
         let (mut next, mut tallies) = self.ledger.read().clone();
         let events = next.apply(block)?;
+        crate::own::log(&events, &self.node);
         let changed = count(&mut tallies, &events);
         let began = events.iter().any(|e| matches!(e, Event::EpochBegan { .. }));
         let body = block.get();

@@ -346,6 +346,7 @@ impl Entry {
     fn progress(&self, state: &State) -> larder_rpc::Progress {
         let stage = match state.phase {
             Phase::Preparing => "preparing",
+            Phase::Indexing => "indexing",
             Phase::Reading => "reading",
             Phase::Storing => "storing",
             Phase::Planning => "planning",

@@ -16,6 +16,7 @@ pub mod home;
 pub mod invite;
 pub mod jobs;
 pub mod net;
+mod own;
 pub mod pool;
 pub mod pump;
 pub mod segments;

@@ -6,6 +6,7 @@ use crate::net::{
     BulkStream, FrameError, NetHandle, Payload, read_header, send_payload, write_header,
 };
 use crate::shards::ShardStore;
+use crate::shards::scrub::Suspects;
 use crate::spool::Spool;
 use futures::FutureExt as _;
 use larder_coding::layout::Code;
@@ -15,7 +16,7 @@ use larder_engine::OpId;
 use larder_engine::io::{Job, JobError, Outcome, PutError, Unreachable};
 use larder_engine::wire::{BulkHeader, BulkReply, PlaceShard, ReadCap};
 use larder_keys::{Signer, VaultKeys};
-use larder_proofs::{Challenge, Commitment, prove};
+use larder_proofs::{Challenge, Commitment, ProveError, prove};
 use larder_types::params::CHUNK;
 use larder_types::{GenesisHash, NodeId, SegmentId, ShardRoot, Time};
 use std::fs::File;
@@ -41,6 +42,8 @@ pub struct Pool {
     pub spool: Spool,
     /// The provider's shards.
     pub shards: Option<ShardStore>,
+    /// Where a shard is named that a proof cannot be made of.
+    pub suspects: Suspects,
     /// Masks come from here.
     pub vault: VaultKeys,
     /// Signs proofs.
@@ -290,10 +293,14 @@ impl Pool {
         commitment: Arc<Commitment>,
     ) -> Result<Vec<u8>, JobError> {
         let (shards, key, genesis) = (self.shards.clone(), self.node_key.clone(), self.genesis);
+        let suspects = self.suspects.clone();
         compute(&self.turns.proving, move || {
             let shards = shards.ok_or_else(|| JobError::Disk("no shard store".to_owned()))?;
             prove(&commitment, &challenge, &shards, &key, &genesis).map_err(|e| {
                 tracing::warn!(slot = challenge.slot_no, "this epoch cannot be proven: {e}");
+                if let Some(shard) = suspect(&e) {
+                    suspects.add(shard);
+                }
                 JobError::Damaged(e.to_string())
             })
         })
@@ -305,6 +312,16 @@ impl Pool {
             tracing::debug!(%to, "no bulk stream: {e}");
             PutError::Peer(Unreachable::NoAnswer)
         })
+    }
+}
+
+/// The shard that a proof failed on.
+fn suspect<E: std::error::Error>(error: &ProveError<E>) -> Option<ShardRoot> {
+    match error {
+        ProveError::Read { shard, .. }
+        | ProveError::BadOutboard { shard }
+        | ProveError::Damaged { shard, .. } => Some(*shard),
+        ProveError::Plan(_) | ProveError::OtherKey => None,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::driver::{DriverHandle, Msg, Stopping};
 use crate::spool::Spool;
-use larder_backup::{SealedSegment, SegmentKind, Segments, SegmentsError, Stored};
-use larder_engine::{Command, Input, NoRoom};
+use larder_backup::{KnownSegment, SealedSegment, SegmentKind, Segments, SegmentsError, Stored};
+use larder_engine::report::SegmentReport;
+use larder_engine::{Command, Engine, Input, NoRoom};
 use larder_types::SegmentId;
 use std::path::PathBuf;
 use tokio::sync::oneshot;
@@ -43,7 +44,8 @@ impl Segments for NetSegments {
             len,
             path,
         } = sealed;
-        let meta = kind == SegmentKind::Meta;
+        // A catalogue is coded like metadata; `Command::Listed` says what it is.
+        let meta = kind != SegmentKind::Data;
         self.spool.register(segment, path.clone());
         let (done, stored) = oneshot::channel();
         let msg = Msg::Store {
@@ -81,8 +83,21 @@ impl Segments for NetSegments {
         }
     }
 
-    async fn list(&self) -> Result<Vec<SegmentId>, SegmentsError> {
-        let ids = self.driver.query(larder_engine::Engine::segment_ids).await;
-        Ok(ids.map_err(PlaceError::from)?)
+    async fn list(&self) -> Result<Vec<KnownSegment>, SegmentsError> {
+        let known = self.driver.query(Engine::known_segments).await;
+        let known = known.map_err(PlaceError::from)?;
+        Ok(known.iter().map(known_segment).collect())
+    }
+}
+
+fn known_segment(report: &SegmentReport) -> KnownSegment {
+    KnownSegment {
+        id: report.segment,
+        class: report.class,
+        kind: match (report.catalogue, report.meta) {
+            (true, _) => SegmentKind::Catalogue,
+            (false, true) => SegmentKind::Meta,
+            (false, false) => SegmentKind::Data,
+        },
     }
 }

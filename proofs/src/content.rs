@@ -1,5 +1,7 @@
-//! The content tree: a contract's shards, in order; the sum counts 1-KiB chunks. Append-only: the
-//! tree of an older revision is a prefix of the newer list. `docs/protocol.md` §3.3.
+//! The content tree: a contract's shards, in order; the sum counts 1-KiB chunks. Shards are added
+//! at the end, so that the tree of an older revision is a prefix of the newer list. A shard that
+//! was lost leaves a hole, which keeps its place: list and root say the same at both ends, and the
+//! depth stays. `docs/protocol.md` §3.3.
 
 use crate::ShardLeaf;
 use crate::hashes;
@@ -9,6 +11,7 @@ use crate::sum_tree::{Node, SumTree, empties};
 use larder_types::Hash;
 use larder_types::codec::DecodeError;
 use larder_types::layout::Layout;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// A node: hash and number of chunks below. 40 bytes on the wire.
@@ -93,7 +96,106 @@ pub struct LostShard {
     pub path: Vec<Sibling>,
 }
 
-/// A contract's shards and the tree over them. The depth is the least that has room for them.
+impl LostShard {
+    /// The tree's root without this shard; before it was `root`, at `depth`.
+    fn cleared(&self, root: ContentNode, depth: u8) -> Result<ContentNode, ClearError> {
+        if !self.leaf.is_sound() {
+            return Err(ClearError::NoShard { index: self.index });
+        }
+        let within = u64::from(self.index) >> depth == 0;
+        if !within || self.path.len() != usize::from(depth) {
+            return Err(ClearError::Depth { index: self.index });
+        }
+        if self.above((&self.leaf).into()) != Some(root) {
+            return Err(ClearError::Root { index: self.index });
+        }
+        // What is left is less than there was, so its sums fit.
+        self.above(ContentNode::empty(0))
+            .ok_or(ClearError::Root { index: self.index })
+    }
+
+    /// The root that follows from `leaf` in the shard's place; `None` if sums overflow.
+    fn above(&self, leaf: ContentNode) -> Option<ContentNode> {
+        let mut node = leaf;
+        for (height, sibling) in (1u8..).zip(&self.path) {
+            let sibling = ContentNode {
+                hash: sibling.hash,
+                chunks: sibling.chunks,
+            };
+            let is_right = (u64::from(self.index) >> (height - 1)) & 1 == 1;
+            let (left, right) = if is_right {
+                (sibling, node)
+            } else {
+                (node, sibling)
+            };
+            node = ContentNode::join(&left, &right, height)?;
+        }
+        Some(node)
+    }
+}
+
+/// Why shards cannot leave a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClearError {
+    /// No shard is named.
+    #[error("no shard is named")]
+    Nothing,
+    /// Indices do not ascend.
+    #[error("shard {index} is out of order")]
+    Order {
+        /// Its index.
+        index: u32,
+    },
+    /// The leaf is none of a shard.
+    #[error("leaf {index} is no shard")]
+    NoShard {
+        /// Its index.
+        index: u32,
+    },
+    /// The place is not in a tree of this depth, or its path has another length.
+    #[error("the path of shard {index} does not fit the tree's depth")]
+    Depth {
+        /// Its index.
+        index: u32,
+    },
+    /// The path does not lead to the root.
+    #[error("the path of shard {index} does not lead to the root")]
+    Root {
+        /// Its index.
+        index: u32,
+    },
+}
+
+/// The root and the chunks of a tree without `lost`; before, they were `root` and `chunks`. Shards
+/// ascend by index, and each path is against the tree that the ones before have left. The depth
+/// stays. Work: two hashes a sibling.
+///
+/// # Errors
+/// [`ClearError`] names the first shard that is not in the tree as it says.
+pub fn cleared(
+    root: Hash,
+    chunks: u64,
+    depth: u8,
+    lost: &[LostShard],
+) -> Result<(Hash, u64), ClearError> {
+    let ascend = lost.windows(2).find(|two| two[0].index >= two[1].index);
+    if let Some(two) = ascend {
+        return Err(ClearError::Order {
+            index: two[1].index,
+        });
+    }
+    if lost.is_empty() {
+        return Err(ClearError::Nothing);
+    }
+    let before = ContentNode { hash: root, chunks };
+    let left = lost
+        .iter()
+        .try_fold(before, |root, shard| shard.cleared(root, depth))?;
+    Ok((left.hash, left.chunks))
+}
+
+/// A contract's shards and the tree over them. The depth is the least that has room for the list,
+/// holes included.
 #[derive(Clone, Debug)]
 pub struct ContentTree {
     leaves: Vec<ShardLeaf>,
@@ -124,7 +226,7 @@ impl ContentTree {
         }
     }
 
-    /// The tree over `leaves`, in their order.
+    /// The tree over `leaves`, in their order, holes in their places.
     ///
     /// # Errors
     /// If together they have more than 2^64 − 1 chunks.
@@ -136,7 +238,7 @@ impl ContentTree {
         Ok(tree)
     }
 
-    /// Adds a shard at the end.
+    /// Adds a shard at the end, after all holes; or a hole, where a list is read that has one.
     ///
     /// # Errors
     /// If the chunks would overflow or the tree is full; then nothing changes.
@@ -149,7 +251,50 @@ impl ContentTree {
         Ok(())
     }
 
-    /// The shards, in order.
+    /// Takes a lost shard out and gives it; its place is a hole from now on. `None` if there is no
+    /// shard in that place.
+    ///
+    /// # Panics
+    /// Never: a hole weighs nothing.
+    pub fn clear(&mut self, index: u32) -> Option<ShardLeaf> {
+        let place = self.leaves.get_mut(index as usize)?;
+        let lost = std::mem::replace(place, ShardLeaf::EMPTY);
+        assert!(
+            self.nodes.set(index, ContentNode::empty(0)),
+            "a hole weighs nothing"
+        );
+        (!lost.is_empty()).then_some(lost)
+    }
+
+    /// The siblings of a place, bottom up: as many as the tree is deep.
+    #[must_use]
+    pub fn path(&self, index: u32) -> Vec<Sibling> {
+        let sibling = |node: ContentNode| Sibling {
+            hash: node.hash,
+            chunks: node.chunks,
+        };
+        let nodes = self.nodes.siblings(&[index]);
+        nodes.into_iter().map(sibling).collect()
+    }
+
+    /// These shards with their paths, as [`cleared`] takes them. `None` if one of them is not
+    /// there.
+    #[must_use]
+    pub fn lost_shards(&self, indices: &BTreeSet<u32>) -> Option<Vec<LostShard>> {
+        let mut rest = self.clone();
+        let take = |index: &u32| {
+            let path = rest.path(*index);
+            let leaf = rest.clear(*index)?;
+            Some(LostShard {
+                index: *index,
+                leaf,
+                path,
+            })
+        };
+        indices.iter().map(take).collect()
+    }
+
+    /// The shards, in order, and [`ShardLeaf::EMPTY`] in each hole.
     #[must_use]
     pub fn leaves(&self) -> &[ShardLeaf] {
         &self.leaves
@@ -173,20 +318,34 @@ impl ContentTree {
         self.nodes.depth()
     }
 
-    /// The tree as it was when it had exactly `chunks` chunks; `None` if it never did.
+    /// The tree of the first leaves that has this root and this number of chunks: an older
+    /// revision's, if nothing of it was lost since. Holes at its end belong to it, as far as the
+    /// root is the same with them: what comes next goes after them. `None` if there is none.
     #[must_use]
-    pub fn prefix_with_chunks(&self, chunks: u64) -> Option<Self> {
+    pub fn prefix_with_root(&self, root: Hash, chunks: u64) -> Option<Self> {
+        if (self.root(), self.chunks()) == (root, chunks) {
+            return Some(self.clone());
+        }
         let mut prefix = Self::new();
+        let mut found = (prefix.root() == root).then_some(0);
         for leaf in &self.leaves {
-            if prefix.chunks() >= chunks {
+            if prefix.chunks().checked_add(leaf.chunks)? > chunks {
                 break;
             }
             prefix.push(*leaf).ok()?;
+            if prefix.chunks() == chunks && prefix.root() == root {
+                found = Some(prefix.leaves.len());
+            }
+        }
+        let found = found?;
+        if found < prefix.leaves.len() {
+            prefix = Self::from_leaves(self.leaves[..found].to_vec()).ok()?;
         }
         (prefix.chunks() == chunks).then_some(prefix)
     }
 
-    /// The shard leaves one after another, 48 bytes each.
+    /// The shard leaves one after another, 48 bytes each, holes as zeros: so the list's length,
+    /// and with it the depth, is kept.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.leaves.iter().flat_map(ShardLeaf::to_bytes).collect()
@@ -213,3 +372,7 @@ impl ContentTree {
 }
 
 serde_as_bytes!(ContentTree);
+
+#[cfg(test)]
+#[path = "content/tests.rs"]
+mod tests;

@@ -24,7 +24,7 @@ mod verify;
 pub use beacon::{Reveal, Single};
 pub use blob::{MAX_BLOB, MAX_DRAWS};
 pub use challenge::Challenge;
-pub use content::{ContentTree, LostShard, Sibling};
+pub use content::{ClearError, ContentTree, LostShard, Sibling, cleared};
 pub use contract_leaf::{APPEND_ONLY, ContractLeaf};
 pub use hasher::ShardHasher;
 pub use outboard::Outboard;

@@ -177,14 +177,14 @@ impl<'a> Shown<'a> {
         let content = match (leaf.used_chunks, commitment.contents.get(&id)) {
             (0, _) => Cow::Owned(ContentTree::new()),
             (_, None) => return Err(PlanError::NoContent(id)),
-            (used, Some(content)) if content.chunks() == used => Cow::Borrowed(content),
+            (_, Some(content)) if content.root() == leaf.content_root => Cow::Borrowed(content),
             (used, Some(longer)) => longer
-                .prefix_with_chunks(used)
+                .prefix_with_root(leaf.content_root, used)
                 .map(Cow::Owned)
                 .ok_or(PlanError::OtherContent(id))?,
         };
-        let committed = (leaf.content_root, leaf.depth);
-        if leaf.used_chunks > 0 && (content.root(), content.depth()) != committed {
+        let committed = (leaf.used_chunks, leaf.depth);
+        if leaf.used_chunks > 0 && (content.chunks(), content.depth()) != committed {
             return Err(PlanError::OtherContent(id));
         }
         Ok(Self {

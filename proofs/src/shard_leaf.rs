@@ -1,5 +1,5 @@
-//! A leaf of a contract's content tree: one masked shard. 48 bytes, little endian.
-//! `docs/protocol.md` §3.3.
+//! A leaf of a contract's content tree: one masked shard, or the hole that a lost one left. 48
+//! bytes, little endian. `docs/protocol.md` §3.3.
 
 use crate::hashes;
 use crate::layout_reader::{Reader, serde_as_bytes};
@@ -21,6 +21,12 @@ pub struct ShardLeaf {
 impl ShardLeaf {
     /// Bytes of the layout.
     pub const LEN: usize = 48;
+    /// A hole: the place of a shard that was lost. All zeros; in the tree it is an empty leaf.
+    pub const EMPTY: Self = Self {
+        root: ShardRoot([0; 32]),
+        chunks: 0,
+        tag: [0; 8],
+    };
 
     /// The layout `root[32] | chunks u64 | tag[8]`.
     ///
@@ -36,10 +42,11 @@ impl ShardLeaf {
         bytes.try_into().expect("the layout is 48 bytes")
     }
 
-    /// Reads the layout.
+    /// Reads the layout: a sound leaf or a hole.
     ///
     /// # Errors
-    /// A wrong length, or a number of chunks that is 0 or not a multiple of 16.
+    /// A wrong length, or a number of chunks that is not a multiple of 16, or 0 in what is no
+    /// hole.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let leaf = Self {
@@ -48,7 +55,7 @@ impl ShardLeaf {
             tag: reader.array("tag")?,
         };
         reader.end()?;
-        if leaf.is_sound() {
+        if leaf.is_sound() || leaf.is_empty() {
             Ok(leaf)
         } else {
             Err(DecodeError::Field {
@@ -58,15 +65,24 @@ impl ShardLeaf {
         }
     }
 
-    /// Whether the shard's length is one that a shard can have.
+    /// Whether it is a hole.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::EMPTY
+    }
+
+    /// Whether it is a shard, of a length that a shard can have.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.chunks > 0 && self.chunks.is_multiple_of(16)
     }
 
-    /// The leaf's hash in the content tree.
+    /// The leaf's hash in the content tree; that of an empty leaf for a hole.
     #[must_use]
     pub fn hash(&self) -> Hash {
+        if self.is_empty() {
+            return hashes::CONTENT_EMPTY.hash(b"");
+        }
         hashes::CONTENT_LEAF.hash(&self.to_bytes())
     }
 }

@@ -193,7 +193,9 @@ fn read_shards(
         let listed = blob::indexed(reader, most, FIELD, |index, reader| {
             let refusal = reader.bad(FIELD);
             let shard = ShardLeaf::from_bytes(reader.take(ShardLeaf::LEN, FIELD)?)?;
-            within(index, leaf.depth).then_some(shard).ok_or(refusal)
+            (shard.is_sound() && within(index, leaf.depth))
+                .then_some(shard)
+                .ok_or(refusal)
         })?;
         left -= listed.len();
         if leaf.used_chunks == 0 {

@@ -66,7 +66,7 @@ pub struct Params {
     pub window: Millis,
     /// c, draws a proof answers.
     pub challenges: u8,
-    /// Consecutive misses until FAULTED (enforced from issue 4 on).
+    /// Misses in a row until FAULTED.
     pub faulted_after: u32,
     /// φ, the fee on pay, in parts per million.
     pub fee_ppm: u32,
@@ -177,6 +177,7 @@ impl Params {
             && self.window.0 > 0
             && (self.epoch.0 - self.window.0) >= u64::from(self.slots)
             && (1..=64).contains(&self.challenges)
+            && self.faulted_after > 0
             && self.vesting <= 7
             && self.burn_ppm <= self.fee_ppm
             && self.fee_ppm <= 1_000_000

@@ -3,7 +3,8 @@
 
 use crate::common::{Bench, backup_to, noise};
 use larder_backup::{
-    BackupError, LocalSegments, Progress, SealedSegment, Segments, SegmentsError, Stored, Vault,
+    BackupError, KnownSegment, LocalSegments, Progress, SealedSegment, Segments, SegmentsError,
+    Stored, Vault,
 };
 use larder_types::SegmentId;
 use std::path::PathBuf;
@@ -48,7 +49,7 @@ impl Segments for Stuck {
     async fn release(&self, id: SegmentId) {
         self.inner.release(id).await;
     }
-    async fn list(&self) -> Result<Vec<SegmentId>, SegmentsError> {
+    async fn list(&self) -> Result<Vec<KnownSegment>, SegmentsError> {
         self.inner.list().await
     }
 }

@@ -21,13 +21,13 @@ async fn the_index_comes_back_from_segments_alone() {
         .unwrap();
     let (progress, cancel) = (Progress::new(), CancellationToken::new());
     let rebuilt = anew
-        .rebuild(bench.segments.as_ref(), &progress, &cancel)
+        .rebuild(&bench.segments, &progress, &cancel)
         .await
         .unwrap();
     assert_eq!((rebuilt.snapshots, rebuilt.lost.len()), (2, 0));
     assert_eq!(anew.snapshots().await.unwrap(), before);
     let again = anew
-        .rebuild(bench.segments.as_ref(), &progress, &cancel)
+        .rebuild(&bench.segments, &progress, &cancel)
         .await
         .unwrap();
     assert_eq!(again.segments, 0);
@@ -86,7 +86,7 @@ async fn a_lost_segment_costs_the_files_in_it_and_no_others() {
         .await
         .unwrap();
     let (progress, cancel) = (Progress::new(), CancellationToken::new());
-    anew.rebuild(bench.segments.as_ref(), &progress, &cancel)
+    anew.rebuild(&bench.segments, &progress, &cancel)
         .await
         .unwrap();
     let options = bench.restore_options("out2").await;
@@ -124,7 +124,7 @@ impl Segments for NoRoom {
         Err(SegmentsError::Lost(id))
     }
     async fn release(&self, _: SegmentId) {}
-    async fn list(&self) -> Result<Vec<SegmentId>, SegmentsError> {
+    async fn list(&self) -> Result<Vec<KnownSegment>, SegmentsError> {
         Ok(Vec::new())
     }
 }

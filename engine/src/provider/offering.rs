@@ -51,9 +51,9 @@ impl Provider {
         }
     }
 
-    /// The offer, signed; `None` while the ledger does not know us.
+    /// The offer, signed; `None` while the ledger does not know us, or holds us FAULTED.
     pub(crate) fn signed_offer(&self, ctx: &Ctx<'_>) -> Option<SignedOffer> {
-        self.free_collateral?;
+        self.free_collateral.filter(|_| !self.faulted)?;
         Some(self.offer(ctx).sign(&ctx.me.node_key, &ctx.me.genesis))
     }
 

@@ -3,8 +3,6 @@
 
 use super::Provider;
 use crate::ctx::{Ctx, Identity};
-use crate::io::{BulkEffect, Effect};
-use crate::rows::Write;
 use crate::view::{ActiveView, BlockInput};
 use crate::wallet::Wallet;
 use larder_contracts::same_money;
@@ -25,6 +23,7 @@ impl Provider {
     /// A block has come.
     pub(crate) fn block(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, block: &BlockInput) {
         self.free_collateral = block.provider.map(|p| p.free);
+        self.faulted = block.provider.is_some_and(|p| p.faulted);
         self.register(ctx, wallet);
         if let Some(active) = &block.active {
             self.epoch(ctx, wallet, active);
@@ -62,6 +61,7 @@ impl Provider {
         for id in gone {
             self.forget(ctx, &id);
         }
+        self.settle_losses(ctx);
         self.drop_stale(ctx);
         self.commit_to(active);
         self.close_expired(ctx, wallet, &now_active);
@@ -83,11 +83,7 @@ impl Provider {
                 keep
             });
         }
-        ctx.persist(stale.iter().map(|root| Write::shard(root, None)).collect());
-        for root in stale {
-            self.shards.remove(&root);
-            ctx.out.push(Effect::Bulk(BulkEffect::Drop { root }));
-        }
+        self.drop_shards(ctx, stale, Vec::new());
     }
 
     /// Whether the chain has been followed up to the present; before, its duties are past.
@@ -101,6 +97,7 @@ impl Provider {
         if !Self::is_current(ctx) || self.free_collateral.is_none() {
             return;
         }
+        self.declare(ctx, wallet);
         let epoch = ctx.chain.epoch;
         let content_due = ctx.now >= post_at(ctx.me, epoch) && self.posted_epoch != Some(epoch);
         if !content_due && self.urgent.is_empty() {
@@ -117,7 +114,8 @@ impl Provider {
                 .is_none_or(|active| active.revision < held.leaf().revision);
             let fits = !money || held.leaf().start_epoch == epoch + 1;
             let due = content_due || (self.urgent.contains(id) && money);
-            if newer && fits && due && !posted {
+            // What was signed before a loss is void once the loss acts.
+            if newer && fits && due && !posted && !held.is_losing() {
                 ops.push(Op::Put(held.signed.clone()));
             }
         }
@@ -157,7 +155,7 @@ pub(crate) fn post_at(me: &Identity, epoch: Epoch) -> Time {
     me.schedule.epoch_start(epoch + 1).before(Millis(lead))
 }
 
-fn submit(ctx: &mut Ctx<'_>, wallet: &mut Wallet, ops: Vec<Op>) {
+pub(crate) fn submit(ctx: &mut Ctx<'_>, wallet: &mut Wallet, ops: Vec<Op>) {
     for ops in ops.chunks(MAX_OPS) {
         let me = ctx.me;
         let tx = TreeUpdate::sign(&me.node_key, ctx.chain.epoch, ops.to_vec(), &me.genesis);

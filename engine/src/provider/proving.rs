@@ -27,9 +27,8 @@ impl Provider {
         for (_, leaf) in active.held.iter() {
             let held = self.contracts.get(&leaf.contract_id);
             let content = held.and_then(|h| {
-                let whole = h.content.chunks() == leaf.used_chunks;
-                let prefix = || h.content.prefix_with_chunks(leaf.used_chunks);
-                whole.then(|| h.content.clone()).or_else(prefix)
+                h.content
+                    .prefix_with_root(leaf.content_root, leaf.used_chunks)
             });
             if let Some(content) = content {
                 contents.insert(leaf.contract_id, content);

@@ -8,7 +8,6 @@ use crate::wire::{Deny, MAX_LEAVES, Request, Response};
 use larder_contracts::{Revision, Room, SignedLeaf, judge, revise, same_money};
 use larder_proofs::{ContentTree, ShardLeaf};
 use larder_types::{Amount, ContractId, Signature};
-use std::collections::BTreeMap;
 
 /// Most contracts; each costs memory and ledger state.
 const MAX_CONTRACTS: usize = 100_000;
@@ -68,7 +67,11 @@ impl Provider {
     ) -> Result<(), Deny> {
         let leaf = &signed.leaf;
         let free_collateral = self.free_collateral.ok_or(Deny::NotProviding)?;
+        if self.faulted {
+            return Err(Deny::NotProviding);
+        }
         let old = match self.contracts.get(&leaf.contract_id) {
+            Some(held) if held.is_losing() => return Err(Deny::Busy),
             Some(held) => Some(follows(held, leaf)?),
             None => self.is_new(signed)?,
         };
@@ -118,26 +121,13 @@ impl Provider {
     }
 
     fn keep(&mut self, id: ContractId, revision: Revision) {
-        let Revision {
-            signed,
-            sig_provider,
-        } = revision;
         match self.contracts.get_mut(&id) {
             Some(held) => {
-                held.signed = signed;
-                held.sig_provider = sig_provider;
+                held.signed = revision.signed;
+                held.sig_provider = revision.sig_provider;
             }
             None => {
-                let held = Held {
-                    signed,
-                    sig_provider,
-                    content: ContentTree::new(),
-                    loose: BTreeMap::new(),
-                    incoming: 0,
-                    active: None,
-                    posted: None,
-                };
-                self.contracts.insert(id, held);
+                self.contracts.insert(id, Held::new(revision));
             }
         }
     }
@@ -148,14 +138,23 @@ impl Provider {
         ctx: &mut Ctx<'_>,
         contract: ContractId,
         puts: &[ShardLeaf],
-        signed: SignedLeaf,
+        mut signed: SignedLeaf,
     ) -> Result<Response, Deny> {
         let held = self
             .contracts
             .get_mut(&contract)
             .ok_or(Deny::UnknownContract)?;
+        // After a loss the newest leaf is the ledger's, in which these two are filled in; no
+        // signature covers them.
+        (signed.leaf.slash_acc, signed.leaf.unpaid_at_start) = (0, 0);
         if held.signed == signed {
             return Ok(Response::Signed(held.sig_provider));
+        }
+        if self.faulted {
+            return Err(Deny::NotProviding);
+        }
+        if held.is_losing() {
+            return Err(Deny::Busy);
         }
         if puts.is_empty() || puts.len() > MAX_LEAVES {
             return Err(Deny::WrongBytes);
@@ -191,6 +190,7 @@ impl Provider {
                     contract,
                     leaf: *put,
                     index,
+                    damaged: false,
                 }),
             ));
         }
@@ -206,9 +206,8 @@ impl Provider {
         let held = self.contracts.get(contract).ok_or(Deny::UnknownContract)?;
         let have = usize::try_from(have).unwrap_or(usize::MAX);
         let puts = held.content.leaves().get(have..).unwrap_or(&[]);
-        if puts.len() > MAX_LEAVES {
-            return Err(Deny::Busy);
-        }
+        // Who lacks more asks on.
+        let puts = &puts[..puts.len().min(MAX_LEAVES)];
         Ok(Response::Latest {
             signed: held.signed.clone(),
             sig_provider: held.sig_provider,

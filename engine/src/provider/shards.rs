@@ -52,6 +52,13 @@ impl Provider {
         if !leaf.is_sound() {
             return Err(Deny::WrongBytes);
         }
+        if self.faulted {
+            return Err(Deny::NotProviding);
+        }
+        // Once its loss has acted it is as good as new.
+        if self.losses.damaged.contains(&leaf.root) {
+            return Err(Deny::Busy);
+        }
         match self.shards.get(&leaf.root) {
             Some((owner, stored)) if owner == contract && stored == leaf => {
                 let reply = BulkReply::Ack(acknowledge(ctx, *contract, leaf));
@@ -104,7 +111,8 @@ impl Provider {
         if !good {
             return Err(Deny::BadSignature);
         }
-        if self.shards.get(&cap.root).map(|(owner, _)| owner) != Some(&cap.contract) {
+        let owner = self.shards.get(&cap.root).map(|(owner, _)| owner);
+        if owner != Some(&cap.contract) || self.losses.damaged.contains(&cap.root) {
             return Err(Deny::UnknownShard);
         }
         Ok(BulkEffect::Serve {
@@ -124,11 +132,7 @@ impl Provider {
                 held.incoming = held.incoming.saturating_sub(leaf.chunks);
                 held.loose.insert(leaf.root, (leaf, Some(ctx.now)));
                 self.shards.insert(leaf.root, (contract, leaf));
-                let row = ShardRow {
-                    contract,
-                    leaf,
-                    index: None,
-                };
+                let row = ShardRow::loose(contract, leaf);
                 ctx.persist(vec![Write::shard(&leaf.root, Some(&row))]);
                 BulkReply::Ack(acknowledge(ctx, contract, &leaf))
             }

@@ -48,6 +48,7 @@ impl Renter {
                 wallet.commit(id, lease.owes(ctx.chain.epoch));
                 let row = lease.row();
                 ctx.persist(vec![Write::rented(&id, Some(&row))]);
+                self.lacking.wake_all();
                 self.served(&provider);
             }
             Ok(Err(deny)) => self.refused(ctx, wallet, &id, &deny),
@@ -73,6 +74,7 @@ impl Renter {
             self.pause(ctx, id);
             self.renew_terms(ctx, wallet, id, capacity);
         } else if never && !passing {
+            self.declined.insert(lease.provider);
             if let Some(auth) = lease.signed.auth {
                 wallet.release(auth);
             }

@@ -1,29 +1,84 @@
-//! k shards become the segment again: data positions first (then nothing needs decoding), others
-//! where those fail. The shell verifies each shard's root before it counts, so wrong bytes are
-//! never handed on.
+//! k shards come back: for a user, who gets the segment, for a repair, which rebuilds what is
+//! missing, or for both, who share them. Healthy providers first, among them data positions (then
+//! nothing needs decoding); a slow one makes another start, a failed one is replaced. The shell
+//! verifies each shard's root before it counts, so wrong bytes are never handed on.
+//! `docs/protocol.md` §3.9.
 
 use super::Renter;
+use super::losses::{Source, Trust};
 use super::uploads::TRANSFER_DEADLINE;
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, sooner};
 use crate::io::{Job, JobError, Notice, OpId, PutError};
 use crate::ops::Pending;
-use crate::wire::ReadCap;
+use crate::wire::{Deny, ReadCap};
 use larder_types::params::CHUNK;
-use larder_types::{Millis, SegmentId};
+use larder_types::{ContractId, Millis, NodeId, SegmentId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a provider may serve us one shard.
 const CAP_LIFE: Millis = Millis(2 * TRANSFER_DEADLINE.0);
+/// Most shards on their way to us at once; users' go first.
+const MAX_GETS: usize = 64;
+/// A shard that a user waits for lags when it takes longer than this and 1 s per MiB …
+const LAG: Millis = Millis(5_000);
+const PACE: u64 = 1 << 20;
+/// … one for a repair alone, which must not read more than it needs, when it takes longer than
+/// this and 1 s per 128 KiB.
+const PATIENT_LAG: Millis = Millis(60_000);
+const PATIENT_PACE: u64 = 128 << 10;
+/// Times that providers which merely did not answer are asked again before a fetch is given up …
+const MAX_ROUNDS: u32 = 4;
+/// … after 1 s, 2 s, 4 s, 8 s.
+const ROUND: Millis = Millis(1_000);
 
 /// A segment on its way back.
 #[derive(Debug, Default)]
 pub(crate) struct Fetch {
     have: BTreeSet<u16>,
-    getting: BTreeMap<u16, OpId>,
+    getting: BTreeMap<u16, Getting>,
+    /// Tried without success in this round.
     failed: BTreeSet<u16>,
-    decoding: bool,
+    /// Not to be tried again: the provider does not have them.
+    bad: BTreeSet<u16>,
+    rounds: u32,
+    /// When the next round begins.
+    retry_at: Option<Time>,
+    decoding: Option<OpId>,
     ready: bool,
     users: u32,
+    /// Whether a repair wants the shards.
+    repair: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Getting {
+    op: OpId,
+    contract: ContractId,
+    provider: NodeId,
+    since: Time,
+}
+
+impl Fetch {
+    fn is_unwanted(&self) -> bool {
+        self.users == 0 && !self.repair
+    }
+
+    /// How long one shard may take before another is asked for besides.
+    fn patience(&self, shard_len: u64) -> Millis {
+        let (base, pace) = if self.users > 0 {
+            (LAG, PACE)
+        } else {
+            (PATIENT_LAG, PATIENT_PACE)
+        };
+        Millis(base.0 + shard_len.saturating_mul(1_000) / pace)
+    }
+
+    fn is_tried(&self, position: u16) -> bool {
+        self.have.contains(&position)
+            || self.getting.contains_key(&position)
+            || self.failed.contains(&position)
+            || self.bad.contains(&position)
+    }
 }
 
 impl Renter {
@@ -31,76 +86,107 @@ impl Renter {
     pub(crate) fn fetch(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
         let fetch = self.fetches.entry(segment).or_default();
         fetch.users += 1;
+        fetch.rounds = 0;
         if fetch.ready {
             return ctx.tell(Notice::SegmentReady { segment });
         }
-        self.get_more(ctx, segment);
+        self.advance(ctx, segment);
     }
 
-    /// One user less; with the last the file goes.
+    /// A repair wants a segment's shards.
+    pub(crate) fn fetch_for_repair(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
+        self.fetches.entry(segment).or_default().repair = true;
+        self.advance(ctx, segment);
+    }
+
+    /// One user less; with the last the file goes, unless a repair needs the shards.
     pub(crate) fn release(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
-        let Some(fetch) = self.fetches.get_mut(&segment) else {
-            return;
-        };
-        fetch.users = fetch.users.saturating_sub(1);
-        if fetch.users == 0 {
+        if let Some(fetch) = self.fetches.get_mut(&segment) {
+            fetch.users = fetch.users.saturating_sub(1);
+        }
+        self.drop_unwanted(ctx, segment);
+    }
+
+    /// The repair has what it needs, or gives up.
+    pub(crate) fn release_repair(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
+        if let Some(fetch) = self.fetches.get_mut(&segment) {
+            fetch.repair = false;
+        }
+        self.drop_unwanted(ctx, segment);
+    }
+
+    fn drop_unwanted(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
+        if self.fetches.get(&segment).is_some_and(Fetch::is_unwanted) {
             self.fetches.remove(&segment);
             ctx.discard(segment, true);
+        }
+    }
+
+    /// Takes every fetch as far as it goes now, users' first.
+    pub(crate) fn fetch_all(&mut self, ctx: &mut Ctx<'_>) {
+        let mut ids: Vec<(bool, SegmentId)> = self
+            .fetches
+            .iter()
+            .filter(|(_, fetch)| !fetch.ready && fetch.decoding.is_none())
+            .map(|(id, fetch)| (fetch.users == 0, *id))
+            .collect();
+        ids.sort_unstable();
+        for (_, id) in ids {
+            self.get_more(ctx, id);
         }
     }
 
     /// Asks for as many positions as are still needed.
     fn get_more(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
         let Some(row) = self.segments.get(&segment) else {
-            self.fetches.remove(&segment);
-            let notice = Notice::SegmentUnavailable {
-                segment,
-                reached: 0,
-                needed: 1,
-            };
-            return ctx.tell(notice);
+            return self.unavailable(ctx, segment, 1);
         };
-        let (code, chunks) = (row.code, row.shard_len / CHUNK);
-        let mut order: Vec<u16> = (0..code.n()).collect();
-        order.sort_by_key(|j| {
-            let holder = self.holder(&segment, *j);
-            (
-                holder.is_none_or(|(_, p, _)| self.in_trouble(&p, ctx.now)),
-                *j,
-            )
-        });
-        for position in order {
-            let Some(fetch) = self.fetches.get(&segment) else {
-                return;
-            };
-            let under_way = fetch.have.len() + fetch.getting.len();
-            if under_way >= usize::from(code.k()) {
-                return;
-            }
-            let tried = fetch.have.contains(&position)
-                || fetch.getting.contains_key(&position)
-                || fetch.failed.contains(&position);
-            if !tried {
-                self.get(ctx, segment, position, chunks);
-            }
-        }
-        self.check_lost(ctx, segment, code.k());
-    }
-
-    fn get(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId, position: u16, chunks: u64) {
-        let holder = self.holder(&segment, position);
+        let (code, shard_len) = (row.code, row.shard_len);
+        let needed = usize::from(code.k());
+        let room = MAX_GETS.saturating_sub(self.gets);
         let Some(fetch) = self.fetches.get_mut(&segment) else {
             return;
         };
-        let Some((contract, from, root)) = holder else {
-            fetch.failed.insert(position);
+        if fetch.retry_at.is_some_and(|at| ctx.now < at) {
+            return;
+        }
+        fetch.retry_at = None;
+        let Some(fetch) = self.fetches.get(&segment) else {
             return;
         };
+        let patience = fetch.patience(shard_len);
+        let prompt = |g: &&Getting| ctx.now < g.since.after(patience);
+        let coming = fetch.have.len() + fetch.getting.values().filter(prompt).count();
+        let wanted = needed.saturating_sub(coming);
+        if wanted == 0 || room == 0 {
+            return;
+        }
+        let untried = (0..code.n()).filter(|j| !fetch.is_tried(*j));
+        let mut sources: Vec<(Trust, u16, Source)> = untried
+            .filter_map(|j| self.source(&segment, j, ctx.now).map(|s| (s.trust, j, s)))
+            .collect();
+        sources.sort_by_key(|(trust, position, _)| (*trust, *position));
+        for (_, position, source) in sources.into_iter().take(wanted.min(room)) {
+            self.get(ctx, segment, (position, shard_len / CHUNK), source);
+        }
+        let fetch = self.fetches.get(&segment);
+        if fetch.is_some_and(|f| f.getting.is_empty() && f.have.len() < needed) {
+            self.next_round(ctx, segment, code.k());
+        }
+    }
+
+    fn get(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        segment: SegmentId,
+        (position, chunks): (u16, u64),
+        source: Source,
+    ) {
         let expiry = ctx.now.after(CAP_LIFE);
         let me = ctx.me;
         let cap = ReadCap::sign(
-            contract,
-            root,
+            source.contract,
+            source.root,
             me.node(),
             expiry,
             &me.account_key,
@@ -109,7 +195,7 @@ impl Renter {
         let job = Job::Get {
             segment,
             position,
-            from,
+            from: source.provider,
             cap,
             chunks,
         };
@@ -118,25 +204,48 @@ impl Renter {
             ctx.now.after(TRANSFER_DEADLINE),
             Pending::Get { segment, position },
         );
-        fetch.getting.insert(position, op);
+        let getting = Getting {
+            op,
+            contract: source.contract,
+            provider: source.provider,
+            since: ctx.now,
+        };
+        self.gets += 1;
+        if let Some(fetch) = self.fetches.get_mut(&segment) {
+            fetch.getting.insert(position, getting);
+        }
     }
 
-    /// Too few positions are left to try.
-    fn check_lost(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId, needed: u16) {
-        let Some(fetch) = self.fetches.get(&segment) else {
+    /// Nothing is left to try: those that merely did not answer are asked again, a few times.
+    fn next_round(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId, needed: u16) {
+        let Some(fetch) = self.fetches.get_mut(&segment) else {
             return;
         };
-        if !fetch.getting.is_empty() || fetch.have.len() >= usize::from(needed) {
-            return;
+        if fetch.failed.is_empty() || fetch.rounds >= MAX_ROUNDS {
+            return self.unavailable(ctx, segment, needed);
         }
+        fetch.failed.clear();
+        fetch.retry_at = Some(ctx.now.after(Millis(ROUND.0 << fetch.rounds)));
+        fetch.rounds += 1;
+    }
+
+    /// The segment cannot be had: its users are told, and its repair.
+    fn unavailable(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId, needed: u16) {
+        let Some(fetch) = self.fetches.remove(&segment) else {
+            return;
+        };
         let reached = u16::try_from(fetch.have.len()).unwrap_or(u16::MAX);
-        self.fetches.remove(&segment);
         ctx.discard(segment, true);
-        ctx.tell(Notice::SegmentUnavailable {
-            segment,
-            reached,
-            needed,
-        });
+        if fetch.users > 0 {
+            ctx.tell(Notice::SegmentUnavailable {
+                segment,
+                reached,
+                needed,
+            });
+        }
+        if fetch.repair {
+            self.repair_failed(ctx, &segment);
+        }
     }
 
     /// A shard came, or did not.
@@ -146,84 +255,123 @@ impl Renter {
         (op, segment, position): (OpId, SegmentId, u16),
         outcome: Result<(), PutError>,
     ) {
-        let holder = self.holder(&segment, position);
+        self.gets = self.gets.saturating_sub(1);
         let Some(fetch) = self.fetches.get_mut(&segment) else {
+            // Of a former life of this fetch: nobody wants its file.
+            return ctx.discard(segment, true);
+        };
+        let Some(getting) = fetch.getting.get(&position).filter(|g| g.op == op).copied() else {
             return;
         };
-        if fetch.getting.get(&position) != Some(&op) {
-            return; // Of a former life of this fetch: its file is gone.
-        }
         fetch.getting.remove(&position);
-        match (outcome, holder) {
-            (Ok(()), holder) => {
+        let repair = fetch.repair;
+        match outcome {
+            Ok(()) => {
                 fetch.have.insert(position);
-                if let Some((_, provider, _)) = holder {
-                    self.served(&provider);
+                self.served(&getting.provider);
+                if repair {
+                    self.repair_read(&segment);
                 }
             }
-            (Err(PutError::Peer(_) | PutError::Refused(_)), Some((_, provider, _))) => {
-                fetch.failed.insert(position);
-                self.failed(provider, ctx.now);
+            Err(PutError::WrongBytes | PutError::Refused(Deny::UnknownShard)) => {
+                fetch.bad.insert(position);
+                self.failed(getting.provider, ctx.now);
+                self.not_there(ctx, &segment, position, getting.contract);
             }
-            (Err(_), _) => {
+            Err(PutError::Peer(_) | PutError::Refused(_)) => {
+                fetch.failed.insert(position);
+                self.failed(getting.provider, ctx.now);
+            }
+            Err(PutError::Local(_)) => {
                 fetch.failed.insert(position);
             }
         }
-        self.decode_or_more(ctx, segment);
+        self.advance(ctx, segment);
     }
 
-    fn decode_or_more(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
+    /// A provider does not have what both signed that it has: the position is lost, for us.
+    fn not_there(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        segment: &SegmentId,
+        position: u16,
+        contract: ContractId,
+    ) {
+        let holder = self.holder(segment, position);
+        if holder.is_some_and(|(holder, ..)| holder == contract) {
+            let row = self.lose_claimed(segment, position);
+            ctx.persist(row.into_iter().collect());
+        }
+    }
+
+    /// With k shards at hand the users' segment is decoded and the repair goes on; else more are
+    /// asked for.
+    fn advance(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
         let (Some(fetch), Some(row)) =
             (self.fetches.get_mut(&segment), self.segments.get(&segment))
         else {
-            return;
+            return self.unavailable(ctx, segment, 1);
         };
-        if fetch.decoding || fetch.have.len() < usize::from(row.code.k()) {
+        if fetch.have.len() < usize::from(row.code.k()) {
             return self.get_more(ctx, segment);
         }
-        fetch.decoding = true;
-        let job = Job::Decode {
-            segment,
-            code: row.code,
-            len: row.len,
-            shard_len: row.shard_len,
-            positions: fetch
-                .have
-                .iter()
-                .copied()
-                .take(usize::from(row.code.k()))
-                .collect(),
-        };
-        ctx.run(
-            job,
-            ctx.now.after(TRANSFER_DEADLINE),
-            Pending::Decode { segment },
-        );
+        let positions: Vec<u16> = fetch
+            .have
+            .iter()
+            .copied()
+            .take(usize::from(row.code.k()))
+            .collect();
+        if fetch.users > 0 && !fetch.ready && fetch.decoding.is_none() {
+            let job = Job::Decode {
+                segment,
+                code: row.code,
+                len: row.len,
+                shard_len: row.shard_len,
+                positions: positions.clone(),
+            };
+            let deadline = ctx.now.after(TRANSFER_DEADLINE);
+            fetch.decoding = Some(ctx.run(job, deadline, Pending::Decode { segment }));
+        }
+        if fetch.repair {
+            self.rebuild(ctx, &segment, positions);
+        }
     }
 
     /// The segment lies in the fetch folder, or cannot be decoded.
     pub(crate) fn decoded(
         &mut self,
         ctx: &mut Ctx<'_>,
-        segment: SegmentId,
+        (op, segment): (OpId, SegmentId),
         outcome: Result<(), JobError>,
     ) {
-        let Some(fetch) = self.fetches.get_mut(&segment) else {
-            return;
+        let needed = self.segments.get(&segment).map_or(0, |row| row.code.k());
+        let fetch = self.fetches.get_mut(&segment);
+        let Some(fetch) = fetch.filter(|f| f.decoding == Some(op)) else {
+            return; // Of a former life of this fetch.
         };
-        fetch.decoding = false;
+        fetch.decoding = None;
         if outcome.is_ok() {
             fetch.ready = true;
             return ctx.tell(Notice::SegmentReady { segment });
         }
-        let reached = u16::try_from(fetch.have.len()).unwrap_or(u16::MAX);
-        let needed = self.segments.get(&segment).map_or(0, |row| row.code.k());
-        self.fetches.remove(&segment);
-        ctx.discard(segment, true);
-        ctx.tell(Notice::SegmentUnavailable {
-            segment,
-            reached,
-            needed,
-        });
+        self.unavailable(ctx, segment, needed);
+    }
+
+    /// When a shard begins to lag, or a round begins.
+    pub(crate) fn fetches_deadline(&self, now: Time) -> Option<Time> {
+        let mut soonest = None;
+        for (id, fetch) in &self.fetches {
+            let Some(row) = self.segments.get(id) else {
+                continue;
+            };
+            if fetch.have.len() >= usize::from(row.code.k()) {
+                continue;
+            }
+            let patience = fetch.patience(row.shard_len);
+            let lags = fetch.getting.values().map(|g| g.since.after(patience));
+            let next = lags.filter(|t| *t > now).min();
+            soonest = sooner(soonest, sooner(next, fetch.retry_at));
+        }
+        soonest
     }
 }

@@ -47,6 +47,12 @@ pub(crate) struct Lease {
     pub(crate) retry_at: Time,
     /// Chunks wanted beyond the capacity.
     pub(crate) wanted: u64,
+    /// The provider's misses in a row.
+    pub(crate) misses: u32,
+    /// Whether it passed in one of the last two epochs.
+    pub(crate) passed_lately: bool,
+    /// Whether it is FAULTED: nothing is placed there any more, and the contract is being closed.
+    pub(crate) faulted: bool,
 }
 
 impl Lease {
@@ -70,6 +76,9 @@ impl Lease {
             fails: 0,
             retry_at: Time(0),
             wanted: 0,
+            misses: 0,
+            passed_lately: true,
+            faulted: false,
         }
     }
 

@@ -14,7 +14,7 @@ use larder_contracts::judge::cost;
 use larder_contracts::{Auth, Draft, Offer, SignedLeaf, extend, rate, revise};
 use larder_proofs::{ContractLeaf, ShardLeaf};
 use larder_types::params::CHUNK;
-use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Time};
+use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Profile, Time};
 use std::collections::BTreeMap;
 
 /// Wanted term, 30 days.
@@ -32,7 +32,7 @@ impl Renter {
     pub(crate) fn usable_leases(&self) -> impl Iterator<Item = (&ContractId, &Lease)> {
         self.leases
             .iter()
-            .filter(|(_, lease)| lease.sig_provider.is_some())
+            .filter(|(_, lease)| lease.sig_provider.is_some() && !lease.faulted)
     }
 
     pub(crate) fn draft(
@@ -102,6 +102,9 @@ impl Renter {
         if lease.busy || ctx.now < lease.retry_at || !ctx.chain.live {
             return;
         }
+        if lease.faulted {
+            return self.leave(ctx, wallet, id);
+        }
         let missed = lease.money_pending() && lease.leaf().start_epoch <= ctx.chain.epoch;
         let capacity = lease.leaf().capacity_chunks;
         let unheard = lease.sig_provider.is_none();
@@ -123,6 +126,14 @@ impl Renter {
             self.renew_terms(ctx, wallet, id, wanted.next_multiple_of(step).max(capacity));
         } else if lease.runs_out(ctx.chain.epoch) && !lease.money_pending() {
             self.renew_terms(ctx, wallet, id, capacity);
+        }
+    }
+
+    /// A contract with a FAULTED provider goes when the ledger does not hold it (any more).
+    fn leave(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, id: &ContractId) {
+        let gone = |l: &Lease| l.active.is_none() && l.leaf().start_epoch <= ctx.chain.epoch;
+        if self.leases.get(id).is_some_and(gone) {
+            self.drop_lease(ctx, wallet, id);
         }
     }
 
@@ -307,9 +318,31 @@ impl Renter {
                 .rented
                 .iter()
                 .filter(at_ours)
-                .map(|view| (view.leaf.contract_id, view.leaf))
+                .map(|view| (view.leaf.contract_id, *view))
                 .collect();
+            self.epoch = ctx.chain.epoch;
+            self.faulted.clone_from(&active.faulted);
             self.epoch(ctx, wallet, &rented);
+            self.write_off(ctx, wallet);
+            self.declined.clear();
+            self.informed = true;
+            self.tops_up_at_once = ctx.me.params.profile == Profile::Dev;
+            self.reindex_all();
+        }
+    }
+
+    /// What FAULTED providers hold is lost, and their contracts are closed.
+    fn write_off(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
+        let faulted = self.leases.iter().filter(|(_, lease)| lease.faulted);
+        let ids: Vec<(ContractId, bool)> =
+            faulted.map(|(id, l)| (*id, l.active.is_some())).collect();
+        for (id, active) in ids {
+            self.take_back(&id, None);
+            let rows = self.unplace(&id);
+            ctx.persist(rows);
+            if active {
+                wallet.close_faulted(ctx, id);
+            }
         }
     }
 
@@ -317,14 +350,21 @@ impl Renter {
         &mut self,
         ctx: &mut Ctx<'_>,
         wallet: &mut Wallet,
-        rented: &BTreeMap<ContractId, ContractLeaf>,
+        rented: &BTreeMap<ContractId, RentedView>,
     ) {
         let epoch = ctx.chain.epoch;
+        let first = !self.informed;
         let mut ended = Vec::new();
         let mut rows = Vec::new();
         for (id, lease) in &mut self.leases {
             let was = lease.active.take();
-            lease.active = rented.get(id).copied();
+            let view = rented.get(id);
+            lease.active = view.map(|view| view.leaf);
+            lease.misses = view.map_or(0, |view| view.misses);
+            lease.passed_lately = view.is_none_or(|view| view.passed_lately);
+            lease.faulted = self.faulted.contains(&lease.provider);
+            // It ended while we were away.
+            let over = first && lease.opened && lease.leaf().start_epoch <= epoch;
             let opened =
                 lease.active.is_some() || (lease.opened && lease.leaf().start_epoch > epoch);
             if opened != lease.opened {
@@ -334,7 +374,7 @@ impl Renter {
             wallet.commit(*id, lease.owes(epoch));
             // It is open, though the answer to our proposal was lost.
             lease.unsure |= lease.active.is_some() && lease.sig_provider.is_none();
-            if was.is_some() && lease.active.is_none() {
+            if (was.is_some() || over) && lease.active.is_none() {
                 ended.push(*id);
             }
         }
@@ -352,7 +392,7 @@ impl Renter {
                 // What waits for a boundary waits for its block, not for a tick.
                 let wants = l.is_short() && !l.money_pending();
                 let owes = l.unsure || l.sig_provider.is_none() || !l.acked.is_empty();
-                !l.busy && (owes || wants)
+                !l.busy && !l.faulted && (owes || wants)
             })
             .fold(None, |soonest, l| sooner(soonest, Some(l.retry_at)))
     }

@@ -8,6 +8,7 @@ use crate::io::Notice;
 use crate::placement::{self, Plan};
 use crate::wallet::Wallet;
 use larder_contracts::{Offer, judge::cost};
+use larder_proofs::ContractLeaf;
 use larder_types::params::CHUNK;
 use larder_types::size::MIB;
 use larder_types::{Amount, Class, Millis, NodeId, Time};
@@ -100,7 +101,7 @@ impl Renter {
         let waiting = self
             .leases
             .values()
-            .any(|l| l.sig_provider.is_none() && !l.refused);
+            .any(|l| l.sig_provider.is_none() && !l.refused && !l.faulted);
         if waiting && !late {
             return None;
         }
@@ -148,6 +149,7 @@ impl Renter {
             .valid(ctx.now)
             .map(|o| &o.offer)
             .filter(|o| !leased.contains(&o.provider) && o.provider != ctx.me.node())
+            .filter(|o| !self.faulted.contains(&o.provider))
             .cloned()
             .collect();
         drop_outliers(&mut fresh);
@@ -175,12 +177,7 @@ impl Renter {
     fn capacity_each(&self, ctx: &Ctx<'_>, bytes: u64, plan: Plan, providers: usize) -> u64 {
         let stored = u128::from(bytes) * u128::from(plan.code.n()) / u128::from(plan.code.k());
         let each = stored * 3 / 2 / u128::from(providers.max(1) as u64) / u128::from(CHUNK);
-        let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
-        u64::try_from(each)
-            .unwrap_or(u64::MAX / 2)
-            .max(ctx.me.params.min_capacity_chunks)
-            .max(1)
-            .next_multiple_of(step)
+        stepped(ctx, u64::try_from(each).unwrap_or(u64::MAX / 2))
     }
 
     fn check_credit(
@@ -190,23 +187,42 @@ impl Renter {
         offers: &[Offer],
         capacity: u64,
     ) -> Result<(), NoRoom> {
-        let needed = offers.iter().try_fold(Amount::ZERO, |sum, offer| {
-            let leaf = self.draft(ctx, offer, capacity, [0; 16]);
-            cost(&leaf, leaf.end_epoch - leaf.start_epoch)
-                .ok()
-                .and_then(|c| sum.checked_add(c))
-        });
-        let (needed, have) = (needed.unwrap_or(Amount(u64::MAX)), wallet.spendable(ctx));
-        if needed > have {
-            return Err(NoRoom::NoCredit { needed, have });
-        }
-        Ok(())
+        let leaves = offers
+            .iter()
+            .map(|offer| self.draft(ctx, offer, capacity, [0; 16]));
+        afford(leaves, wallet.spendable(ctx))
     }
+}
+
+/// Whether there is credit for these contracts.
+pub(crate) fn afford(
+    mut leaves: impl Iterator<Item = ContractLeaf>,
+    have: Amount,
+) -> Result<(), NoRoom> {
+    let needed = leaves.try_fold(Amount::ZERO, |sum, leaf| {
+        cost(&leaf, leaf.end_epoch - leaf.start_epoch)
+            .ok()
+            .and_then(|c| sum.checked_add(c))
+    });
+    let needed = needed.unwrap_or(Amount(u64::MAX));
+    if needed > have {
+        return Err(NoRoom::NoCredit { needed, have });
+    }
+    Ok(())
+}
+
+/// A capacity that can be bought: whole steps, no less than the network's least, chunks.
+pub(crate) fn stepped(ctx: &Ctx<'_>, chunks: u64) -> u64 {
+    let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
+    chunks
+        .max(ctx.me.params.min_capacity_chunks)
+        .max(1)
+        .next_multiple_of(step)
 }
 
 /// Leaves out offers that ask far more than the others: one of them must not drain the account, nor
 /// make every plan look unaffordable.
-fn drop_outliers(offers: &mut Vec<Offer>) {
+pub(crate) fn drop_outliers(offers: &mut Vec<Offer>) {
     let mut prices: Vec<u64> = offers.iter().map(|o| o.price.nano()).collect();
     prices.sort_unstable();
     if let Some(median) = prices.get(prices.len().saturating_sub(1) / 2) {

@@ -13,66 +13,45 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A segment that makes no progress for so long has failed.
 pub(crate) const STALL: Millis = Millis(120_000);
+/// What is promised of a saved segment, and not signed or opened for so long, goes elsewhere.
+pub(crate) const PROMISED: Millis = Millis(600_000);
 
 impl Renter {
     /// Shards stand in a co-signed revision: their positions are placed. Returns the rows.
     pub(crate) fn place(&mut self, contract: &ContractId, puts: &[ShardLeaf]) -> Vec<Write> {
         let mut rows = Vec::new();
+        let mut placed: Vec<(SegmentId, Vec<u16>)> = Vec::new();
+        // What a revision brought to a provider that is FAULTED since is not held there.
+        let faulted = self.leases.get(contract).is_some_and(|l| l.faulted);
         let by_root: BTreeMap<ShardRoot, ()> = puts.iter().map(|p| (p.root, ())).collect();
         for (id, upload) in &mut self.uploads {
             let Some(row) = self.segments.get_mut(id) else {
                 continue;
             };
-            let mut changed = false;
-            for ((position, root), holder) in upload
-                .positions
-                .iter_mut()
+            let mut changed = Vec::new();
+            for (((j, position), root), holder) in (0u16..)
+                .zip(&mut upload.positions)
                 .zip(&row.roots)
                 .zip(&mut row.holders)
             {
                 if by_root.contains_key(root) && *position != Position::Placed {
                     *position = Position::Placed;
                     *holder = Some(*contract);
-                    changed = true;
+                    changed.push(j);
                 }
             }
-            if changed {
+            if !changed.is_empty() {
                 rows.push(Write::segment(id, Some(row)));
+                placed.push((*id, changed));
             }
         }
-        rows
-    }
-
-    /// A contract is no more: its positions wait again where the spool still has them.
-    pub(crate) fn unplace(&mut self, contract: &ContractId) -> Vec<Write> {
-        self.unplace_in(contract, None)
-    }
-
-    /// The same, in one segment only.
-    pub(crate) fn unplace_in(
-        &mut self,
-        contract: &ContractId,
-        only: Option<&SegmentId>,
-    ) -> Vec<Write> {
-        let mut rows = Vec::new();
-        for (id, row) in &mut self.segments {
-            let mut changed = false;
-            for (j, holder) in row.holders.iter_mut().enumerate() {
-                if holder.as_ref() == Some(contract) && only.is_none_or(|only| only == id) {
-                    *holder = None;
-                    changed = true;
-                    if let Some(position) = self
-                        .uploads
-                        .get_mut(id)
-                        .and_then(|u| u.positions.get_mut(j))
-                    {
-                        *position = Position::Waiting;
-                    }
-                }
+        for (id, positions) in placed {
+            if faulted {
+                rows.extend(self.unplace_in(contract, &id));
+                continue;
             }
-            if changed {
-                rows.push(Write::segment(id, Some(row)));
-            }
+            rows.extend(self.repaired(&id, &positions));
+            self.reindex(&id);
         }
         rows
     }
@@ -82,7 +61,7 @@ impl Renter {
         let Some(upload) = self.uploads.get_mut(&segment) else {
             return;
         };
-        if upload.told || upload.positions.is_empty() {
+        if upload.positions.is_empty() {
             return;
         }
         let moving = |p: &Position| matches!(p, Position::Putting { .. });
@@ -90,6 +69,13 @@ impl Renter {
         let moves = upload.positions.iter().any(moving);
         if upload.progress_at == Time(0) || moves {
             upload.progress_at = ctx.now;
+        }
+        if upload.told {
+            if ctx.now >= upload.progress_at.after(PROMISED) {
+                upload.progress_at = ctx.now;
+                self.move_promised(ctx, segment);
+            }
+            return;
         }
         if upload.no_room && !moves && !upload.positions.iter().any(acked) {
             let needed = self
@@ -129,8 +115,8 @@ impl Renter {
         }
         for contract in idle {
             self.take_back(&contract, Some(&segment));
-            let rows = self.unplace_in(&contract, Some(&segment));
-            ctx.persist(rows);
+            let row = self.unplace_in(&contract, &segment);
+            ctx.persist(row.into_iter().collect());
             self.set_back(ctx, &contract);
         }
     }

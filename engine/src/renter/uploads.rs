@@ -3,13 +3,14 @@
 //! at the success threshold the segment counts as saved, the rest goes on in the background.
 //! A position counts once a co-signed revision of an opened contract holds it.
 
-use super::stalls::STALL;
+use super::lease::Lease;
+use super::stalls::{PROMISED, STALL};
 use super::{NoRoom, Renter};
 use crate::ctx::Ctx;
 use crate::io::{Job, JobError, Notice, OpId, PutError, Unreachable};
 use crate::ops::Pending;
 use crate::placement::{self, Candidate};
-use crate::rows::SegmentRow;
+use crate::rows::{SegmentRow, Write};
 use crate::wallet::Wallet;
 use crate::wire::{Deny, PlaceShard};
 use larder_coding::layout;
@@ -18,7 +19,7 @@ use larder_contracts::ShardAck;
 use larder_proofs::ShardLeaf;
 use larder_types::params::CHUNK;
 use larder_types::{Class, ContractId, Millis, NodeId, SegmentId, ShardRoot, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most shards on their way at once, in all and to one provider.
 const MAX_PUTS: usize = 12;
@@ -27,7 +28,12 @@ const MAX_PUTS_EACH: u32 = 2;
 /// 64 MiB (a segment at k = 1) in an hour is 150 kbit/s.
 pub(crate) const TRANSFER_DEADLINE: Millis = Millis(3_600_000);
 /// Coding a segment takes a second or two; a busy machine gets this.
-const ENCODE_DEADLINE: Millis = Millis(600_000);
+pub(crate) const ENCODE_DEADLINE: Millis = Millis(600_000);
+
+/// A suspect provider ranks as if it were twice as full as full.
+const SUSPECT_PPM: u64 = 2_000_000;
+/// Failures in a row (half a minute of waiting) after which a provider is no prospect.
+const ABSENT_FAILS: u32 = 6;
 
 /// A segment on its way.
 #[derive(Debug)]
@@ -45,24 +51,38 @@ pub(crate) struct Upload {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Position {
     Waiting,
-    Putting { op: OpId, contract: ContractId },
-    Acked { contract: ContractId },
+    Putting {
+        op: OpId,
+        contract: ContractId,
+    },
+    Acked {
+        contract: ContractId,
+    },
     Placed,
+    /// Nobody holds it, and it does not lie in the spool: a repair is to rebuild it.
+    Gone,
 }
 
 impl Upload {
-    /// A segment whose shards lie in the spool since before a restart.
+    /// A segment whose shards lie in the spool.
     pub(crate) fn resumed(row: &SegmentRow) -> Self {
-        let position = |holder: &Option<ContractId>| match holder {
+        let position = |(j, holder): (u16, &Option<ContractId>)| match holder {
             Some(_) => Position::Placed,
-            None => Position::Waiting,
+            None if row.spooled.contains(&j) => Position::Waiting,
+            None => Position::Gone,
         };
         Self {
-            positions: row.holders.iter().map(position).collect(),
+            positions: (0..).zip(&row.holders).map(position).collect(),
             told: false,
             progress_at: Time(0),
             no_room: false,
         }
+    }
+
+    /// Positions that are on their way to a provider, or only to be signed for.
+    pub(crate) fn moving(&self) -> usize {
+        let moves = |p: &&Position| matches!(p, Position::Putting { .. } | Position::Acked { .. });
+        self.positions.iter().filter(moves).count()
     }
 }
 
@@ -76,19 +96,30 @@ impl Renter {
         meta: bool,
         len: u64,
     ) {
-        if let Some(upload) = self.uploads.get_mut(&segment) {
+        if let Some(row) = self
+            .segments
+            .get(&segment)
+            .filter(|row| !row.roots.is_empty())
+            && self.safe(row) >= usize::from(placement::success_threshold(row.code))
+        {
+            // What it lacks is repair's business.
+            let bytes_stored = row.shard_len * u64::from(row.code.n());
+            if let Some(upload) = self.uploads.get_mut(&segment) {
+                upload.told = true;
+            }
+            return ctx.tell(Notice::SegmentDurable {
+                segment,
+                bytes_stored,
+            });
+        }
+        if let Some(upload) = self.uploads.get_mut(&segment)
+            && !upload.positions.contains(&Position::Gone)
+        {
             upload.told = false;
             upload.progress_at = ctx.now;
             return self.tell_placed(ctx);
         }
-        if let Some(row) = self.segments.get(&segment) {
-            if row.holders.iter().all(Option::is_some) {
-                let bytes_stored = row.shard_len * u64::from(row.code.n());
-                return ctx.tell(Notice::SegmentDurable {
-                    segment,
-                    bytes_stored,
-                });
-            }
+        if self.segments.contains_key(&segment) {
             // An earlier try lost its shards: the same segment codes to the same ones.
             return self.encode(ctx, segment);
         }
@@ -119,6 +150,11 @@ impl Renter {
     }
 
     fn encode(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
+        self.forget_repair(ctx, &segment);
+        let contracts: Vec<ContractId> = self.leases.keys().copied().collect();
+        for contract in contracts {
+            self.take_back(&contract, Some(&segment));
+        }
         let Some(row) = self.segments.get(&segment) else {
             return;
         };
@@ -155,10 +191,12 @@ impl Renter {
                     && (row.roots.is_empty() || row.roots == roots) =>
             {
                 row.roots = roots;
+                row.spooled = (0..row.code.n()).collect();
                 let mut upload = Upload::resumed(row);
                 upload.progress_at = ctx.now;
                 self.uploads.insert(segment, upload);
                 ctx.persist(vec![self.segment_write(&segment)]);
+                self.reindex(&segment);
             }
             Ok(_) => self.give_up(
                 ctx,
@@ -175,21 +213,24 @@ impl Renter {
     /// Stops placing a segment. Of one that was never coded nothing stays; the backup that sealed
     /// it still has it, and hands it over again.
     fn give_up(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId, reason: NoRoom) {
-        if self
-            .segments
-            .get(&segment)
-            .is_some_and(|row| row.roots.is_empty())
-        {
-            self.segments.remove(&segment);
+        self.uploads.remove(&segment);
+        if let Some(row) = self.segments.get_mut(&segment) {
+            row.spooled.clear();
+            if row.roots.is_empty() {
+                self.segments.remove(&segment);
+            } else {
+                ctx.persist(vec![Write::segment(&segment, Some(row))]);
+            }
             ctx.discard(segment, false);
         }
-        self.uploads.remove(&segment);
+        self.reindex(&segment);
         ctx.tell(Notice::SegmentFailed { segment, reason });
     }
 
     /// Starts every transfer that can start now.
     pub(crate) fn place_all(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
-        let wants = |u: &Upload| !u.told || u.positions.contains(&Position::Waiting);
+        let wants =
+            |u: &Upload| !u.told || u.moving() > 0 || u.positions.contains(&Position::Waiting);
         let wanting = self.uploads.iter().filter(|(_, u)| wants(u));
         let ids: Vec<SegmentId> = wanting.map(|(id, _)| *id).collect();
         for id in ids {
@@ -215,26 +256,17 @@ impl Renter {
             return;
         }
         let chunks = row.shard_len / CHUNK;
-        let (taken, holding) = self.taken(upload, row);
+        let (taken, holding) = self.taken(id, row);
         let mut candidates = Vec::new();
         let mut short = Vec::new();
         for (contract, lease) in self.usable_leases() {
             if holding.contains(contract) || self.in_trouble(&lease.provider, ctx.now) {
                 continue;
             }
-            let capacity = lease.leaf().capacity_chunks.max(1);
-            let spoken = lease.spoken_chunks();
-            if spoken + chunks > capacity {
+            if lease.spoken_chunks() + chunks > lease.leaf().capacity_chunks {
                 short.push(*contract);
             } else if lease.puts < MAX_PUTS_EACH {
-                let fullness_ppm = spoken.saturating_mul(1_000_000) / capacity;
-                candidates.push(Candidate {
-                    provider: lease.provider,
-                    operator: self.operator(&lease.provider),
-                    fullness_ppm,
-                    price: 0,
-                    tie: 0,
-                });
+                candidates.push(self.candidate(lease));
             }
         }
         let wanted = waiting.len().min(room);
@@ -244,7 +276,11 @@ impl Renter {
             .copied()
             .zip(chosen.iter().copied())
             .collect();
-        if chosen.len() < waiting.len().min(room) {
+        let lacking = chosen.len() < waiting.len().min(room);
+        // A saved segment that has nowhere to go needs new contracts.
+        let stuck = starts.is_empty() && upload.told && upload.moving() == 0;
+        self.cramped |= stuck && self.prospects(id, ctx.now) == 0;
+        if lacking {
             self.want_more(&short, chunks);
         }
         let full = |id: &ContractId| self.leases.get(id).is_some_and(|l| l.full);
@@ -257,6 +293,48 @@ impl Renter {
         }
     }
 
+    /// A provider that could take a position. A suspect one goes last.
+    fn candidate<'a>(&'a self, lease: &Lease) -> Candidate<'a> {
+        let capacity = lease.leaf().capacity_chunks.max(1);
+        let fullness_ppm = lease.spoken_chunks().saturating_mul(1_000_000) / capacity;
+        Candidate {
+            provider: lease.provider,
+            operator: self.operator(&lease.provider),
+            fullness_ppm: fullness_ppm + u64::from(lease.is_suspect()) * SUSPECT_PPM,
+            price: 0,
+            tie: 0,
+        }
+    }
+
+    /// How many of the positions that a segment lacks the providers under contract could take,
+    /// now or when they have grown.
+    pub(crate) fn prospects(&self, id: &SegmentId, now: Time) -> usize {
+        let Some(row) = self.segments.get(id) else {
+            return 0;
+        };
+        let chunks = row.shard_len / CHUNK;
+        let (taken, holding) = self.taken(id, row);
+        let roomy = |l: &Lease| !l.full || l.spoken_chunks() + chunks <= l.leaf().capacity_chunks;
+        let candidates: Vec<Candidate<'_>> = self
+            .usable_leases()
+            .filter(|(contract, lease)| {
+                !holding.contains(contract)
+                    && !lease.is_suspect()
+                    && !self.is_absent(&lease.provider, now)
+                    && roomy(lease)
+            })
+            .map(|(_, lease)| self.candidate(lease))
+            .collect();
+        let lacks = row.holders.iter().filter(|h| h.is_none()).count();
+        placement::choose(row.code, &taken, &candidates, lacks).len()
+    }
+
+    /// Whether a provider has not answered for so long that nobody waits for it.
+    fn is_absent(&self, provider: &NodeId, now: Time) -> bool {
+        let trouble = self.trouble.get(provider);
+        self.in_trouble(provider, now) && trouble.is_some_and(|t| t.fails >= ABSENT_FAILS)
+    }
+
     /// Asks full contracts to grow.
     fn want_more(&mut self, short: &[ContractId], chunks: u64) {
         for id in short {
@@ -266,26 +344,28 @@ impl Renter {
         }
     }
 
-    fn operator(&self, provider: &NodeId) -> &str {
+    pub(crate) fn operator(&self, provider: &NodeId) -> &str {
         self.book
             .get(provider)
             .map_or("", |o| o.offer.operator.as_str())
     }
 
-    /// Operators and contracts that hold, or are being given, positions of a segment.
-    fn taken(&self, upload: &Upload, row: &SegmentRow) -> (BTreeMap<String, u16>, Vec<ContractId>) {
+    /// Operators that hold, or are being given, positions of a segment; contracts that do, or
+    /// claim to hold some.
+    fn taken(
+        &self,
+        id: &SegmentId,
+        row: &SegmentRow,
+    ) -> (BTreeMap<String, u16>, BTreeSet<ContractId>) {
         let mut operators = BTreeMap::new();
-        let mut contracts = Vec::new();
-        for (position, holder) in upload.positions.iter().zip(&row.holders) {
-            let contract = match position {
-                Position::Waiting => continue,
-                Position::Putting { contract, .. } | Position::Acked { contract } => *contract,
-                Position::Placed => match holder {
-                    Some(contract) => *contract,
-                    None => continue,
-                },
-            };
-            contracts.push(contract);
+        let mut contracts: BTreeSet<ContractId> = self.claimants(id).copied().collect();
+        let positions = self.uploads.get(id).map_or(&[][..], |u| &u.positions);
+        let coming = positions.iter().filter_map(|position| match position {
+            Position::Putting { contract, .. } | Position::Acked { contract } => Some(*contract),
+            Position::Waiting | Position::Placed | Position::Gone => None,
+        });
+        for contract in row.holders.iter().flatten().copied().chain(coming) {
+            contracts.insert(contract);
             let operator = self
                 .leases
                 .get(&contract)
@@ -312,7 +392,7 @@ impl Renter {
         let Some((contract, lease)) = self
             .leases
             .iter_mut()
-            .find(|(_, lease)| lease.provider == provider)
+            .find(|(_, l)| l.provider == provider && l.sig_provider.is_some() && !l.faulted)
         else {
             return;
         };
@@ -390,6 +470,8 @@ impl Renter {
                 && ack.verify(&provider, &ctx.me.genesis)
         };
         match (outcome, leaf) {
+            // What it took it will not be paid for.
+            (_, _) if lease.faulted => self.set(&segment, position, Position::Waiting),
             (Ok(ack), Some(leaf)) if good(&ack) => {
                 // The revision may hold it already, if the answer to it was lost in a crash.
                 if lease.content.leaves().contains(&leaf) {
@@ -406,7 +488,7 @@ impl Renter {
             }
             (outcome, _) => {
                 self.set(&segment, position, Position::Waiting);
-                self.put_failed(ctx, segment, contract, provider, &outcome);
+                self.put_failed(ctx, (segment, position), contract, provider, &outcome);
             }
         }
         self.tell_placed(ctx);
@@ -415,15 +497,19 @@ impl Renter {
     fn put_failed(
         &mut self,
         ctx: &mut Ctx<'_>,
-        segment: SegmentId,
+        (segment, position): (SegmentId, u16),
         contract: ContractId,
         provider: NodeId,
         outcome: &Result<ShardAck, PutError>,
     ) {
         match outcome {
-            // The shards are gone from the spool.
+            // The shard is gone from the spool. A segment that is saved can be repaired.
             Err(PutError::Local(error @ JobError::Damaged(_))) => {
-                self.give_up(ctx, segment, NoRoom::Spool(error.to_string()));
+                if self.uploads.get(&segment).is_some_and(|u| u.told) {
+                    self.gone_from_spool(ctx, &segment, position);
+                } else {
+                    self.give_up(ctx, segment, NoRoom::Spool(error.to_string()));
+                }
             }
             // Our own disk's moment of weakness: later, and nobody is to blame.
             Err(PutError::Local(JobError::Disk(_) | JobError::Cancelled)) => {
@@ -441,6 +527,23 @@ impl Renter {
                 self.failed(provider, ctx.now);
             }
         }
+    }
+
+    /// A shard that was to be placed is no longer there.
+    fn gone_from_spool(&mut self, ctx: &mut Ctx<'_>, segment: &SegmentId, position: u16) {
+        self.set(segment, position, Position::Gone);
+        if let Some(row) = self.segments.get_mut(segment) {
+            row.spooled.retain(|j| *j != position);
+            ctx.persist(vec![Write::segment(segment, Some(row))]);
+        }
+        self.reindex(segment);
+    }
+
+    /// Positions of a segment that stand in a co-signed revision of an opened contract.
+    fn safe(&self, row: &SegmentRow) -> usize {
+        let held = row.holders.iter().flatten();
+        held.filter(|c| self.leases.get(c).is_some_and(|l| l.opened))
+            .count()
     }
 
     fn shard_leaf(&self, segment: &SegmentId, position: u16) -> Option<ShardLeaf> {
@@ -484,7 +587,13 @@ impl Renter {
         }
         for id in whole {
             self.uploads.remove(&id);
+            if let Some(row) = self.segments.get_mut(&id) {
+                row.spooled.clear();
+                ctx.persist(vec![Write::segment(&id, Some(row))]);
+            }
             ctx.discard(id, false);
+            self.repair_done(ctx.now, &id);
+            self.reindex(&id);
         }
     }
 
@@ -496,16 +605,17 @@ impl Renter {
     /// When an upload is due to be looked at again: a provider that failed may be asked once more,
     /// or nothing went forward for too long. All else that it may wait for comes as an input.
     pub(crate) fn uploads_deadline(&self, now: Time) -> Option<Time> {
-        let mut waiting = self
-            .uploads
-            .values()
-            .filter(|u| u.positions.contains(&Position::Waiting))
-            .peekable();
-        waiting.peek()?;
+        let waits = |u: &&Upload| u.positions.contains(&Position::Waiting);
+        let promised = self.uploads.values().filter(|u| u.told && u.moving() > 0);
+        let promised = promised.map(|u| u.progress_at.after(PROMISED));
+        let waiting = self.uploads.values().filter(waits);
         let stall = waiting
+            .clone()
             .filter(|u| !u.told)
             .map(|u| u.progress_at.after(STALL));
         let trouble = self.trouble.values().map(|t| t.until);
-        trouble.chain(stall).filter(|t| *t > now).min()
+        let trouble = trouble.filter(|_| waiting.clone().next().is_some());
+        let all = trouble.chain(stall).chain(promised);
+        all.filter(|t| *t > now).min()
     }
 }

@@ -1,5 +1,5 @@
-//! Random histories: opens, revisions, extensions, misses, closes, transfers, replays and pauses,
-//! with the invariants checked after each block (see `World::check_claims`) and the whole chain
+//! Random histories: opens, revisions, extensions, misses, false proofs, declared losses, closes,
+//! fault closes, transfers, replays and pauses, with the invariants checked after each block (see `World::check_claims`) and the whole chain
 //! replayed at the end; and a provider's charges against its contracts' claims.
 
 use super::world::{World, dev, signer};
@@ -9,11 +9,13 @@ use larder_contracts::{Auth, extend};
 use larder_proofs::ContractLeaf;
 use larder_types::{Amount, ContractId, Epoch, Hash, Millis, Params};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const RENTERS: [u8; 2] = [10, 11];
 const NODES: [u8; 3] = [20, 21, 22];
+/// What each contract of the charges' test holds at first.
+const CHUNKS: u64 = 1 << 20;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -30,7 +32,15 @@ enum Step {
         pick: usize,
         factor: u64,
     },
+    Lose {
+        pick: usize,
+        shards: BTreeSet<u32>,
+        is_forged: bool,
+    },
     Close {
+        pick: usize,
+    },
+    CloseFaulted {
         pick: usize,
     },
     Transfer {
@@ -38,6 +48,9 @@ enum Step {
         amount: u64,
     },
     Silence {
+        node: usize,
+    },
+    Lie {
         node: usize,
     },
     Speak {
@@ -58,11 +71,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (0..3usize, 0..2usize, 1..12u32, 1..2_000_000_000u64)
             .prop_map(|(node, renter, term, rate)| Step::Open { node, renter, term, rate }),
-        2 => any::<usize>().prop_map(|pick| Step::Content { pick }),
+        4 => any::<usize>().prop_map(|pick| Step::Content { pick }),
+        3 => (any::<usize>(), prop::collection::btree_set(0..6u32, 1..4), prop::bool::weighted(0.2))
+            .prop_map(|(pick, shards, is_forged)| Step::Lose { pick, shards, is_forged }),
         2 => (any::<usize>(), 1..4u64).prop_map(|(pick, factor)| Step::Extend { pick, factor }),
         3 => any::<usize>().prop_map(|pick| Step::Close { pick }),
+        3 => any::<usize>().prop_map(|pick| Step::CloseFaulted { pick }),
         1 => (0..2usize, any::<u64>()).prop_map(|(from, amount)| Step::Transfer { from, amount }),
-        1 => (0..3usize).prop_map(|node| Step::Silence { node }),
+        2 => (0..3usize).prop_map(|node| Step::Silence { node }),
+        1 => (0..3usize).prop_map(|node| Step::Lie { node }),
         1 => (0..3usize).prop_map(|node| Step::Speak { node }),
         1 => any::<usize>().prop_map(|pick| Step::Replay { pick }),
         6 => (1..24u32).prop_map(|slots| Step::Pass { slots }),
@@ -117,14 +134,34 @@ fn act(world: &mut World, step: &Step) {
             world.attempt(world.update(NODES[node], vec![op]));
         }
         Step::Content { pick: n } => {
-            let Some((node, renter, mut leaf)) = pick(world, n) else {
+            let Some((node, renter, leaf)) = pick(world, n) else {
                 return;
             };
-            leaf.revision += 1;
-            leaf.used_chunks = leaf.capacity_chunks.min(leaf.used_chunks + 16);
-            leaf.content_root = Hash([leaf.revision.to_le_bytes()[0]; 32]);
-            let op = world.sign(node, leaf, renter, None);
+            let (_, op) = world.fill(node, &leaf, renter, 3);
             world.attempt(world.update(node, vec![op]));
+        }
+        Step::Lose {
+            pick: n,
+            ref shards,
+            is_forged,
+        } => {
+            let Some((node, _, leaf)) = pick(world, n) else {
+                return;
+            };
+            let tree = world.tree(&leaf);
+            let held = (0u32..).zip(tree.leaves()).filter(|(_, s)| !s.is_empty());
+            let lost: Vec<u32> = held
+                .map(|(i, _)| i)
+                .filter(|i| shards.contains(i))
+                .collect();
+            let mut loss = world.declare(&leaf, &lost, leaf.revision + 2);
+            if is_forged && let Some(shard) = loss.shards.first_mut() {
+                shard.leaf.root.0[0] ^= 1;
+            }
+            let update = world.update(node, vec![Op::DeclareLoss(loss)]);
+            let refused = world.refused;
+            world.attempt(update);
+            assert!(!is_forged || world.refused > refused, "a forged loss");
         }
         Step::Extend { pick: n, factor } => {
             let Some((node, renter, leaf)) = pick(world, n) else {
@@ -150,6 +187,15 @@ fn act(world: &mut World, step: &Step) {
                 world.attempt(world.update(node, vec![Op::CloseExpired(leaf.contract_id)]));
             }
         }
+        Step::CloseFaulted { pick: n } => {
+            let Some((node, renter, leaf)) = pick(world, n) else {
+                return;
+            };
+            let refused = world.refused;
+            world.attempt(world.close_faulted(&leaf, renter));
+            let is_sound = world.record(node).faulted.is_none();
+            assert!(!is_sound || world.refused > refused, "a sound provider");
+        }
         Step::Transfer { from, amount } => {
             let from = RENTERS[from];
             let amount = Amount(amount % world.balance(from).0.max(1));
@@ -159,8 +205,12 @@ fn act(world: &mut World, step: &Step) {
         Step::Silence { node } => {
             world.silent.insert(signer(NODES[node]).node());
         }
+        Step::Lie { node } => {
+            world.liars.insert(signer(NODES[node]).node());
+        }
         Step::Speak { node } => {
             world.silent.remove(&signer(NODES[node]).node());
+            world.liars.remove(&signer(NODES[node]).node());
         }
         Step::Replay { pick } => {
             let old: Vec<Tx> = world.blocks.iter().flat_map(|b| b.txs.clone()).collect();
@@ -212,6 +262,8 @@ enum Charge {
     Open { rate: u64, collateral: u64 },
     Close { pick: usize },
     Take { epochs: u64 },
+    Lose { pick: usize, chunks: u64 },
+    Fault { pick: usize },
 }
 
 fn charges() -> impl Strategy<Value = Vec<Charge>> {
@@ -220,6 +272,8 @@ fn charges() -> impl Strategy<Value = Vec<Charge>> {
             .prop_map(|(rate, collateral)| Charge::Open { rate, collateral }),
         any::<usize>().prop_map(|pick| Charge::Close { pick }),
         (0..9u64).prop_map(|epochs| Charge::Take { epochs }),
+        (any::<usize>(), 1..CHUNKS).prop_map(|(pick, chunks)| Charge::Lose { pick, chunks }),
+        any::<usize>().prop_map(|pick| Charge::Fault { pick }),
     ];
     prop::collection::vec(one, 1..120)
 }
@@ -236,6 +290,8 @@ fn charge(p: &mut Provider, open: &mut BTreeMap<u32, ContractLeaf>, step: &Charg
                 end_epoch: z + 1,
                 rate: Amount(rate),
                 collateral: Amount(collateral),
+                used_chunks: CHUNKS,
+                capacity_chunks: CHUNKS,
                 ..ContractLeaf::default()
             };
             let active = p.open(&leaf, Amount(rate)).unwrap();
@@ -254,11 +310,53 @@ fn charge(p: &mut Provider, open: &mut BTreeMap<u32, ContractLeaf>, step: &Charg
             let lost = leaf.collateral.0 - back.0;
             assert_eq!(settled.refund, Amount(leaf.rate.0 + lost));
             Arc::make_mut(&mut p.active).remove(index).unwrap();
-            p.renew_slash_acc();
+            p.start_anew();
+        }
+        Charge::Fault { pick } => {
+            let Some(n) = pick.checked_rem(open.len()) else {
+                return;
+            };
+            let (index, leaf) = open.iter().nth(n).map(|(i, l)| (*i, *l)).unwrap();
+            open.remove(&index);
+            let free = p.free;
+            let settled = p.close_faulted(&leaf, z).unwrap();
+            assert_eq!(settled.refund, Amount(leaf.rate.0 + leaf.collateral.0));
+            assert_eq!((settled.freed, p.free), (Amount::ZERO, free));
+            Arc::make_mut(&mut p.active).remove(index).unwrap();
+            p.start_anew();
+        }
+        Charge::Lose { pick, chunks } => {
+            let Some(n) = pick.checked_rem(open.len()) else {
+                return;
+            };
+            let (index, old) = open.iter().nth(n).map(|(i, l)| (*i, *l)).unwrap();
+            let remains = larder_contracts::Remains {
+                content_root: Hash::default(),
+                chunks: chunks % old.used_chunks,
+                revision: 1,
+            };
+            let Some(new) = larder_contracts::lose(&old, &remains, &dev()) else {
+                return;
+            };
+            let (credit, back) = (p.credit().unwrap(), p.remaining_collateral(&old));
+            let (leaf, settled) = p.lose(&old, &new, z).unwrap();
+            assert_eq!(
+                p.credit().unwrap() + u128::from(settled.refund.0),
+                credit,
+                "the renter gets what the provider loses"
+            );
+            let lost = back.0 - p.remaining_collateral(&leaf).0;
+            assert_eq!(settled.freed, Amount(lost / 2));
+            let charged =
+                (old.collateral.0 - back.0) - (leaf.collateral.0 - p.remaining_collateral(&leaf).0);
+            let unused = old.rate.0 - leaf.rate.0;
+            assert_eq!(settled.refund, Amount(unused + charged + lost.div_ceil(2)));
+            Arc::make_mut(&mut p.active).replace(index, leaf).unwrap();
+            open.insert(index, leaf);
         }
         Charge::Take { epochs } => {
             let (locked, slashed) = (p.locked, p.slashed);
-            let taken = p.charge(epochs);
+            let taken = p.charge(p.pay_of(epochs));
             assert_eq!(taken, Amount(p.sum().0 * epochs).min(locked));
             assert_eq!(p.slashed, Amount(slashed.0 + taken.0));
         }

@@ -4,13 +4,14 @@
 use crate::mempool::Limits;
 use crate::propose::{due, has_reason};
 use crate::{
-    AdmitError, Admitted, Block, Event, Faucet, Genesis, Mempool, Op, Outcome, ProofsPool,
-    Proposer, Register, State, Transfer, TreeUpdate, Tx, Verified, verify,
+    AdmitError, Admitted, Block, CloseFaulted, Event, Faucet, Genesis, Loss, Mempool, Op, Outcome,
+    ProofsPool, Proposer, Provider, Register, Skip, State, Transfer, TreeUpdate, Tx, Verified,
+    verify,
 };
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_keys::Signer;
-use larder_proofs::ContractLeaf;
 use larder_proofs::bls::SecretKey;
+use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
 use larder_types::{
     AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Params, Profile, Time, codec,
 };
@@ -27,6 +28,10 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     /// Providers that do not answer.
     pub(super) silent: BTreeSet<NodeId>,
+    /// Providers whose proofs are false.
+    pub(super) liars: BTreeSet<NodeId>,
+    /// Every content tree there was, by its root.
+    pub(super) trees: BTreeMap<Hash, ContentTree>,
     /// The newest leaf signed for each contract.
     pub(super) signed: BTreeMap<ContractId, SignedLeaf>,
     /// Transactions that the mempool refused.
@@ -67,6 +72,8 @@ impl World {
             blocks: Vec::new(),
             events: Vec::new(),
             silent: BTreeSet::new(),
+            liars: BTreeSet::new(),
+            trees: BTreeMap::new(),
             signed: BTreeMap::new(),
             state,
             refused: 0,
@@ -193,6 +200,80 @@ impl World {
         leaf
     }
 
+    /// The tree that a leaf commits to.
+    pub(super) fn tree(&self, leaf: &ContractLeaf) -> ContentTree {
+        self.trees
+            .get(&leaf.content_root)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Signs the next revision of an active contract, with `shards` more shards of 16 chunks.
+    pub(super) fn fill(
+        &mut self,
+        provider: u8,
+        leaf: &ContractLeaf,
+        renter: u8,
+        shards: u8,
+    ) -> (ContractLeaf, Op) {
+        let mut tree = self.tree(leaf);
+        for _ in 0..shards {
+            let number = tree.leaves().len().to_le_bytes();
+            let root = larder_types::ShardRoot([number[0].wrapping_add(1); 32]);
+            let (chunks, tag) = (16, [0; 8]);
+            tree.push(ShardLeaf { root, chunks, tag }).unwrap();
+        }
+        let next = ContractLeaf {
+            revision: leaf.revision + 1,
+            depth: tree.depth(),
+            content_root: tree.root(),
+            used_chunks: tree.chunks(),
+            ..*leaf
+        };
+        self.trees.insert(tree.root(), tree);
+        (next, self.sign(provider, next, renter, None))
+    }
+
+    /// Declares shards of an active contract lost, as its provider.
+    pub(super) fn declare(&mut self, leaf: &ContractLeaf, lost: &[u32], revision: u64) -> Loss {
+        let mut tree = self.tree(leaf);
+        let shards = tree.lost_shards(&lost.iter().copied().collect()).unwrap();
+        for index in lost {
+            tree.clear(*index);
+        }
+        self.trees.insert(tree.root(), tree);
+        Loss {
+            contract: leaf.contract_id,
+            revision,
+            shards,
+        }
+    }
+
+    pub(super) fn close_faulted(&self, leaf: &ContractLeaf, renter: u8) -> Tx {
+        let (renter, expiry) = (signer(renter), self.state.head().height + 1_000);
+        let net = self.state.genesis_hash();
+        Tx::CloseFaulted(CloseFaulted::sign(&renter, leaf.contract_id, expiry, &net))
+    }
+
+    /// A provider's record.
+    pub(super) fn record(&self, node: u8) -> &Provider {
+        self.state.provider(&signer(node).node()).unwrap()
+    }
+
+    /// An active contract's leaf.
+    pub(super) fn leaf(&self, contract: &ContractId) -> Option<ContractLeaf> {
+        self.state.contract(contract).map(|(_, _, leaf)| *leaf)
+    }
+
+    /// Why operations were skipped, in order.
+    pub(super) fn skipped(&self) -> Vec<Skip> {
+        let why = |event: &Event| match event {
+            Event::Skipped { why, .. } => Some(*why),
+            _ => None,
+        };
+        self.events.iter().filter_map(why).collect()
+    }
+
     /// Lets time pass to `to`, making every block that is owed on the way.
     pub(super) fn run_to(&mut self, to: Time) {
         loop {
@@ -238,8 +319,12 @@ impl World {
     fn answer(&mut self) {
         let nodes: Vec<NodeId> = self.state.providers().map(|p| p.node).collect();
         for node in nodes.iter().filter(|node| !self.silent.contains(node)) {
+            let outcome = match self.liars.contains(node) {
+                true => Outcome::Invalid,
+                false => Outcome::Valid,
+            };
             if let Ok(challenge) = self.pool.accept(&self.state, node, self.now) {
-                self.pool.record(&challenge, Hash(node.0), Outcome::Valid);
+                self.pool.record(&challenge, Hash(node.0), outcome);
             }
         }
     }
@@ -254,6 +339,8 @@ impl World {
                 "{held} of collateral claimed, {} locked",
                 p.locked
             );
+            let collateral: Amount = leaves().map(|leaf| leaf.collateral).sum();
+            assert_eq!(Some(collateral), p.locked.checked_add(p.slashed));
             if boundary {
                 let claims: Amount = leaves()
                     .map(|leaf| p.claim(leaf, self.state.epoch()).unwrap())

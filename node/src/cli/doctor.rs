@@ -4,7 +4,7 @@
 use super::connect::{Asked, require_home, runtime};
 use super::exit::{DAMAGE, FAILED, Failure};
 use super::output::Out;
-use larder_rpc::{Client, Empty};
+use larder_rpc::{Client, Empty, ProviderStatus};
 use larder_types::size::GIB;
 use larder_types::{Amount, Bytes};
 use serde_json::json;
@@ -106,7 +106,30 @@ async fn ask_node(node: &Client, checks: &mut Vec<Check>) -> Asked {
             ),
         },
     ]);
+    checks.extend(status.provider.as_ref().map(provided));
     Ok(())
+}
+
+fn provided(provider: &ProviderStatus) -> Check {
+    let ProviderStatus {
+        shards,
+        damaged,
+        declared,
+        faulted,
+        ..
+    } = provider;
+    let state = if *faulted { "FAULTED, " } else { "" };
+    Check {
+        name: "provider",
+        found: format!(
+            "{state}{shards} shards, {damaged} found damaged so far, {declared} declared lost"
+        ),
+        mend: faulted.then_some((
+            "find out why proofs were missed; it may take new contracts once all of its old ones \
+             are closed",
+            FAILED,
+        )),
+    }
 }
 
 fn report(checks: &[Check], out: Out) -> Asked {

@@ -89,6 +89,9 @@ fn provider_object(provider: &ProviderStatus) -> serde_json::Value {
         "passed": provider.passed,
         "missed": provider.missed,
         "earned": provider.earned.0.to_string(),
+        "damaged": provider.damaged,
+        "declared": provider.declared,
+        "faulted": provider.faulted,
     })
 }
 
@@ -138,6 +141,15 @@ fn lines(info: &NodeInfo, status: &NodeStatus) -> Vec<(&'static str, String)> {
                 provider.earned.0, provider.passed, provider.missed
             ),
         ));
+        if provider.damaged > 0 {
+            let (damaged, declared) = (provider.damaged, provider.declared);
+            let lost = format!("{damaged} shards found damaged, {declared} declared lost");
+            lines.push(("losses", lost));
+        }
+        if provider.faulted {
+            let so = "takes nothing new until all of its contracts are closed";
+            lines.push(("FAULTED", so.to_owned()));
+        }
     }
     lines
 }

@@ -39,11 +39,12 @@ pub enum StoreError {
         root: ShardRoot,
     },
     /// The file no longer holds what was stored.
-    #[error("shard {root} is damaged at byte {offset}")]
+    #[error("shard {root} is damaged at byte {offset} or after")]
     Rotten {
         /// Its root.
         root: ShardRoot,
-        /// Where the first damage was found: the beginning of a group of 16 KiB.
+        /// Where the first damage was found: the beginning of a group of 16 KiB; 0 if only the
+        /// whole was hashed.
         offset: u64,
     },
     /// The shard ends before the range that is asked for, or the range is too long for one read.

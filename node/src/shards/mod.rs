@@ -6,6 +6,7 @@ mod account;
 mod error;
 mod files;
 mod read;
+pub mod scrub;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod transfer;
 mod write;
 
 pub use error::StoreError;
+pub use read::Look;
 pub use store::{ShardStore, StoreConfig};
 pub use transfer::{TransferError, receive, send};
 pub use write::ShardWriter;

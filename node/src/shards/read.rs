@@ -42,19 +42,69 @@ impl ShardStore {
         self.inner.open_shard(root)
     }
 
-    /// Reads a whole shard and compares each group with the outboard.
+    /// Reads and hashes a whole shard and compares it with its root; its length in bytes.
     ///
     /// # Errors
-    /// [`StoreError::Rotten`] with the first damaged group, [`StoreError::Absent`],
-    /// [`StoreError::Io`].
-    pub fn scrub(&self, root: &ShardRoot) -> Result<(), StoreError> {
-        let outboard = self.outboard(root)?;
-        let groups = outboard.groups().len() as u64;
-        for group in 0..groups {
-            self.inner.group(root, group, &outboard)?;
+    /// [`StoreError::Rotten`] with the first damaged group as far as the outboard tells,
+    /// [`StoreError::Absent`], [`StoreError::Io`].
+    pub fn scrub(&self, root: &ShardRoot) -> Result<u64, StoreError> {
+        let (got, outboard) = self.inner.hash(root)?;
+        if got == *root {
+            return Ok(outboard.chunks() * CHUNK as u64);
         }
-        Ok(())
+        let offset = self.first_rotten(root).unwrap_or(0);
+        Err(StoreError::Rotten {
+            root: *root,
+            offset,
+        })
     }
+
+    /// Looks at a shard as [`ShardStore::scrub`] does, and once more before anything bad is said
+    /// of it: what a cable or a controller got wrong once is not lost.
+    #[must_use]
+    pub fn look(&self, root: &ShardRoot) -> Look {
+        if let Ok(len) = self.scrub(root) {
+            return Look::Sound { len };
+        }
+        match self.scrub(root) {
+            Ok(len) => Look::Sound { len },
+            Err(StoreError::Io { act, path, source }) => {
+                Look::Unreadable(StoreError::Io { act, path, source })
+            }
+            // Where the folder itself is gone or closed to us, a file's absence says nothing.
+            Err(damage) => match fs::read_dir(self.inner.files.folder(root)) {
+                Ok(_) => Look::Damaged(damage),
+                Err(e) => {
+                    let folder = self.inner.files.folder(root);
+                    Look::Unreadable(io_error("list", &folder)(e))
+                }
+            },
+        }
+    }
+
+    /// Where a shard that does not hash to its root first differs from its outboard.
+    fn first_rotten(&self, root: &ShardRoot) -> Option<u64> {
+        let outboard = self.outboard(root).ok()?;
+        let groups = outboard.groups().len() as u64;
+        (0..groups).find_map(|group| match self.inner.group(root, group, &outboard) {
+            Err(StoreError::Rotten { offset, .. }) => Some(offset),
+            Ok(_) | Err(_) => None,
+        })
+    }
+}
+
+/// What was found of a shard.
+#[derive(Debug)]
+pub enum Look {
+    /// It is what was stored.
+    Sound {
+        /// Its length, bytes.
+        len: u64,
+    },
+    /// The disk answers, but with other or fewer bytes, or without the file.
+    Damaged(StoreError),
+    /// The disk does not answer: whether the shard is still there is not known.
+    Unreadable(StoreError),
 }
 
 impl ShardReader for ShardStore {
@@ -145,8 +195,8 @@ impl Inner {
         Ok(bytes)
     }
 
-    /// Hashes a shard again and keeps the outboard that this gives.
-    fn rebuild_outboard(&self, root: &ShardRoot) -> Result<Outboard, StoreError> {
+    /// Hashes a whole shard.
+    fn hash(&self, root: &ShardRoot) -> Result<(ShardRoot, Outboard), StoreError> {
         let (mut file, _) = self.open_shard(root)?;
         let mut hasher = ShardHasher::new();
         let mut buffer = vec![0; 16 * GROUP];
@@ -159,7 +209,12 @@ impl Inner {
             }
             hasher.update(&buffer[..read]);
         }
-        let (got, outboard) = hasher.finalize();
+        Ok(hasher.finalize())
+    }
+
+    /// Hashes a shard again and keeps the outboard that this gives.
+    fn rebuild_outboard(&self, root: &ShardRoot) -> Result<Outboard, StoreError> {
+        let (got, outboard) = self.hash(root)?;
         if got != *root {
             return Err(StoreError::Rotten {
                 root: *root,

@@ -245,6 +245,25 @@ fn deleted_shards_rest_in_the_trash() {
 }
 
 #[tokio::test]
+async fn a_damaged_shard_is_never_sent_in_full() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    for (len, flipped) in [(300_000, 7), (300_000, 299_999), (1024, 0)] {
+        let (root, mut bytes) = shard(len);
+        put(&store, root, &bytes).unwrap();
+        bytes[flipped] ^= 1;
+        fs::write(store.inner.files.shard(&root), &bytes).unwrap();
+        let mut sent = Vec::new();
+        let broken = send(&store, root, &mut sent).await;
+        assert!(
+            matches!(broken, Err(TransferError::Store(StoreError::Rotten { .. }))),
+            "{broken:?}"
+        );
+        assert!(sent.len() < len);
+    }
+}
+
+#[tokio::test]
 async fn shards_travel_over_streams() {
     let (from, to) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (source, target) = (open(from.path()), open(to.path()));
@@ -252,17 +271,17 @@ async fn shards_travel_over_streams() {
     put(&source, root, &bytes).unwrap();
     let (mut a, mut b) = tokio::io::duplex(10_000);
     let (sent, received) = tokio::join!(
-        send(&source, root, (0, 300_000), &mut a),
+        send(&source, root, &mut a),
         receive(&target, root, 300_000, &mut b)
     );
     sent.unwrap();
     received.unwrap();
     assert_eq!(target.read(&root, 0, 300_000).unwrap(), bytes);
 
-    let beyond = send(&source, root, (1, 300_000), &mut a).await;
+    let absent = send(&source, shard(1).0, &mut a).await;
     assert!(matches!(
-        beyond,
-        Err(TransferError::Store(StoreError::OutOfRange { .. }))
+        absent,
+        Err(TransferError::Store(StoreError::Absent { .. }))
     ));
     let torn = receive(&target, root, 300_000, &mut &bytes[..1000]).await;
     assert!(matches!(torn, Err(TransferError::Stream(_))), "{torn:?}");

@@ -3,7 +3,9 @@
 
 use larder_types::ShardRoot;
 use std::io;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, AsyncWrite};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -12,6 +14,8 @@ use crate::net::{FrameError, Payload, send_payload};
 
 /// Pieces between stream and disk: 512 KiB, enough to hide a disk's pauses.
 const PIECES: usize = 8;
+/// What of a shard is held back until the rest is hashed: one piece.
+const LAST: u64 = 64 << 10;
 
 /// Why a shard was not transferred.
 #[derive(Debug, thiserror::Error)]
@@ -80,35 +84,54 @@ where
     }
 }
 
-/// Sends `count` bytes of a shard at `offset` to `to`, unverified: who asked verifies. The header or
-/// reply that announces them is the caller's.
+/// Sends a whole shard to `to`, hashed on the way. Its last piece is held back until the hash is
+/// known: what is not the shard is never sent in full. The reply that announces it is the caller's.
 ///
 /// # Errors
-/// [`TransferError`].
-pub async fn send<W>(
-    store: &ShardStore,
-    root: ShardRoot,
-    (offset, count): (u64, u64),
-    to: &mut W,
-) -> Result<(), TransferError>
+/// [`TransferError`]; [`StoreError::Rotten`] if the file no longer hashes to the root, and the
+/// stream lacks its end.
+pub async fn send<W>(store: &ShardStore, root: ShardRoot, to: &mut W) -> Result<(), TransferError>
 where
     W: AsyncWrite + Unpin,
 {
     let store = store.clone();
     let (file, len) = blocking(move || store.open_shard(&root)).await?;
-    if offset.checked_add(count).is_none_or(|end| end > len) {
-        let out_of_range = StoreError::OutOfRange {
-            root,
-            len,
-            offset,
-            count,
-        };
-        return Err(out_of_range.into());
-    }
     let mut file = tokio::fs::File::from_std(file);
-    file.seek(io::SeekFrom::Start(offset))
+    let last = len.min(LAST);
+    let mut body = Hashing {
+        from: (&mut file).take(len - last),
+        hasher: blake3::Hasher::new(),
+    };
+    send_payload(&mut body, to, len - last).await?;
+    let mut hasher = body.hasher;
+    let mut end = Vec::new();
+    file.take(last)
+        .read_to_end(&mut end)
         .await
         .map_err(FrameError::Source)?;
-    send_payload(&mut file.take(count), to, count).await?;
+    hasher.update(&end);
+    if *hasher.finalize().as_bytes() != root.0 {
+        return Err(StoreError::Rotten { root, offset: 0 }.into());
+    }
+    send_payload(&mut end.as_slice(), to, last).await?;
     Ok(())
+}
+
+/// A source that hashes what is read from it.
+struct Hashing<R> {
+    from: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Hashing<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.from).poll_read(cx, buf);
+        self.hasher.update(&buf.filled()[before..]);
+        read
+    }
 }

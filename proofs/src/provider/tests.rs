@@ -202,11 +202,4 @@ fn a_shard_leaf_has_whole_groups_and_a_root_44_bytes() {
     let content = crate::ContentTree::from_leaves(vec![shard; 5]).unwrap();
     let read: crate::ContentTree = codec::decode(&codec::encode(&content)).unwrap();
     assert_eq!((read.root(), &read), (content.root(), &content));
-    assert_eq!(content.prefix_with_chunks(96).unwrap().leaves().len(), 3);
-    assert_eq!(content.prefix_with_chunks(97), None);
-    assert_eq!(content.prefix_with_chunks(161), None);
-    assert_eq!(
-        content.prefix_with_chunks(0),
-        Some(crate::ContentTree::new())
-    );
 }

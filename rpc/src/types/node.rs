@@ -110,6 +110,13 @@ pub struct ProviderStatus {
     pub missed: u64,
     /// Credit paid to its account for proofs.
     pub earned: Nano,
+    /// Stored shards that were found damaged so far.
+    pub damaged: u64,
+    /// Those of them that were declared lost on the ledger.
+    pub declared: u64,
+    /// Whether the ledger holds it FAULTED: it takes nothing new until all of its contracts are
+    /// closed.
+    pub faulted: bool,
 }
 
 /// A connected peer.

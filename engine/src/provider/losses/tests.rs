@@ -1,0 +1,557 @@
+//! A provider that loses shards, before a ledger of a few lines: what is declared, when it acts,
+//! and what a crash in between leaves. Rows are kept as the shell keeps them.
+
+use crate::io::{BulkEffect, Command, Effect, Input, PeerInput, Submission, Token};
+use crate::rows::{ShardRow, Write};
+use crate::view::{ActiveView, BlockInput, ProviderView};
+use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
+use crate::{Engine, Identity, Provide};
+use larder_contracts::lose::{Remains, lose};
+use larder_contracts::{Draft, SignedLeaf, revise};
+use larder_keys::Signer;
+use larder_ledger::{Loss, Op, Tx};
+use larder_proofs::{ContentTree, ContractLeaf, ProviderTree, ShardLeaf, cleared};
+use larder_types::{
+    Amount, BlockHash, Bytes, ContractId, Epoch, GenesisHash, Params, Profile, Schedule, ShardRoot,
+    Time,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+const NET: GenesisHash = GenesisHash([4; 32]);
+/// The epoch in which the tests begin; the contract began before.
+const EPOCH: Epoch = 5;
+
+/// The provider's side asks for no randomness.
+struct NoDice;
+
+impl rand_core::TryRng for NoDice {
+    type Error = Infallible;
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(0)
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(0)
+    }
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill(0);
+        Ok(())
+    }
+}
+
+fn shard(n: u8) -> ShardLeaf {
+    ShardLeaf {
+        root: ShardRoot([n; 32]),
+        chunks: 16,
+        tag: [n; 8],
+    }
+}
+
+fn root(n: u8) -> ShardRoot {
+    shard(n).root
+}
+
+fn holes_and(shards: &[u8]) -> Vec<ShardLeaf> {
+    let leaf = |n: &u8| if *n == 0 { ShardLeaf::EMPTY } else { shard(*n) };
+    shards.iter().map(leaf).collect()
+}
+
+/// A provider, its disk, its renter's key and the leaf that is active on the ledger.
+struct Bench {
+    me: Identity,
+    renter: Signer,
+    rows: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
+    engine: Engine,
+    active: ContractLeaf,
+    epoch: Epoch,
+    faulted: bool,
+    next_token: u64,
+}
+
+impl Bench {
+    /// A contract whose tree is `active` on the ledger, with `signed` co-signed beyond, and `loose`
+    /// shards beside it.
+    fn new(active: &[u8], signed: &[u8], loose: &[u8]) -> Self {
+        let params = Params::profile(Profile::Dev);
+        let me = Identity {
+            genesis: NET,
+            schedule: Schedule::new(Time(0), &params),
+            params,
+            node_key: Signer::from_seed(&[1; 32]),
+            account_key: Signer::from_seed(&[2; 32]),
+        };
+        let renter = Signer::from_seed(&[3; 32]);
+        let draft = Draft {
+            provider: me.node(),
+            renter: renter.account(),
+            nonce16: [0; 16],
+            start: 2,
+            term: 35,
+            capacity_chunks: 256,
+            price: Amount::from_credits(1_000),
+            collateral_epochs: 30,
+        };
+        let empty = draft.leaf(&me.params);
+        let put = |leaf, tree: &ContentTree, shards: &[u8]| {
+            let puts = holes_and(shards);
+            if puts.is_empty() {
+                (leaf, tree.clone())
+            } else {
+                revise(&leaf, tree, &puts).unwrap()
+            }
+        };
+        let (first, tree) = put(empty, &ContentTree::new(), active);
+        let (newest, tree) = put(first, &tree, signed);
+        let revision = SignedLeaf::sign(newest, None, &me.node(), &renter, &NET)
+            .countersign(&me.node_key, &NET);
+        let id = newest.contract_id;
+        let mut rows = vec![Write::held(&id, Some(&revision))];
+        for (index, leaf) in (0..).zip(tree.leaves()) {
+            let row = ShardRow {
+                index: Some(index),
+                ..ShardRow::loose(id, *leaf)
+            };
+            rows.push(Write::shard(&leaf.root, Some(&row)));
+        }
+        for n in loose {
+            let row = ShardRow::loose(id, shard(*n));
+            rows.push(Write::shard(&root(*n), Some(&row)));
+        }
+        let engine = Engine::restore(me.clone(), None, Vec::new()).unwrap();
+        let mut bench = Self {
+            me,
+            renter,
+            rows: BTreeMap::new(),
+            engine,
+            active: ContractLeaf {
+                slash_acc: 1 << 63,
+                unpaid_at_start: 1,
+                ..first
+            },
+            epoch: EPOCH,
+            faulted: false,
+            next_token: 0,
+        };
+        bench.persist(rows);
+        bench.restart();
+        bench.block();
+        bench
+    }
+
+    fn persist(&mut self, writes: Vec<Write>) {
+        for write in writes {
+            let key = (write.kind as u8, write.key);
+            match write.value {
+                Some(value) => self.rows.insert(key, value),
+                None => self.rows.remove(&key),
+            };
+        }
+    }
+
+    /// The process is killed and starts again from its rows.
+    fn restart(&mut self) {
+        let rows = self.rows.iter();
+        let rows = rows.map(|((kind, key), value)| (*kind, key.clone(), value.clone()));
+        let provide = Provide {
+            quota: Bytes(1 << 30),
+            price: Amount::from_credits(1_000),
+            egress_price: Amount::ZERO,
+            region: String::new(),
+            operator: String::new(),
+        };
+        self.engine = Engine::restore(self.me.clone(), Some(provide), rows.collect()).unwrap();
+        self.step(Input::Started);
+    }
+
+    /// One step in the middle of the epoch; rows are durable at once.
+    fn step(&mut self, input: Input) -> Vec<Effect> {
+        let now = Time(self.me.schedule.epoch_start(self.epoch).0 + 1_000);
+        let effects = self.engine.step(now, &mut NoDice, input);
+        for effect in &effects {
+            if let Effect::Persist(rows) = effect {
+                self.persist(rows.clone());
+            }
+        }
+        effects
+    }
+
+    /// The epoch's first block, with what is active.
+    fn block(&mut self) -> Vec<Effect> {
+        let held = ProviderTree::from_leaves(0, vec![Some(self.active)]).unwrap();
+        let block = BlockInput {
+            height: u64::from(self.epoch),
+            hash: BlockHash([0; 32]),
+            time: self.me.schedule.epoch_start(self.epoch),
+            epoch: self.epoch,
+            account: None,
+            provider: Some(ProviderView {
+                free: Amount::from_credits(1_000),
+                locked: Amount::ZERO,
+                faulted: self.faulted,
+            }),
+            active: Some(ActiveView {
+                held: Arc::new(held),
+                rented: Vec::new(),
+                faulted: BTreeSet::new(),
+            }),
+            challenge: None,
+            posted: Vec::new(),
+            txs: Vec::new(),
+        };
+        self.step(Input::Block(Box::new(block)))
+    }
+
+    fn damage(&mut self, shards: &[u8]) -> Vec<Effect> {
+        let roots = shards.iter().map(|n| root(*n)).collect();
+        self.step(Input::Command(Command::Damaged(roots)))
+    }
+
+    /// The boundary: a declared loss acts as the ledger lets it act.
+    fn boundary(&mut self, loss: Option<&Loss>) -> Vec<Effect> {
+        if let Some(loss) = loss {
+            let ContractLeaf {
+                content_root,
+                used_chunks,
+                depth,
+                revision,
+                ..
+            } = self.active;
+            assert!(loss.revision > revision);
+            let left = cleared(content_root, used_chunks, depth, &loss.shards);
+            let (content_root, chunks) = left.expect("the paths are those of the active tree");
+            let remains = Remains {
+                content_root,
+                chunks,
+                revision: loss.revision,
+            };
+            self.active = lose(&self.active, &remains, &self.me.params).unwrap();
+        }
+        self.epoch += 1;
+        self.block()
+    }
+
+    fn ask(&mut self, request: Request) -> Response {
+        self.next_token += 1;
+        let effects = self.step(Input::Peer(PeerInput::Request {
+            from: self.me.node(),
+            token: Token(self.next_token),
+            request,
+            renter_balance: Amount::from_credits(1_000_000),
+        }));
+        let mut answers = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Reply { response, .. } => Some(response),
+            _ => None,
+        });
+        answers.next().expect("a request is answered")
+    }
+
+    fn stream(&mut self, header: BulkHeader) -> BulkEffect {
+        self.next_token += 1;
+        let effects = self.step(Input::Peer(PeerInput::Bulk {
+            from: self.me.node(),
+            token: Token(self.next_token),
+            header,
+        }));
+        let mut answers = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Bulk(bulk) => Some(bulk),
+            _ => None,
+        });
+        answers.next().expect("a stream is answered")
+    }
+
+    fn id(&self) -> ContractId {
+        self.active.contract_id
+    }
+
+    fn read(&mut self, n: u8) -> BulkEffect {
+        let (far, reader) = (Time(u64::MAX), self.me.node());
+        let cap = ReadCap::sign(self.id(), root(n), reader, far, &self.renter, &NET);
+        self.stream(BulkHeader::Read(cap))
+    }
+
+    fn place(&mut self, n: u8) -> BulkEffect {
+        let place = PlaceShard::sign(self.id(), shard(n), &self.renter, &NET);
+        self.stream(BulkHeader::Place(place))
+    }
+
+    /// The newest leaf and the whole list, as a renter gets them.
+    fn latest(&mut self) -> (ContractLeaf, Vec<ShardLeaf>) {
+        let request = Request::GetLatest {
+            contract: self.id(),
+            have: 0,
+        };
+        match self.ask(request) {
+            Response::Latest { signed, puts, .. } => (signed.leaf, puts),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The renter wants `shards` co-signed, on top of what it was told.
+    fn revise(&mut self, shards: &[u8]) -> Response {
+        let (leaf, leaves) = self.latest();
+        let tree = ContentTree::from_leaves(leaves).unwrap();
+        let puts = holes_and(shards);
+        let (next, _) = revise(&leaf, &tree, &puts).unwrap();
+        let signed = SignedLeaf::sign(next, None, &self.me.node(), &self.renter, &NET);
+        self.ask(Request::Revise {
+            contract: self.id(),
+            puts,
+            signed,
+        })
+    }
+
+    /// Everything that the disk and the ledger say agrees with the leaf and list that are told.
+    fn check(&mut self, newest: &ContractLeaf, list: &[u8]) {
+        let (leaf, leaves) = self.latest();
+        assert_eq!(leaves, holes_and(list));
+        let tree = ContentTree::from_leaves(leaves).unwrap();
+        let told = (leaf.content_root, leaf.used_chunks, leaf.depth);
+        assert_eq!((tree.root(), tree.chunks(), tree.depth()), told);
+        let filled = |leaf: &ContractLeaf| ContractLeaf {
+            slash_acc: 0,
+            unpaid_at_start: 0,
+            ..*leaf
+        };
+        assert_eq!(filled(&leaf), filled(newest));
+    }
+}
+
+/// The losses that are handed to validators.
+fn declared(effects: &[Effect]) -> Vec<Loss> {
+    let ops = effects.iter().flat_map(|effect| match effect {
+        Effect::Submit {
+            what: Submission::Tx(tx),
+            ..
+        } => match &**tx {
+            Tx::TreeUpdate(update) => update.ops.clone(),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    });
+    let losses = ops.filter_map(|op| match op {
+        Op::DeclareLoss(loss) => Some(loss),
+        Op::Put(_) | Op::CloseExpired(_) => None,
+    });
+    losses.collect()
+}
+
+fn one(effects: &[Effect]) -> Loss {
+    let mut losses = declared(effects);
+    assert_eq!(losses.len(), 1, "{losses:?}");
+    losses.remove(0)
+}
+
+fn dropped(effects: &[Effect]) -> Vec<ShardRoot> {
+    let drops = effects.iter().filter_map(|effect| match effect {
+        Effect::Bulk(BulkEffect::Drop { root }) => Some(*root),
+        _ => None,
+    });
+    drops.collect()
+}
+
+fn indices(loss: &Loss) -> Vec<u32> {
+    loss.shards.iter().map(|shard| shard.index).collect()
+}
+
+fn denied(deny: Deny) -> Response {
+    Response::Denied(deny)
+}
+
+#[test]
+fn a_loss_is_declared_and_acts_at_the_boundary() {
+    let mut bench = Bench::new(&[1, 2, 3], &[4], &[9]);
+    let loss = one(&bench.damage(&[2]));
+    assert_eq!((indices(&loss), loss.revision), (vec![1], 3));
+    assert!(matches!(
+        bench.read(2),
+        BulkEffect::Reply {
+            reply: BulkReply::Denied(Deny::UnknownShard),
+            ..
+        }
+    ));
+    assert!(matches!(bench.read(1), BulkEffect::Serve { .. }));
+    assert_eq!(bench.revise(&[9]), denied(Deny::Busy));
+    assert!(declared(&bench.damage(&[2])).is_empty(), "it was known");
+    assert!(declared(&bench.step(Input::Tick)).is_empty(), "it was said");
+
+    let effects = bench.boundary(Some(&loss));
+    assert_eq!(dropped(&effects), [root(2)]);
+    assert!(declared(&effects).is_empty());
+    let active = bench.active;
+    bench.check(&active, &[1, 0, 3]);
+    let report = bench.engine.provided().unwrap();
+    assert_eq!((report.damaged, report.declared), (1, 1));
+    assert_eq!(bench.engine.stored_shards().len(), 4);
+
+    // What was co-signed beyond the active tree is loose again, and can be signed again.
+    assert!(matches!(bench.revise(&[4, 9]), Response::Signed(_)));
+    let (newest, _) = bench.latest();
+    bench.check(&newest, &[1, 0, 3, 4, 9]);
+    assert_eq!(newest.revision, 4);
+    bench.restart();
+    bench.check(&newest, &[1, 0, 3, 4, 9]);
+}
+
+#[test]
+fn a_crash_between_chain_and_engine_changes_nothing() {
+    let mut bench = Bench::new(&[1, 2, 3], &[4], &[9]);
+    let loss = one(&bench.damage(&[1]));
+    assert!(declared(&bench.damage(&[3])).is_empty());
+    bench.restart();
+    assert!(matches!(
+        bench.read(1),
+        BulkEffect::Reply {
+            reply: BulkReply::Denied(Deny::UnknownShard),
+            ..
+        }
+    ));
+    assert_eq!(bench.revise(&[9]), denied(Deny::Busy));
+    // The same words again in the same epoch: what was said before may stand in a block already.
+    assert_eq!(one(&bench.block()), loss);
+    bench.restart();
+    let effects = bench.boundary(Some(&loss));
+    assert_eq!(dropped(&effects), [root(1)]);
+    let rest = one(&effects);
+    assert_eq!(dropped(&bench.boundary(Some(&rest))), [root(3)]);
+    let active = bench.active;
+    for _ in 0..2 {
+        // The hole at the end is not forgotten: what comes next goes after it.
+        bench.check(&active, &[0, 2, 0]);
+        bench.restart();
+    }
+    bench.block();
+    assert!(matches!(bench.revise(&[4]), Response::Signed(_)));
+    let (newest, _) = bench.latest();
+    bench.check(&newest, &[0, 2, 0, 4]);
+}
+
+#[test]
+fn what_did_not_act_is_declared_again() {
+    let mut bench = Bench::new(&[1, 2], &[3, 4], &[]);
+    let first = one(&bench.damage(&[2, 3]));
+    assert_eq!(indices(&first), [1]);
+    // No block had room for it; what was co-signed before is active instead.
+    let (newest, _) = bench.latest();
+    bench.active = newest;
+    let again = one(&bench.boundary(None));
+    assert_eq!(
+        (indices(&again), again.revision),
+        (vec![1, 2], first.revision)
+    );
+    assert_eq!(dropped(&bench.boundary(Some(&again))), [root(2), root(3)]);
+    let active = bench.active;
+    bench.check(&active, &[1, 0, 0, 4]);
+}
+
+#[test]
+fn more_damage_waits_for_the_next_epoch() {
+    let mut bench = Bench::new(&[1, 2, 3], &[], &[]);
+    let first = one(&bench.damage(&[1]));
+    assert!(declared(&bench.damage(&[3])).is_empty());
+    let second = one(&bench.boundary(Some(&first)));
+    assert_eq!(
+        (indices(&second), second.revision),
+        (vec![2], first.revision + 1)
+    );
+    bench.boundary(Some(&second));
+    let active = bench.active;
+    bench.check(&active, &[0, 2, 0]);
+}
+
+#[test]
+fn a_loose_shard_is_dropped_at_once() {
+    let mut bench = Bench::new(&[1], &[], &[9]);
+    let effects = bench.damage(&[9, 77]);
+    assert_eq!(dropped(&effects), [root(9)]);
+    assert!(declared(&effects).is_empty());
+    assert_eq!(bench.engine.provided().unwrap().damaged, 1);
+    assert_eq!(bench.revise(&[9]), denied(Deny::UnknownShard));
+    assert!(matches!(bench.place(9), BulkEffect::Receive { .. }));
+}
+
+#[test]
+fn what_is_not_active_yet_waits_for_its_boundary() {
+    let mut bench = Bench::new(&[1], &[2], &[9]);
+    assert!(declared(&bench.damage(&[2])).is_empty());
+    assert!(matches!(bench.revise(&[9]), Response::Signed(_)));
+    let (newest, _) = bench.latest();
+    bench.active = newest;
+    let loss = one(&bench.boundary(None));
+    assert_eq!(indices(&loss), [1]);
+    bench.boundary(Some(&loss));
+    let active = bench.active;
+    bench.check(&active, &[1, 0, 9]);
+}
+
+#[test]
+fn damage_beyond_the_active_tree_goes_with_a_loss_in_it() {
+    let mut bench = Bench::new(&[1, 2], &[3, 4], &[]);
+    let loss = one(&bench.damage(&[1, 4]));
+    assert_eq!(indices(&loss), [0]);
+    assert_eq!(dropped(&bench.boundary(Some(&loss))), [root(1), root(4)]);
+    let active = bench.active;
+    bench.check(&active, &[0, 2]);
+    assert_eq!(bench.revise(&[4]), denied(Deny::UnknownShard));
+    assert!(matches!(bench.revise(&[3]), Response::Signed(_)));
+}
+
+#[test]
+fn a_lost_shard_may_come_back() {
+    let mut bench = Bench::new(&[1, 2], &[], &[]);
+    let loss = one(&bench.damage(&[1]));
+    assert!(matches!(
+        bench.place(1),
+        BulkEffect::Reply {
+            reply: BulkReply::Denied(Deny::Busy),
+            ..
+        }
+    ));
+    bench.boundary(Some(&loss));
+    let BulkEffect::Receive { token, .. } = bench.place(1) else {
+        panic!("it is not taken");
+    };
+    let stored = Ok(());
+    bench.step(Input::Peer(PeerInput::Received { token, stored }));
+    assert!(matches!(bench.revise(&[1]), Response::Signed(_)));
+    assert!(matches!(bench.read(1), BulkEffect::Serve { .. }));
+    let (newest, _) = bench.latest();
+    bench.check(&newest, &[0, 2, 1]);
+}
+
+#[test]
+fn a_contract_that_ends_is_forgotten_with_its_holes() {
+    let mut bench = Bench::new(&[1, 2, 3], &[], &[]);
+    let loss = one(&bench.damage(&[2]));
+    bench.boundary(Some(&loss));
+    let id = bench.id();
+    bench.active.contract_id = ContractId([9; 32]);
+    assert_eq!(dropped(&bench.boundary(None)), [root(1), root(3)]);
+    let left: Vec<u8> = bench.rows.keys().map(|(kind, _)| *kind).collect();
+    assert_eq!(left, [crate::rows::Kind::Own as u8], "{id} left rows");
+}
+
+#[test]
+fn a_faulted_provider_agrees_to_nothing() {
+    let mut bench = Bench::new(&[1], &[], &[9]);
+    assert!(bench.engine.provided().is_some_and(|p| !p.faulted));
+    bench.faulted = true;
+    bench.block();
+    assert!(bench.engine.provided().is_some_and(|p| p.faulted));
+    assert_eq!(bench.revise(&[9]), denied(Deny::NotProviding));
+    let (mut leaf, _) = bench.latest();
+    leaf.revision += 1;
+    leaf.start_epoch = EPOCH + 1;
+    leaf.capacity_chunks *= 2;
+    let signed = SignedLeaf::sign(leaf, None, &bench.me.node(), &bench.renter, &NET);
+    let refused = bench.ask(Request::Propose(signed));
+    assert_eq!(refused, denied(Deny::NotProviding));
+    assert!(matches!(
+        bench.place(8),
+        BulkEffect::Reply {
+            reply: BulkReply::Denied(Deny::NotProviding),
+            ..
+        }
+    ));
+    assert!(matches!(bench.read(1), BulkEffect::Serve { .. }));
+}

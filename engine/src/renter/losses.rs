@@ -1,0 +1,280 @@
+//! Positions that are lost: their provider is FAULTED, their contract has ended, the provider
+//! declared or showed that it does not have them. Silence alone never makes a loss.
+//! `docs/protocol.md` §3.11.
+//!
+//! A provider whose tree still names a shard that we do not count as held there *claims* it. It is
+//! given no other shard of that segment: it would sell one copy as two.
+
+use super::Renter;
+use super::lease::Lease;
+use super::repairs::Repair;
+use super::uploads::Position;
+use crate::risk::{Alive, risk};
+use crate::rows::{SegmentRow, Write};
+use larder_types::{ContractId, NodeId, SegmentId, ShardRoot, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Misses in a row that make a provider suspect.
+const SUSPECT_MISSES: u32 = 2;
+
+impl Lease {
+    /// Whether its provider has missed its last challenges.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.misses >= SUSPECT_MISSES
+    }
+
+    /// Whether the tree that we know is the one that was signed. During a recovery it is not yet.
+    pub(crate) fn knows_tree(&self) -> bool {
+        self.content.root() == self.leaf().content_root
+    }
+}
+
+/// Where a shard can be read. The order of [`Trust`] is the order in which they are asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source {
+    pub(crate) trust: Trust,
+    pub(crate) contract: ContractId,
+    pub(crate) provider: NodeId,
+    pub(crate) root: ShardRoot,
+}
+
+/// How much is expected of a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trust {
+    /// It proves, and answered lately.
+    Healthy,
+    /// It missed its last challenges, or failed us lately.
+    Suspect,
+    /// It is FAULTED: the last resort.
+    Faulted,
+}
+
+impl Renter {
+    /// A position is lost: nobody holds it any more. Gives the row to persist, or nothing if
+    /// nobody held it.
+    pub(crate) fn lose(&mut self, segment: &SegmentId, position: u16) -> Option<Write> {
+        let row = self.segments.get_mut(segment)?;
+        row.holders.get_mut(usize::from(position))?.take()?;
+        let write = Write::segment(segment, Some(row));
+        let spooled = row.spooled.contains(&position);
+        let told = self.uploads.get(segment).is_some_and(|u| u.told);
+        if spooled {
+            self.set(segment, position, Position::Waiting);
+        } else {
+            self.set(segment, position, Position::Gone);
+        }
+        if spooled && told {
+            let repair = self.repairs.entry(*segment).or_insert_with(Repair::placing);
+            repair.shards.insert(position);
+        }
+        self.reindex(segment);
+        Some(write)
+    }
+
+    /// The same, of a shard that the provider's tree still names.
+    pub(crate) fn lose_claimed(&mut self, segment: &SegmentId, position: u16) -> Option<Write> {
+        let row = self.segments.get(segment)?;
+        let contract = (*row.holders.get(usize::from(position))?)?;
+        self.claim(segment, position, contract);
+        self.lose(segment, position)
+    }
+
+    /// Notes that a contract's tree names a shard that is not counted there.
+    pub(crate) fn claim(&mut self, segment: &SegmentId, position: u16, contract: ContractId) {
+        let claims = self.claims.entry(*segment).or_default();
+        claims.insert((position, contract));
+    }
+
+    /// Everything that a contract holds is lost. Where the contract itself goes on, its tree goes
+    /// on claiming it.
+    pub(crate) fn unplace(&mut self, contract: &ContractId) -> Vec<Write> {
+        let held: Vec<(SegmentId, Vec<u16>)> = self
+            .segments
+            .iter()
+            .map(|(id, row)| (*id, held_by(row, contract)))
+            .filter(|(_, positions)| !positions.is_empty())
+            .collect();
+        if !self.leases.contains_key(contract) {
+            self.claims.retain(|_, claims| {
+                claims.retain(|(_, claimant)| claimant != contract);
+                !claims.is_empty()
+            });
+        }
+        let lost = held.iter();
+        lost.filter_map(|(id, positions)| self.lose_some(id, positions, contract))
+            .collect()
+    }
+
+    /// The same, in one segment only.
+    pub(crate) fn unplace_in(
+        &mut self,
+        contract: &ContractId,
+        segment: &SegmentId,
+    ) -> Option<Write> {
+        let positions = held_by(self.segments.get(segment)?, contract);
+        self.lose_some(segment, &positions, contract)
+    }
+
+    /// Positions of one segment are lost: one row, however many.
+    fn lose_some(
+        &mut self,
+        segment: &SegmentId,
+        positions: &[u16],
+        contract: &ContractId,
+    ) -> Option<Write> {
+        let claimed = self.leases.contains_key(contract);
+        let mut write = None;
+        for position in positions {
+            if claimed {
+                self.claim(segment, *position, *contract);
+            }
+            write = self.lose(segment, *position).or(write);
+        }
+        write
+    }
+
+    /// Finds out anew which contracts' trees name shards that are not counted there: after a
+    /// start, and when a tree has changed otherwise than by a revision of ours.
+    pub(crate) fn recount_claims(&mut self) {
+        self.claims.clear();
+        let mut held: BTreeMap<ContractId, usize> = BTreeMap::new();
+        for contract in self
+            .segments
+            .values()
+            .flat_map(|r| r.holders.iter().flatten())
+        {
+            *held.entry(*contract).or_default() += 1;
+        }
+        // What a lease holds stands in its tree: equal counts leave nothing to claim.
+        let odd: BTreeSet<(ShardRoot, ContractId)> = self
+            .leases
+            .iter()
+            .filter(|(id, l)| l.content.leaves().len() != held.get(id).copied().unwrap_or(0))
+            .flat_map(|(id, l)| l.content.leaves().iter().map(|leaf| (leaf.root, *id)))
+            .collect();
+        if odd.is_empty() {
+            return;
+        }
+        for (id, row) in &self.segments {
+            for ((position, root), holder) in (0u16..).zip(&row.roots).zip(&row.holders) {
+                let range = (*root, ContractId([0; 32]))..=(*root, ContractId([u8::MAX; 32]));
+                for (_, contract) in odd.range(range) {
+                    if holder.as_ref() != Some(contract) {
+                        let claims = self.claims.entry(*id).or_default();
+                        claims.insert((position, *contract));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The contracts whose trees claim a shard of a segment.
+    pub(crate) fn claimants(&self, segment: &SegmentId) -> impl Iterator<Item = &ContractId> {
+        let claims = self.claims.get(segment).into_iter().flatten();
+        claims.map(|(_, contract)| contract)
+    }
+
+    /// Where a position can be read.
+    pub(crate) fn source(&self, segment: &SegmentId, position: u16, now: Time) -> Option<Source> {
+        if let Some((contract, provider, root)) = self.holder(segment, position) {
+            let lease = self.leases.get(&contract)?;
+            let trust = if lease.faulted {
+                Trust::Faulted
+            } else if lease.is_suspect() || self.in_trouble(&provider, now) {
+                Trust::Suspect
+            } else {
+                Trust::Healthy
+            };
+            return Some(Source {
+                trust,
+                contract,
+                provider,
+                root,
+            });
+        }
+        let root = *self
+            .segments
+            .get(segment)?
+            .roots
+            .get(usize::from(position))?;
+        let claims = self.claims.get(segment)?;
+        let (contract, lease) = claims
+            .iter()
+            .filter(|(claimed, _)| *claimed == position)
+            .filter_map(|(_, contract)| Some((*contract, self.leases.get(contract)?)))
+            .find(|(_, lease)| lease.faulted)?;
+        Some(Source {
+            trust: Trust::Faulted,
+            contract,
+            provider: lease.provider,
+            root,
+        })
+    }
+
+    /// A segment's positions that are not lost.
+    pub(crate) fn alive(&self, row: &SegmentRow) -> Alive {
+        let mut alive = Alive { soft: 0, strict: 0 };
+        for contract in row.holders.iter().flatten() {
+            let lease = self.leases.get(contract);
+            alive.soft += 1;
+            alive.strict += u16::from(lease.is_some_and(|l| l.passed_lately));
+        }
+        alive
+    }
+
+    /// Positions that can be read at all, those at FAULTED providers included.
+    pub(crate) fn readable(&self, segment: &SegmentId, row: &SegmentRow) -> u16 {
+        let held = (0u16..).zip(&row.holders);
+        let readable = held.filter(|(position, holder)| {
+            holder.is_some() || self.source(segment, *position, Time(0)).is_some()
+        });
+        u16::try_from(readable.count()).unwrap_or(u16::MAX)
+    }
+
+    /// A segment's positions have changed: it joins, leaves or moves in the order of repairs.
+    pub(crate) fn reindex(&mut self, segment: &SegmentId) {
+        let Some(row) = self
+            .segments
+            .get(segment)
+            .filter(|row| !row.roots.is_empty())
+        else {
+            return self.lacking.forget(segment);
+        };
+        if row.holders.iter().all(Option::is_some) {
+            return self.lacking.forget(segment);
+        }
+        let since = self.lacking.since(segment).unwrap_or(self.epoch);
+        let risk = risk(row.code, self.alive(row));
+        let due = !risk.background || self.tops_up_at_once || since < self.epoch;
+        let wanted = due
+            && !missing(row).is_empty()
+            && !self.is_at_work(segment)
+            && self.readable(segment, row) >= row.code.k();
+        self.lacking.note(*segment, since, wanted.then_some(risk));
+    }
+
+    /// An epoch has begun: who passed lately has changed, and what could wait an epoch is due.
+    pub(crate) fn reindex_all(&mut self) {
+        let ids: Vec<SegmentId> = self.lacking.ids().copied().collect();
+        for id in ids {
+            self.reindex(&id);
+        }
+    }
+}
+
+/// The positions that nobody holds and that do not lie in the spool.
+pub(crate) fn missing(row: &SegmentRow) -> Vec<u16> {
+    (0u16..)
+        .zip(&row.holders)
+        .filter(|(position, holder)| holder.is_none() && !row.spooled.contains(position))
+        .map(|(position, _)| position)
+        .collect()
+}
+
+fn held_by(row: &SegmentRow, contract: &ContractId) -> Vec<u16> {
+    (0u16..)
+        .zip(&row.holders)
+        .filter(|(_, holder)| holder.as_ref() == Some(contract))
+        .map(|(position, _)| position)
+        .collect()
+}

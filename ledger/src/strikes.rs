@@ -1,0 +1,93 @@
+//! What misses and false proofs cost a provider at an epoch's end: charges against its collateral,
+//! and in the end FAULTED. `docs/protocol.md` §3.6.
+
+use crate::provider::Provider;
+use crate::{Event, State, Verdict};
+use larder_types::{Amount, Epoch};
+
+/// Epochs of pay that the first five misses of the trailing 30 epochs cost; the next one faults.
+const CHARGES: [u64; 5] = [0, 1, 2, 4, 8];
+/// A false proof costs one in this many of what is locked.
+const FAIL_SHARE: u64 = 4;
+
+/// What ends, for all providers alike.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EpochEnd {
+    /// The epoch.
+    pub(crate) epoch: Epoch,
+    /// Whether a miss is a strike: not where nobody passed, as then the network itself was at
+    /// fault.
+    strikes: bool,
+    faulted_after: u32,
+}
+
+impl EpochEnd {
+    /// The end of the state's epoch, whose verdicts are all given.
+    pub(crate) fn of(state: &State) -> Self {
+        Self {
+            epoch: state.epoch,
+            strikes: state.providers().any(|p| p.verdict == Some(Verdict::Pass)),
+            faulted_after: state.params.faulted_after,
+        }
+    }
+}
+
+/// Ends an epoch for one provider. One that is FAULTED already is charged no more.
+pub(crate) fn end_epoch(provider: &mut Provider, end: &EpochEnd, events: &mut Vec<Event>) {
+    let verdict = provider.verdict;
+    let is_struck = end.strikes && verdict == Some(Verdict::Miss);
+    provider.end_epoch(end.epoch, is_struck);
+    match verdict {
+        _ if provider.faulted.is_some() => {}
+        Some(Verdict::Miss) if is_struck => miss(provider, end, events),
+        Some(Verdict::Fail) => fail(provider, end, events),
+        Some(Verdict::Pass | Verdict::Miss | Verdict::Declared) | None => {}
+    }
+}
+
+/// The j-th miss in the trailing epochs.
+fn miss(provider: &mut Provider, end: &EpochEnd, events: &mut Vec<Event>) {
+    let miss = provider.misses.count_ones();
+    let before = usize::try_from(miss).map_or(CHARGES.len(), |j| j.saturating_sub(1));
+    let charge = CHARGES.get(before);
+    if let Some(epochs) = charge {
+        let wanted = provider.pay_of(*epochs);
+        strike(provider, end, miss, wanted, events);
+    }
+    if charge.is_none() || provider.consecutive_misses() >= end.faulted_after {
+        fault(provider, end, events);
+    }
+}
+
+/// A false proof under the provider's own signature.
+fn fail(provider: &mut Provider, end: &EpochEnd, events: &mut Vec<Event>) {
+    let wanted = Amount(provider.locked.0.div_ceil(FAIL_SHARE));
+    strike(provider, end, 0, wanted, events);
+    fault(provider, end, events);
+}
+
+fn strike(
+    provider: &mut Provider,
+    end: &EpochEnd,
+    miss: u32,
+    wanted: Amount,
+    events: &mut Vec<Event>,
+) {
+    let amount = provider.charge(wanted);
+    events.push(Event::Charged {
+        provider: provider.node,
+        epoch: end.epoch,
+        miss,
+        amount,
+    });
+}
+
+/// FAULTED, from the epoch that begins.
+fn fault(provider: &mut Provider, end: &EpochEnd, events: &mut Vec<Event>) {
+    let epoch = end.epoch.saturating_add(1);
+    provider.faulted = Some(epoch);
+    events.push(Event::Faulted {
+        provider: provider.node,
+        epoch,
+    });
+}

@@ -1,0 +1,177 @@
+//! A content tree with holes against one that is built anew from its list, and the roots that
+//! follow from paths alone.
+
+use super::*;
+use larder_types::ShardRoot;
+use proptest::prelude::*;
+
+fn shard(number: u32) -> ShardLeaf {
+    let mut root = [1; 32];
+    root[..4].copy_from_slice(&number.to_le_bytes());
+    ShardLeaf {
+        root: ShardRoot(root),
+        chunks: 16 * (1 + u64::from(number % 3)),
+        tag: [0; 8],
+    }
+}
+
+fn tree(shards: u32) -> ContentTree {
+    ContentTree::from_leaves((0..shards).map(shard).collect()).unwrap()
+}
+
+fn committed(tree: &ContentTree) -> (Hash, u64, u8) {
+    (tree.root(), tree.chunks(), tree.depth())
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Push,
+    Clear(u32),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => Just(Step::Push),
+        2 => any::<u32>().prop_map(Step::Clear),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+proptest! {
+    #[test]
+    fn a_tree_with_holes_is_the_one_built_anew(steps in steps()) {
+        let mut tree = ContentTree::new();
+        let mut list: Vec<ShardLeaf> = Vec::new();
+        for (number, step) in (0u32..).zip(steps) {
+            match step {
+                Step::Push => {
+                    tree.push(shard(number)).unwrap();
+                    list.push(shard(number));
+                }
+                Step::Clear(at) => {
+                    let at = at % (u32::try_from(list.len()).unwrap() + 1);
+                    let depth = tree.depth();
+                    let old = list.get(at as usize).copied().filter(|leaf| !leaf.is_empty());
+                    prop_assert_eq!(tree.clear(at), old);
+                    if let Some(place) = list.get_mut(at as usize) {
+                        *place = ShardLeaf::EMPTY;
+                    }
+                    prop_assert_eq!(tree.depth(), depth, "holes keep the depth");
+                }
+            }
+            let anew = ContentTree::from_leaves(list.clone()).unwrap();
+            prop_assert_eq!(committed(&tree), committed(&anew));
+            prop_assert_eq!(tree.leaves(), &list[..]);
+            let read = ContentTree::from_bytes(&tree.to_bytes()).unwrap();
+            prop_assert_eq!(committed(&read), committed(&tree));
+            prop_assert_eq!(&read, &tree);
+            let whole = tree.prefix_with_root(tree.root(), tree.chunks());
+            prop_assert_eq!(whole.as_ref(), Some(&tree));
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_the_root_of_what_is_left(
+        shards in 1u32..40,
+        holes in prop::collection::btree_set(0u32..40, 0..8),
+        lost in prop::collection::btree_set(0u32..40, 1..12),
+    ) {
+        let mut tree = tree(shards);
+        for hole in &holes {
+            tree.clear(*hole);
+        }
+        let named = tree.lost_shards(&lost);
+        let there = lost.iter().all(|at| *at < shards && !holes.contains(at));
+        prop_assert_eq!(named.is_some(), there);
+        let Some(named) = named else { return Ok(()) };
+        let (root, chunks, depth) = committed(&tree);
+        let left = cleared(root, chunks, depth, &named).unwrap();
+        for at in &lost {
+            tree.clear(*at);
+        }
+        prop_assert_eq!(left, (tree.root(), tree.chunks()));
+        prop_assert_eq!(tree.depth(), depth);
+    }
+
+    #[test]
+    fn an_older_revision_is_found_by_its_root(before in 0u32..20, more in 0u32..20, lost in prop::collection::btree_set(0u32..20, 0..20)) {
+        let mut old = tree(before);
+        let mut new = tree(before + more);
+        for at in lost.iter().filter(|at| **at < before) {
+            old.clear(*at);
+            new.clear(*at);
+        }
+        let prefix = new.prefix_with_root(old.root(), old.chunks()).unwrap();
+        prop_assert_eq!(committed(&prefix), committed(&old));
+        if old.chunks() > 0 {
+            prop_assert_eq!(&prefix, &old, "with the holes at its end");
+        }
+        prop_assert_eq!(new.prefix_with_root(Hash([9; 32]), old.chunks()), None);
+        prop_assert_eq!(new.prefix_with_root(old.root(), old.chunks() + 1), None);
+    }
+}
+
+#[test]
+fn a_trailing_hole_keeps_its_place() {
+    let mut tree = tree(5);
+    assert_eq!(tree.clear(4), Some(shard(4)));
+    assert_eq!(tree.clear(4), None, "a hole already");
+    assert_eq!(tree.clear(5), None, "no such place");
+    assert_eq!((tree.depth(), tree.leaves().len()), (3, 5));
+    tree.push(shard(9)).unwrap();
+    assert_eq!(tree.leaves()[4..], [ShardLeaf::EMPTY, shard(9)]);
+}
+
+#[test]
+fn forged_paths_are_refused() {
+    let tree = tree(6);
+    let (root, chunks, depth) = committed(&tree);
+    let good = tree.lost_shards(&BTreeSet::from([1, 4])).unwrap();
+    let check = |change: &dyn Fn(&mut Vec<LostShard>), want: ClearError| {
+        let mut lost = good.clone();
+        change(&mut lost);
+        assert_eq!(cleared(root, chunks, depth, &lost), Err(want));
+    };
+    assert!(cleared(root, chunks, depth, &good).is_ok());
+    check(&|lost| lost.clear(), ClearError::Nothing);
+    check(&|lost| lost.swap(0, 1), ClearError::Order { index: 1 });
+    check(
+        &|lost| lost[1] = lost[0].clone(),
+        ClearError::Order { index: 1 },
+    );
+    check(&|lost| lost[0].index = 0, ClearError::Root { index: 0 });
+    check(
+        &|lost| lost[0].leaf.chunks += 16,
+        ClearError::Root { index: 1 },
+    );
+    check(
+        &|lost| lost[0].leaf = ShardLeaf::EMPTY,
+        ClearError::NoShard { index: 1 },
+    );
+    check(&|lost| lost[1].index = 12, ClearError::Depth { index: 12 });
+    check(
+        &|lost| lost[1].path.truncate(1),
+        ClearError::Depth { index: 4 },
+    );
+    check(
+        &|lost| lost[0].path[2].chunks = u64::MAX,
+        ClearError::Root { index: 1 },
+    );
+    // Each path is against what the ones before have left, not against the whole.
+    check(
+        &|lost| lost[1].path = tree.path(4),
+        ClearError::Root { index: 4 },
+    );
+    assert!(cleared(root, chunks + 16, depth, &good).is_err());
+    assert!(cleared(Hash([7; 32]), chunks, depth, &good).is_err());
+}
+
+#[test]
+fn the_only_shard_leaves_nothing() {
+    let tree = tree(1);
+    let lost = tree.lost_shards(&BTreeSet::from([0])).unwrap();
+    assert_eq!(
+        cleared(tree.root(), tree.chunks(), 0, &lost),
+        Ok((ContentTree::new().root(), 0))
+    );
+}
