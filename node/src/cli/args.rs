@@ -88,7 +88,7 @@ pub(crate) enum Command {
     Simulate(SimulateCommand),
     /// Show the whole thing on this machine, with real processes and real files.
     #[command(
-        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --keep"
+        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --kill 2 --keep"
     )]
     Demo(DemoArgs),
     /// Print a completion script for a shell.
@@ -296,7 +296,7 @@ mod tests {
             "larder restore latest:/a --target t --include x --exclude y --verify",
             "larder wallet balance --json",
             "larder simulate churn --seed 7 --nodes 50 --years 1",
-            "larder demo --json --providers 12 --epoch 8s",
+            "larder demo --json --providers 12 --kill 4 --validators 1 --epoch 8s",
             "larder contracts",
         ] {
             let words = line.split_whitespace();
@@ -313,7 +313,7 @@ mod tests {
             "larder backup a --class best",
             "larder up --provide lots",
             "larder restore latest",
-            "larder demo --kill 4",
+            "larder demo --kill some",
         ] {
             let words = line.split_whitespace();
             let refused = Cli::try_parse_from(words).unwrap_err();
