@@ -230,10 +230,7 @@ impl Renter {
 
     /// Starts every transfer that can start now.
     pub(crate) fn place_all(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
-        let wants =
-            |u: &Upload| !u.told || u.moving() > 0 || u.positions.contains(&Position::Waiting);
-        let wanting = self.uploads.iter().filter(|(_, u)| wants(u));
-        let ids: Vec<SegmentId> = wanting.map(|(id, _)| *id).collect();
+        let ids: Vec<SegmentId> = self.uploads.keys().copied().collect();
         for id in ids {
             if self.puts_under_way() < MAX_PUTS {
                 self.place_one(ctx, &id);
@@ -611,7 +608,7 @@ impl Renter {
     /// or nothing went forward for too long. All else that it may wait for comes as an input.
     pub(crate) fn uploads_deadline(&self, now: Time) -> Option<Time> {
         let waits = |u: &&Upload| u.positions.contains(&Position::Waiting);
-        let promised = self.uploads.values().filter(|u| u.told && u.moving() > 0);
+        let promised = self.uploads.values().filter(|u| u.told);
         let promised = promised.map(|u| u.progress_at.after(PROMISED));
         let waiting = self.uploads.values().filter(waits);
         let stall = waiting
