@@ -11,6 +11,7 @@ use larder_ledger::{
 };
 use larder_proofs::bls::SecretKey;
 use larder_types::{Hash, NodeId, Time, TxId};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A block with what it did.
@@ -36,6 +37,8 @@ pub(crate) struct Chain {
     mempool: Mempool,
     pool: ProofsPool,
     proposer: Proposer,
+    /// The newest blocks, in order: those that some node has not applied yet.
+    log: VecDeque<Arc<Applied>>,
 }
 
 impl Chain {
@@ -52,6 +55,25 @@ impl Chain {
             pool: ProofsPool::new(genesis.start),
             proposer,
             state: Arc::new(state),
+            log: VecDeque::new(),
+        }
+    }
+
+    /// The block at `height`, unless every node is past it.
+    pub(crate) fn at(&self, height: u64) -> Option<&Arc<Applied>> {
+        let first = self.log.front()?.state.head().height;
+        self.log
+            .get(usize::try_from(height.checked_sub(first)?).ok()?)
+    }
+
+    /// No node needs what is older.
+    pub(crate) fn forget_before(&mut self, height: u64) {
+        while self
+            .log
+            .front()
+            .is_some_and(|oldest| oldest.state.head().height < height)
+        {
+            self.log.pop_front();
         }
     }
 
@@ -79,12 +101,14 @@ impl Chain {
         self.pool.prune(&state);
         self.state = Arc::new(state);
         let txs = block.get().txs.iter().map(Tx::id).collect();
-        Some(Arc::new(Applied {
+        let applied = Arc::new(Applied {
             block,
             state: Arc::clone(&self.state),
             txs,
             events,
-        }))
+        });
+        self.log.push_back(Arc::clone(&applied));
+        Some(applied)
     }
 
     /// Takes a transaction.

@@ -52,6 +52,12 @@ impl Dice {
         self.below(n) == 0
     }
 
+    /// One of several, each equally likely; `None` of none.
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> Option<T> {
+        let i = self.below(of.len() as u64);
+        of.get(usize::try_from(i).expect("below a length")).copied()
+    }
+
     /// 32 random bytes.
     pub(crate) fn bytes32(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
@@ -69,6 +75,12 @@ impl Dice {
     /// Exponential with this mean, hours.
     pub(crate) fn exponential(&mut self, mean_hours: f64) -> Millis {
         hours(-mean_hours * libm::log(self.unit()))
+    }
+
+    /// Weibull with this shape and mean, hours.
+    pub(crate) fn weibull(&mut self, shape: f64, mean_hours: f64) -> Millis {
+        let scale = mean_hours / libm::tgamma(1.0 + 1.0 / shape);
+        hours(scale * libm::pow(-libm::log(self.unit()), 1.0 / shape))
     }
 
     /// Lognormal with this median and mean, hours (mean > median).

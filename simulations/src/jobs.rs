@@ -5,7 +5,7 @@ use crate::node::Node;
 use larder_coding::layout::Code;
 use larder_coding::shards::{decode_segment, encode_segment, rebuild_shards};
 use larder_engine::io::JobError;
-use larder_proofs::{Challenge, Commitment, prove};
+use larder_proofs::{Challenge, Commitment, ProveError, prove};
 use larder_types::{SegmentId, ShardRoot};
 use std::io::Cursor;
 use std::sync::Arc;
@@ -121,22 +121,28 @@ pub(crate) fn decoded(
     Ok(sink.into_inner())
 }
 
-/// Answers a challenge from the disk.
-///
-/// # Errors
-/// If what is drawn is not there.
+/// Answers a challenge from the disk; besides, the shard that is not what it was, if that is why
+/// there is no answer.
 pub(crate) fn answer(
     node: &Node,
     challenge: &Challenge,
     commitment: &Commitment,
-) -> Result<Vec<u8>, JobError> {
+) -> (Result<Vec<u8>, JobError>, Option<ShardRoot>) {
     let disk: &Disk = &node.disk;
-    prove(
+    let made = prove(
         commitment,
         challenge,
         disk,
         &node.me.node_key,
         &node.me.genesis,
-    )
-    .map_err(damaged)
+    );
+    let bad = match &made {
+        Err(
+            ProveError::Read { shard, .. }
+            | ProveError::BadOutboard { shard }
+            | ProveError::Damaged { shard, .. },
+        ) => Some(*shard),
+        Ok(_) | Err(ProveError::Plan(_) | ProveError::OtherKey) => None,
+    };
+    (made.map_err(damaged), bad)
 }

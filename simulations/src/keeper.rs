@@ -1,7 +1,8 @@
 //! A keeper's side of a backup: it seals random segments into the spool every few days, hands them
 //! over, hands them over again while they are not saved, and reads some back.
 
-use crate::dice::{DAY, HOUR};
+use crate::checkers::Sight;
+use crate::dice::HOUR;
 use crate::queue::Happening;
 use crate::world::World;
 use larder_engine::io::{Command, Input, Notice};
@@ -57,10 +58,14 @@ pub(crate) fn content(segment: &SegmentId, len: u64) -> Vec<u8> {
 impl World {
     /// A backup is due: room first.
     pub(crate) fn backup(&mut self, i: usize) {
-        let days = if self.options.quick { 3 } else { 1 };
-        let again = self.dice.span(days * DAY, 3 * days * DAY);
+        if self.now > self.closing {
+            return;
+        }
+        let epochs = if self.options.quick { 3 } else { 1 };
+        let every = epochs * self.setting.params.epoch.0;
+        let again = self.dice.span(every, 3 * every);
         if !self.nodes[i].synced {
-            let soon = self.dice.span(4 * HOUR, 8 * HOUR);
+            let soon = self.dice.span(every / 6, every / 3);
             return self.later(soon, Happening::Backup(i));
         }
         self.later(again, Happening::Backup(i));
@@ -122,9 +127,10 @@ impl World {
         }
     }
 
-    /// A segment went nowhere: once more in an hour.
+    /// A segment went nowhere: once more in an hour, or sooner where epochs are short.
     fn failed(&mut self, i: usize, segment: SegmentId) {
         let now = self.now;
+        let wait = Millis(HOUR.min(self.setting.params.epoch.0 / 8));
         let node = &mut self.nodes[i];
         let Some(life) = node.alive(i) else { return };
         let sealed = node
@@ -132,8 +138,8 @@ impl World {
             .as_mut()
             .and_then(|k| k.sealed.get_mut(&segment));
         if let Some(sealed) = sealed.filter(|s| s.again_at <= now) {
-            sealed.again_at = now.after(Millis(HOUR));
-            self.later(Millis(HOUR), Happening::Again(life, segment));
+            sealed.again_at = now.after(wait);
+            self.later(wait, Happening::Again(life, segment));
         }
     }
 
@@ -191,13 +197,21 @@ impl World {
         if std::mem::replace(&mut sealed.durable, true) {
             return;
         }
+        self.nodes[i].disk.spool.remove(&segment);
         self.report.durable += 1;
-        self.checkers.data.durable(self.now, segment, &self.nodes);
+        let sight = Sight {
+            now: self.now,
+            nodes: &self.nodes,
+            index: &self.index,
+            state: &self.chain.state,
+        };
+        self.checkers.data.durable(&sight, segment);
     }
 
     /// A keeper wants one of its durable segments back.
     pub(crate) fn restore(&mut self, i: usize) {
-        let again = self.dice.span(4 * DAY, 10 * DAY);
+        let epoch = self.setting.params.epoch.0;
+        let again = self.dice.span(4 * epoch, 10 * epoch);
         self.later(again, Happening::Restore(i));
         let Some(keeper) = self.nodes[i]
             .keeper

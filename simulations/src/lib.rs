@@ -6,6 +6,7 @@ mod checkers;
 mod churn;
 mod dice;
 mod disk;
+mod faults;
 mod jobs;
 mod keeper;
 mod net;
@@ -13,7 +14,10 @@ mod node;
 mod queue;
 pub mod report;
 mod run;
+mod setup;
 mod trace;
+mod uptime;
+mod weather;
 mod world;
 
 pub use report::{Checker, Report};

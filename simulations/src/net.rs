@@ -1,30 +1,33 @@
-//! The network between nodes: every message takes its time and may be lost; a peer that is away
-//! does not answer. A call is answered once, by its peer or by its timeout; a call whose caller or
+//! The network between nodes: every message takes its time and may be lost or come twice, as
+//! [`crate::weather`] has it; a peer that is away does not answer. A call is answered once, by its peer or by its timeout; a call whose caller or
 //! peer crashed ends by the timeout too.
 //!
 //! Gossip of offers is taken in by keepers when they come online and before each backup, as the
 //! newest offer of each provider; what comes in between would change nothing and cost most of a
 //! run's time.
 
+use crate::checkers::Sight;
 use crate::jobs;
 use crate::queue::{Happening, Life};
 use crate::world::World;
 use larder_engine::Token;
 use larder_engine::io::{
-    BulkEffect, Effect, Input, Job, JobError, OpId, Outcome, PeerInput, PutError, Unreachable,
+    BulkEffect, Command, Effect, Input, Job, JobError, OpId, Outcome, PeerInput, PutError,
+    Unreachable,
 };
+use larder_engine::rows::Write;
 use larder_engine::wire::{BulkHeader, BulkReply, Deny, Request};
-use larder_types::{Amount, Millis, NodeId, SegmentId, Time};
+use larder_types::{Amount, Millis, NodeId, SegmentId, ShardRoot, Time};
 use std::sync::Arc;
 
-/// One way takes this long, milliseconds.
-const LATENCY: (u64, u64) = (5, 150);
-/// One message in so many is lost.
-const LOSS: u64 = 400;
 /// A control request that is not answered by then is given up.
 const REQUEST_TIMEOUT: Millis = Millis(15_000);
 /// A shard's transfer and sync take this long, milliseconds.
 const TRANSFER: (u64, u64) = (20, 2_000);
+/// A transfer in which nothing comes for so long is given up.
+const STALL: Millis = Millis(45_000);
+/// A provider's disk is looked through again after so many epochs.
+const SCRUB_EPOCHS: u64 = 7;
 /// Work of the pool takes this long, milliseconds.
 const WORK: (u64, u64) = (5, 500);
 
@@ -43,17 +46,21 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Call {
     life: Life,
+    to: usize,
     op: OpId,
     kind: Kind,
     /// The root and chunks that a provider was told to take in.
-    receive: Option<(larder_types::ShardRoot, u64)>,
+    receive: Option<(ShardRoot, u64)>,
 }
 
 impl World {
     /// Carries out one effect of a node's engine.
     pub(crate) fn effect(&mut self, i: usize, effect: Effect) {
         match effect {
-            Effect::Persist(rows) => self.nodes[i].disk.persist(rows),
+            Effect::Persist(rows) => {
+                self.noticed(i, &rows);
+                self.nodes[i].disk.persist(rows);
+            }
             Effect::Request { op, to, request } => self.request(i, op, &to, request),
             Effect::Reply { token, response } => {
                 let wait = self.latency();
@@ -74,12 +81,27 @@ impl World {
         }
     }
 
+    /// Checkers see what a keeper writes down.
+    fn noticed(&mut self, i: usize, rows: &[Write]) {
+        if self.nodes[i].keeper.is_some() {
+            let index = &self.index;
+            let gone = |id: &NodeId| index.get(id).is_some_and(|p| self.nodes[*p].dead);
+            self.checkers.repair.wrote(self.now, i, rows, gone);
+        }
+    }
+
     fn latency(&mut self) -> Millis {
-        self.dice.span(LATENCY.0, LATENCY.1)
+        self.weather.latency(&mut self.dice)
     }
 
     fn lost(&mut self) -> bool {
-        self.dice.one_in(LOSS)
+        self.weather.loses(&mut self.dice)
+    }
+
+    /// The peer, if a message from a node gets to it.
+    fn reached(&mut self, from: usize, to: &NodeId) -> Option<usize> {
+        let to = self.index.get(to).copied()?;
+        (self.weather.joins(from, to) && !self.lost()).then_some(to)
     }
 
     /// The newest offers reach a node.
@@ -89,7 +111,9 @@ impl World {
         };
         let offers: Vec<_> = self.board.values().cloned().collect();
         for offer in offers {
-            if offer.offer.valid_until > self.now && offer.offer.provider != self.nodes[i].id {
+            let from = self.index.get(&offer.offer.provider);
+            let heard = from.is_some_and(|from| *from != i && self.weather.joins(*from, i));
+            if heard && offer.offer.valid_until > self.now {
                 self.later(Millis(0), Happening::Input(life, Input::Offer(offer)));
             }
         }
@@ -101,12 +125,17 @@ impl World {
         self.later(wait, Happening::Input(life, input));
     }
 
-    fn call(&mut self, i: usize, op: OpId, kind: Kind, until: Time) -> Option<Token> {
-        let life = self.nodes[i].alive(i)?;
-        let token = Token(self.next_token);
+    fn token(&mut self) -> Token {
         self.next_token += 1;
+        Token(self.next_token)
+    }
+
+    fn call(&mut self, i: usize, op: OpId, kind: Kind, to: &NodeId, until: Time) -> Option<Token> {
+        let life = self.nodes[i].alive(i)?;
+        let token = self.token();
         let call = Call {
             life,
+            to: self.index.get(to).copied().unwrap_or(i),
             op,
             kind,
             receive: None,
@@ -118,22 +147,29 @@ impl World {
 
     fn request(&mut self, i: usize, op: OpId, to: &NodeId, request: Request) {
         let until = self.now.after(REQUEST_TIMEOUT);
-        let Some(token) = self.call(i, op, Kind::Request, until) else {
+        let Some(token) = self.call(i, op, Kind::Request, to, until) else {
             return;
         };
-        let (Some(to), false) = (self.index.get(to).copied(), self.lost()) else {
+        let Some(to) = self.reached(i, to) else {
             return;
         };
-        let (wait, from) = (self.latency(), i);
-        self.later(
-            wait,
-            Happening::Request {
-                from,
-                token,
-                to,
-                request,
-            },
-        );
+        if self.weather.doubles(&mut self.dice) {
+            // Nobody waits for the second answer.
+            let token = self.token();
+            self.send(i, token, to, request.clone());
+        }
+        self.send(i, token, to, request);
+    }
+
+    fn send(&mut self, from: usize, token: Token, to: usize, request: Request) {
+        let wait = self.latency();
+        let sent = Happening::Request {
+            from,
+            token,
+            to,
+            request,
+        };
+        self.later(wait, sent);
     }
 
     /// A request reaches its peer.
@@ -196,8 +232,12 @@ impl World {
     }
 
     fn answer(&mut self, token: Token, wait: Millis, outcome: Outcome) {
+        let Some(call) = self.calls.get(&token) else {
+            return;
+        };
         // A lost answer leaves the call to its timeout.
-        if wait > Millis(0) && self.lost() {
+        let arrives = self.weather.joins(call.life.node, call.to);
+        if wait > Millis(0) && (!arrives || self.lost()) {
             return;
         }
         if let Some(call) = self.calls.remove(&token) {
@@ -255,42 +295,107 @@ impl World {
                 kind: Kind::Put(bytes),
                 receive: Some((root, chunks)),
                 ..
-            }) if self.nodes[life.node].alive(life.node) == Some(*life) => {
-                let bytes = Arc::clone(bytes);
-                self.nodes[i].disk.store(*root, *chunks, bytes)
+            }) if self.nodes[life.node].alive(life.node) == Some(*life)
+                && self.weather.joins(life.node, i) =>
+            {
+                let (root, chunks, bytes) = (*root, *chunks, Arc::clone(bytes));
+                self.stored(i, root, chunks, bytes)
             }
-            Some(_) | None => false,
+            Some(_) | None => Err(Deny::WrongBytes),
         };
-        self.report.shards += u64::from(stored);
-        let stored = stored.then_some(()).ok_or(Deny::WrongBytes);
         self.step(i, Input::Peer(PeerInput::Received { token, stored }));
     }
 
-    /// A provider sends a shard.
-    fn served(&mut self, i: usize, token: Token, root: &larder_types::ShardRoot) {
+    fn stored(
+        &mut self,
+        i: usize,
+        root: ShardRoot,
+        chunks: u64,
+        bytes: Arc<[u8]>,
+    ) -> Result<(), Deny> {
+        let disk = &mut self.nodes[i].disk;
+        if disk.full {
+            return Err(Deny::Disk);
+        }
+        if !disk.store(root, chunks, bytes) {
+            return Err(Deny::WrongBytes);
+        }
+        self.report.shards += 1;
+        self.checkers.data.stored(i, root);
+        Ok(())
+    }
+
+    /// A provider sends a shard, hashing it as it goes out: what is not what it was, it knows then.
+    fn served(&mut self, i: usize, token: Token, root: &ShardRoot) {
         let Some(call) = self.calls.get(&token) else {
             return;
         };
         let (life, wait) = (call.life, self.dice.span(TRANSFER.0, TRANSFER.1));
-        let bytes = self.nodes[i].disk.shard(root).cloned();
-        let good = bytes.filter(|b| blake3::hash(b).as_bytes() == &root.0);
-        let outcome = match (&call.kind, good) {
-            (Kind::Get(segment, position), Some(bytes)) => {
-                let key = (*segment, *position);
-                self.nodes[life.node].disk.fetched.insert(key, bytes);
+        let disk = &self.nodes[i].disk;
+        let got = match (disk.intact(root), disk.shard(root)) {
+            (Some(bytes), _) => Ok(Arc::clone(bytes)),
+            (None, Some(_)) => Err(PutError::WrongBytes),
+            (None, None) => Err(PutError::Peer(Unreachable::Garbage)),
+        };
+        let found = (got == Err(PutError::WrongBytes)).then_some(*root);
+        let reader = &mut self.nodes[life.node].disk;
+        let outcome = match (&call.kind, got) {
+            (Kind::Get(..), Ok(_)) if reader.full => {
+                let full = JobError::Disk("no space left".to_owned());
+                Outcome::Got(Err(PutError::Local(full)))
+            }
+            (Kind::Get(segment, position), Ok(bytes)) => {
+                self.report.bytes_read += bytes.len() as u64;
+                reader.fetched.insert((*segment, *position), bytes);
                 Outcome::Got(Ok(()))
             }
-            (Kind::Get(..), None) => Outcome::Got(Err(PutError::Peer(Unreachable::Garbage))),
+            (Kind::Get(..), Err(why)) => Outcome::Got(Err(why)),
             (Kind::Put(_), _) => Outcome::Put(Err(PutError::Peer(Unreachable::Garbage))),
             (Kind::Request, _) => Outcome::Response(Err(Unreachable::Garbage)),
         };
+        self.damaged(i, found.into_iter().collect());
         self.answer(token, wait, outcome);
+    }
+
+    /// A node's shell has found shards that are not what they were.
+    fn damaged(&mut self, i: usize, roots: Vec<ShardRoot>) {
+        // A liar says nothing.
+        let honest = !self.nodes[i].lazy && !roots.is_empty();
+        if let Some(life) = self.nodes[i].alive(i).filter(|_| honest) {
+            let wait = self.dice.span(1, 1_000);
+            let found = Input::Command(Command::Damaged(roots));
+            self.later(wait, Happening::Input(life, found));
+        }
+    }
+
+    /// Plans the next look through a provider's disk: one at the start, then every seven epochs.
+    pub(crate) fn plan_scrub(&mut self, life: Life) {
+        if self.nodes[life.node].provide.is_some() {
+            let epoch = self.setting.params.epoch.0;
+            let wait = self.dice.span(epoch / 24, epoch / 4);
+            self.later(wait, Happening::Scrub(life));
+        }
+    }
+
+    /// A provider's disk is looked through.
+    pub(crate) fn scrub(&mut self, life: Life) {
+        let roots = self.nodes[life.node].disk.rotten();
+        self.damaged(life.node, roots);
+        let again = Millis(SCRUB_EPOCHS * self.setting.params.epoch.0);
+        self.later(again, Happening::Scrub(life));
     }
 
     /// Work for the pool: done now, told later.
     fn work(&mut self, i: usize, op: OpId, job: Job, deadline: Time) {
+        let full = self.nodes[i].disk.full;
+        let no_space = || JobError::Disk("no space left".to_owned());
         let outcome = match job {
+            Job::Encode { .. } if full => Outcome::Encoded(Err(no_space())),
+            Job::Decode { .. } if full => Outcome::Decoded(Err(no_space())),
+            Job::Rebuild { .. } if full => Outcome::Rebuilt(Err(no_space())),
             Job::Encode { segment, code, .. } => {
+                let disk = &mut self.nodes[i].disk;
+                disk.wrote(op, segment, (0..code.n()).collect());
                 let roots = jobs::encode(&mut self.nodes[i], &segment, code);
                 if let (Ok(roots), Some(keeper)) = (&roots, &self.nodes[i].keeper) {
                     let key = *keeper.keys.mask_key(&segment);
@@ -318,19 +423,28 @@ impl World {
                 positions,
                 missing,
             } => {
+                self.looked_at(i, &segment, &missing);
                 let node = &mut self.nodes[i];
+                node.disk.wrote(op, segment, missing.clone());
                 let want = (code, shard_len, missing.as_slice());
-                Outcome::Rebuilt(jobs::rebuild(node, &segment, want, &positions))
+                let rebuilt = jobs::rebuild(node, &segment, want, &positions);
+                if rebuilt.is_ok() {
+                    self.report.rebuilt += missing.len() as u64;
+                    self.report.repair_written += missing.len() as u64 * shard_len;
+                    self.report.repair_read += positions.len() as u64 * shard_len;
+                }
+                Outcome::Rebuilt(rebuilt)
             }
             Job::Prove {
                 challenge,
                 commitment,
             } => {
                 let node = &self.nodes[i];
-                let proved = jobs::answer(node, &challenge, &commitment);
+                let (proved, damaged) = jobs::answer(node, &challenge, &commitment);
                 self.checkers
                     .proofs
                     .made(node, &challenge, &commitment, proved.as_deref().ok());
+                self.damaged(i, damaged.into_iter().collect());
                 Outcome::Proved(proved)
             }
             Job::Put {
@@ -368,6 +482,17 @@ impl World {
         self.finish(i, op, outcome);
     }
 
+    /// Checkers look at a keeper that is about to rebuild shards.
+    fn looked_at(&mut self, i: usize, segment: &SegmentId, missing: &[u16]) {
+        let sight = Sight {
+            now: self.now,
+            nodes: &self.nodes,
+            index: &self.index,
+            state: &self.chain.state,
+        };
+        self.checkers.repair.rebuild(&sight, i, segment, missing);
+    }
+
     fn finish(&mut self, i: usize, op: OpId, outcome: Outcome) {
         if let Some(life) = self.nodes[i].alive(i) {
             let wait = self.dice.span(WORK.0, WORK.1);
@@ -384,10 +509,12 @@ impl World {
         to: &NodeId,
         header: BulkHeader,
     ) {
-        let Some(token) = self.call(from, op, kind, until) else {
+        // A transport that stalls gives up long before the job's own deadline.
+        let until = until.min(self.now.after(STALL));
+        let Some(token) = self.call(from, op, kind, to, until) else {
             return;
         };
-        let (Some(to), false) = (self.index.get(to).copied(), self.lost()) else {
+        let Some(to) = self.reached(from, to) else {
             return;
         };
         let wait = self.latency();
@@ -407,7 +534,7 @@ impl World {
         if fetched {
             disk.forget_fetched(segment);
         } else {
-            disk.spool.remove(segment);
+            // The sealed segment itself is the vault's, until it is durable.
             disk.coded.remove(segment);
         }
     }

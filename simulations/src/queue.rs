@@ -1,6 +1,7 @@
 //! What is to happen, in order of time and, at one moment, of being planned.
 
 use crate::chain::Applied;
+use crate::faults::Fault;
 use larder_engine::io::{Input, Submission};
 use larder_engine::wire::{BulkHeader, Request};
 use larder_engine::{OpId, Token};
@@ -61,6 +62,16 @@ pub(crate) enum Happening {
     Timeout(Token),
     /// A node comes or goes.
     Session(usize),
+    /// The power goes at the latest now, wherever the node stands.
+    Out(Life),
+    /// A provider is gone for good, with its disk.
+    Death(usize),
+    /// A new provider joins.
+    Join,
+    /// A provider's disk is looked through for what it does not give back as it was stored.
+    Scrub(Life),
+    /// A planned fault.
+    Fault(Fault),
     /// A keeper's next backup.
     Backup(usize),
     /// A keeper hands segments that are not saved yet over again.

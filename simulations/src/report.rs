@@ -1,6 +1,6 @@
 //! What a run found: figures, checkers, and the hash of everything that happened.
 
-use crate::run::Options;
+use crate::run::{Options, Scenario, command};
 use serde::Serialize;
 
 /// What one checker found.
@@ -19,6 +19,8 @@ pub struct Checker {
 /// The outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// What was simulated.
+    pub scenario: Scenario,
     /// Where all chance came from.
     pub seed: u64,
     /// Machines.
@@ -29,6 +31,8 @@ pub struct Report {
     pub keepers: u32,
     /// Virtual days.
     pub days: u32,
+    /// Whether there were fewer backups and checkpoints.
+    pub quick: bool,
     /// Blocks made.
     pub blocks: u64,
     /// Epochs begun after the first.
@@ -57,6 +61,30 @@ pub struct Report {
     pub restarts: u64,
     /// Stops in the middle of a step's effects.
     pub crashes: u64,
+    /// Providers that were gone for good, with what they stored.
+    pub deaths: u64,
+    /// Providers that joined later.
+    pub joined: u64,
+    /// Bytes of shards that flipped on a disk.
+    pub rotted: u64,
+    /// How often the ledger found a provider FAULTED.
+    pub faulted: u64,
+    /// Losses that providers declared.
+    pub declared: u64,
+    /// Shards that keepers rebuilt.
+    pub rebuilt: u64,
+    /// Bytes that were decoded for it.
+    pub repair_read: u64,
+    /// Bytes of the rebuilt shards.
+    pub repair_written: u64,
+    /// Bytes that keepers fetched, for restores and repairs.
+    pub bytes_read: u64,
+    /// Segments lost because more holders were gone at once than the code bears.
+    pub beyond: u64,
+    /// Deaths after which every shard found another holder.
+    pub healed: u64,
+    /// How long that took on average, minutes.
+    pub healed_minutes: u64,
     /// Contracts opened, and changed in their money terms since.
     pub contracts: u64,
     /// Extensions and renewals that took effect.
@@ -77,13 +105,15 @@ pub struct Report {
 
 impl Report {
     /// A report of nothing yet.
-    pub(crate) fn new(options: Options, providers: u32, keepers: u32) -> Self {
+    pub(crate) fn new(scenario: Scenario, options: Options, providers: u32, keepers: u32) -> Self {
         Self {
+            scenario,
             seed: options.seed,
             nodes: options.nodes,
             providers,
             keepers,
             days: options.days,
+            quick: options.quick,
             blocks: 0,
             epochs: 0,
             passes: 0,
@@ -98,6 +128,18 @@ impl Report {
             unprepared: 0,
             restarts: 0,
             crashes: 0,
+            deaths: 0,
+            joined: 0,
+            rotted: 0,
+            faulted: 0,
+            declared: 0,
+            rebuilt: 0,
+            repair_read: 0,
+            repair_written: 0,
+            bytes_read: 0,
+            beyond: 0,
+            healed: 0,
+            healed_minutes: 0,
             contracts: 0,
             extensions: 0,
             closed: 0,
@@ -107,6 +149,21 @@ impl Report {
             checkers: Vec::new(),
             trace_hash: String::new(),
         }
+    }
+
+    /// The command that gives the same report again.
+    #[must_use]
+    pub fn command(&self) -> String {
+        command(
+            self.scenario,
+            Options {
+                seed: self.seed,
+                nodes: self.nodes,
+                days: self.days,
+                quick: self.quick,
+                lazy: false,
+            },
+        )
     }
 
     /// Whether every checker held.

@@ -11,6 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub enum Scenario {
     /// Providers and keepers come and go, and crash, over virtual days; `docs/protocol.md` §4.4.
     Churn,
+    /// Crashes, deaths, full disks, flipped bytes, splits and storms, which then stop.
+    Faults,
+    /// The network falls in two for ten epochs, and nothing else goes wrong.
+    Split,
 }
 
 /// How a scenario is run.
@@ -63,10 +67,31 @@ pub fn run(scenario: Scenario, options: Options, progress: &mut dyn FnMut(Progre
     // Nothing of the world outlives a panic, so nothing broken is seen afterwards.
     let told = AssertUnwindSafe(|| match scenario {
         Scenario::Churn => World::churn(options).run(progress),
+        Scenario::Faults => World::faults(options).run(progress),
+        Scenario::Split => World::split(options).run(progress),
     });
     catch_unwind(told).unwrap_or_else(|cause| {
         let text = cause.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
-        panic!("seed {}: {}", options.seed, text.unwrap_or("a panic"));
+        let text = text.unwrap_or("a panic");
+        panic!(
+            "seed {}: {text}; `{}` shows it again",
+            options.seed,
+            command(scenario, options)
+        );
     })
+}
+
+/// The command that runs a scenario again.
+pub(crate) fn command(scenario: Scenario, options: Options) -> String {
+    let name = match scenario {
+        Scenario::Churn => "churn",
+        Scenario::Faults => "faults",
+        Scenario::Split => "split",
+    };
+    let Options {
+        seed, nodes, days, ..
+    } = options;
+    let quick = if options.quick { " --quick" } else { "" };
+    format!("larder simulate {name} --seed {seed} --nodes {nodes} --days {days}{quick}")
 }

@@ -2,33 +2,35 @@
 
 use crate::{Options, Report, Scenario, run};
 
+/// Runs twice: every checker holds, and both runs are the same to the last effect.
+fn check(scenario: Scenario, options: Options) -> Report {
+    let report = run(scenario, options, &mut |_| {});
+    let again = report.command();
+    assert!(report.ok(), "`{again}` fails: {report:#?}");
+    let second = run(scenario, options, &mut |_| {});
+    assert_eq!(second, report, "`{again}`: two runs differ");
+    report
+}
+
 fn churn(options: Options) -> Report {
     let options = Options {
         nodes: 20,
         ..options
     };
-    let report = run(Scenario::Churn, options, &mut |_| {});
-    assert!(report.ok(), "seed {}: {report:#?}", options.seed);
+    let report = check(Scenario::Churn, options);
     let lived = report.passes > 0 && report.durable > 0 && report.restores > 0;
-    assert!(
-        lived && report.crashes > 0,
-        "seed {}: {report:#?}",
-        options.seed
-    );
+    assert!(lived && report.crashes > 0, "{report:#?}");
     report
 }
 
 #[test]
-fn a_seed_means_one_run_in_which_every_checker_holds() {
+fn a_seed_means_one_run_of_churn_in_which_every_checker_holds() {
     let [seven, eight] = [7, 8].map(|seed| {
-        let options = Options {
+        churn(Options {
             seed,
             days: 30,
             ..Options::default()
-        };
-        let report = churn(options);
-        assert_eq!(churn(options), report, "seed {seed}: two runs differ");
-        report
+        })
     });
     assert_ne!(seven.trace_hash, eight.trace_hash);
 }
@@ -41,8 +43,61 @@ fn a_provider_without_its_shards_is_caught_and_not_paid() {
         lazy: true,
         ..Options::default()
     };
-    assert!(
-        churn(options).caught > 0,
-        "no draw hit what was thrown away"
-    );
+    let caught = churn(options).caught;
+    assert!(caught > 0, "no draw hit what was thrown away");
+}
+
+/// The short form of `faults`.
+fn faults(seeds: std::ops::Range<u64>) -> Vec<Report> {
+    let short = |seed| Options {
+        seed,
+        nodes: 12,
+        days: 1,
+        quick: true,
+        lazy: false,
+    };
+    seeds
+        .map(|seed| check(Scenario::Faults, short(seed)))
+        .collect()
+}
+
+/// Over a hundred seeds every kind of fault has happened, and repair has worked.
+fn all_happened(reports: &[Report]) {
+    let sum = |f: fn(&Report) -> u64| reports.iter().map(f).sum::<u64>();
+    assert!(sum(|r| r.crashes) > 0, "no crash between two effects");
+    assert!(sum(|r| r.rotted) > 0, "no byte flipped");
+    assert!(sum(|r| r.deaths) > 0, "nobody died");
+    assert!(sum(|r| r.faulted) > 0, "nobody was FAULTED");
+    assert!(sum(|r| r.declared) > 0, "no loss was declared");
+    assert!(sum(|r| r.rebuilt) > 0, "nothing was rebuilt");
+}
+
+#[test]
+fn a_hundred_seeds_of_faults() {
+    all_happened(&faults(0..100));
+}
+
+#[test]
+fn another_hundred_seeds_of_faults() {
+    all_happened(&faults(100..200));
+}
+
+#[test]
+fn a_split_of_ten_epochs_in_which_nobody_is_faulted_rebuilds_nothing() {
+    for seed in 0..4 {
+        let options = Options {
+            seed,
+            nodes: 12,
+            days: 1,
+            quick: true,
+            lazy: false,
+        };
+        let report = check(Scenario::Split, options);
+        let again = report.command();
+        assert_eq!((report.faulted, report.rebuilt), (0, 0), "`{again}`");
+        assert!(
+            report.misses > 0 || report.unavailable > 0,
+            "`{again}` splits nothing"
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! The trace: what happened when, to whom and with what result, as one hash. Two runs are the same
 //! if their hashes are.
 
+use crate::faults::Fault;
 use larder_engine::io::{
     BulkEffect, Command, Effect, Input, Job, Notice, Outcome, PeerInput, Submission,
 };
@@ -15,6 +16,12 @@ impl Trace {
     /// A node came or went.
     pub(crate) fn session(&mut self, now: Time, node: usize, up: bool) {
         self.head(now, node, if up { b'U' } else { b'D' });
+    }
+
+    /// Something went wrong.
+    pub(crate) fn fault(&mut self, now: Time, fault: &Fault) {
+        self.head(now, usize::MAX, b'F');
+        self.text(fault);
     }
 
     /// A block was made.

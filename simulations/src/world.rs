@@ -2,17 +2,19 @@
 //! engines want and decides nothing for them.
 
 use crate::chain::{Applied, Chain};
-use crate::checkers::Checkers;
+use crate::checkers::{Checkers, Sight};
 use crate::dice::{DAY, Dice};
 use crate::net::Call;
 use crate::node::Node;
 use crate::queue::{Happening, Life, Queue};
 use crate::report::Report;
 use crate::run::{Options, Progress};
+use crate::setup::{Founder, START, Setting};
 use crate::trace::Trace;
+use crate::weather::Weather;
 use larder_contracts::SignedOffer;
 use larder_engine::Token;
-use larder_engine::io::{Effect, Input, OpId, Outcome, Submission};
+use larder_engine::io::{Effect, Input, OpId, Outcome, Submission, SubmitError};
 use larder_engine::view::BlockInput;
 use larder_ledger::{Event, Verdict};
 use larder_types::{Amount, Millis, NodeId, Time};
@@ -23,6 +25,14 @@ use std::sync::Arc;
 const BLOCK_DELAY: (u64, u64) = (20, 1_500);
 /// How long a node takes to catch up after a start, milliseconds.
 const SYNC_DELAY: (u64, u64) = (500, 5_000);
+/// How long one of many missed blocks takes, milliseconds.
+const BACKLOG_DELAY: (u64, u64) = (1, 20);
+/// A node that does not reach the validator tries again after this.
+const SYNC_AGAIN: Millis = Millis(600_000);
+/// A node that is going down is gone after one in so many of an epoch, whatever it does.
+const LAST_MOMENT: u64 = 12;
+/// A node's power goes before one of so many next effects.
+const FUSE: u64 = 8;
 /// A deadline that has passed and asks for nothing is looked at again after this.
 const SPIN: Millis = Millis(1_000);
 
@@ -30,11 +40,14 @@ const SPIN: Millis = Millis(1_000);
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) options: Options,
+    pub(crate) setting: Setting,
     pub(crate) now: Time,
     pub(crate) queue: Queue,
     pub(crate) nodes: Vec<Node>,
     pub(crate) index: BTreeMap<NodeId, usize>,
     pub(crate) chain: Chain,
+    pub(crate) founder: Founder,
+    pub(crate) weather: Weather,
     pub(crate) calls: BTreeMap<Token, Call>,
     pub(crate) next_token: u64,
     /// The newest offer of each provider.
@@ -42,37 +55,48 @@ pub(crate) struct World {
     pub(crate) dice: Dice,
     pub(crate) checkers: Checkers,
     pub(crate) report: Report,
-    start: Time,
-    trace: Trace,
+    pub(crate) trace: Trace,
+    /// No backup begins after this.
+    pub(crate) closing: Time,
     paid: Amount,
 }
 
 impl World {
     /// A world in which nothing has happened.
-    pub(crate) fn new(options: Options, start: Time, chain: Chain, nodes: Vec<Node>) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        setting: Setting,
+        chain: Chain,
+        founder: Founder,
+        nodes: Vec<Node>,
+    ) -> Self {
         let index = nodes.iter().enumerate().map(|(i, n)| (n.id, i)).collect();
         let count = |f: fn(&&Node) -> bool| {
             u32::try_from(nodes.iter().filter(f).count()).unwrap_or(u32::MAX)
         };
         let report = Report::new(
+            setting.scenario,
             options,
             count(|n| n.provide.is_some()),
             count(|n| n.keeper.is_some()),
         );
         Self {
             options,
-            now: start,
+            setting,
+            now: START,
             queue: Queue::default(),
             index,
             chain,
+            founder,
+            weather: Weather::default(),
             calls: BTreeMap::new(),
             next_token: 0,
             board: BTreeMap::new(),
             dice: Dice::new(options.seed, "world", 0),
             checkers: Checkers::default(),
             report,
-            start,
             trace: Trace::default(),
+            closing: Time(u64::MAX),
             paid: Amount::ZERO,
             nodes,
         }
@@ -80,7 +104,7 @@ impl World {
 
     /// Runs until the scenario's end.
     pub(crate) fn run(mut self, progress: &mut dyn FnMut(Progress)) -> Report {
-        let end = self.start.after(Millis(u64::from(self.options.days) * DAY));
+        let end = START.after(Millis(u64::from(self.options.days) * DAY));
         while let Some((at, what)) = self.queue.pop() {
             if at > end {
                 break;
@@ -92,18 +116,38 @@ impl World {
             self.happen(what);
         }
         self.now = end;
-        self.checkpoint();
+        self.last_look();
         self.report.epochs = self.chain.state.epoch();
         self.report.paid = self.paid.to_string();
         self.checkers.data.overdue(self.now);
         self.report.caught = self.checkers.proofs.caught();
-        self.report.checkers = self.checkers.findings();
+        self.checkers.tell(&mut self.report);
         self.report.trace_hash = self.trace.finish();
         self.report
     }
 
+    fn last_look(&mut self) {
+        self.checkpoint();
+        let sight = Sight {
+            now: self.now,
+            nodes: &self.nodes,
+            index: &self.index,
+            state: &self.chain.state,
+        };
+        self.checkers.data.look_at_all(&sight);
+        if self.setting.settles {
+            let Checkers {
+                data,
+                repair,
+                settled,
+                ..
+            } = &mut self.checkers;
+            settled.look(&sight, repair, data);
+        }
+    }
+
     fn progress(&self) -> Progress {
-        let day = self.now.since(self.start).0 / DAY;
+        let day = self.now.since(START).0 / DAY;
         Progress {
             day: u32::try_from(day).unwrap_or(u32::MAX),
             days: self.options.days,
@@ -134,6 +178,8 @@ impl World {
                 self.hand_over(life.node, segment);
             }
             Happening::Arrived(life, token) if self.lives(life) => self.arrived(life.node, token),
+            Happening::Out(life) if self.lives(life) => self.leave(life.node),
+            Happening::Scrub(life) if self.lives(life) => self.scrub(life),
             // Meant for a life that has ended.
             Happening::Input(..)
             | Happening::Tick(..)
@@ -141,6 +187,8 @@ impl World {
             | Happening::Sync(_)
             | Happening::Resume(_)
             | Happening::Again(..)
+            | Happening::Out(_)
+            | Happening::Scrub(_)
             | Happening::Arrived(..) => {}
             Happening::Validate(generation) => self.validate(generation),
             Happening::Submit(life, op, what) => self.submitted(life, op, what),
@@ -158,6 +206,9 @@ impl World {
             } => self.opened(from, token, to, header),
             Happening::Timeout(token) => self.timeout(token),
             Happening::Session(i) => self.session(i),
+            Happening::Death(i) => self.die(i),
+            Happening::Join => self.newcomer(),
+            Happening::Fault(fault) => self.fault(&fault),
             Happening::Backup(i) => self.backup(i),
             Happening::Restore(i) => self.restore(i),
             Happening::Cheat(i) => self.cheat(i),
@@ -177,22 +228,19 @@ impl World {
         };
         self.report.steps += 1;
         self.trace.input(self.now, i, &input);
-        let mut effects: Vec<Effect> = engine.step(self.now, node.dice.rng(), input);
-        let dies = node.dying;
-        if dies {
-            let kept = self.dice.below(effects.len() as u64 + 1);
-            effects.truncate(usize::try_from(kept).expect("below a length"));
+        if let Input::Done { op, .. } = &input {
+            node.disk.synced(*op);
         }
+        let effects: Vec<Effect> = engine.step(self.now, node.dice.rng(), input);
         for effect in effects {
+            if self.nodes[i].burns() {
+                self.report.crashes += 1;
+                return self.leave(i);
+            }
             self.trace.effect(&effect);
             self.effect(i, effect);
         }
-        if dies {
-            self.report.crashes += 1;
-            self.power_off(i);
-        } else {
-            self.rearm(i);
-        }
+        self.rearm(i);
     }
 
     fn tick(&mut self, i: usize, tick: u64) {
@@ -234,28 +282,40 @@ impl World {
 
     /// A node comes or goes.
     fn session(&mut self, i: usize) {
-        let up = self.nodes[i].engine.is_none();
-        let uptime = self.nodes[i].uptime;
-        if up {
+        if self.nodes[i].dead {
+            return;
+        }
+        let Some(life) = self.nodes[i].alive(i) else {
+            let uptime = self.nodes[i].uptime;
             let stays = uptime.up(&mut self.dice, self.now);
             self.power_on(i);
-            self.later(stays, Happening::Session(i));
+            return self.later(stays, Happening::Session(i));
+        };
+        // Half of the stops come in the middle of a step.
+        if self.dice.one_in(2) {
+            self.crash_soon(life);
         } else {
-            // Half of the stops come in the middle of a step.
-            if self.dice.one_in(2) {
-                self.nodes[i].dying = true;
-                self.step(i, Input::Tick);
-            } else {
-                self.power_off(i);
-            }
-            let away = uptime.down(&mut self.dice);
-            self.later(away, Happening::Session(i));
+            self.leave(i);
         }
+    }
+
+    /// The power goes between two of the next effects, or a moment later.
+    pub(crate) fn crash_soon(&mut self, life: Life) {
+        self.nodes[life.node].fuse = Some(self.dice.below(FUSE));
+        let last = Millis(self.setting.params.epoch.0 / LAST_MOMENT);
+        self.later(last, Happening::Out(life));
+    }
+
+    /// A node goes, and comes back in its time.
+    fn leave(&mut self, i: usize) {
+        self.power_off(i);
+        let away = self.nodes[i].uptime.down(&mut self.dice);
+        self.later(away, Happening::Session(i));
     }
 
     fn power_off(&mut self, i: usize) {
         self.trace.session(self.now, i, false);
-        self.nodes[i].stop();
+        self.nodes[i].stop(self.now);
     }
 
     fn power_on(&mut self, i: usize) {
@@ -266,18 +326,59 @@ impl World {
         if let Some(life) = self.nodes[i].alive(i) {
             let wait = self.dice.span(SYNC_DELAY.0, SYNC_DELAY.1);
             self.later(wait, Happening::Sync(life));
+            self.plan_scrub(life);
         }
     }
 
-    /// A node that was away learns where the chain stands.
+    /// A provider and its disk are gone for good.
+    fn die(&mut self, i: usize) {
+        if self.nodes[i].dead {
+            return;
+        }
+        if self.nodes[i].alive(i).is_some() {
+            self.power_off(i);
+        }
+        self.nodes[i].dead = true;
+        self.report.deaths += 1;
+        self.board.remove(&self.nodes[i].id);
+        self.checkers.repair.died(self.now, self.nodes[i].id);
+        if self.setting.successors {
+            self.plan_successor();
+        }
+    }
+
+    fn newcomer(&mut self) {
+        let i = self.join();
+        self.report.joined += 1;
+        self.queue.push(self.now, Happening::Session(i));
+        if self.setting.successors {
+            self.plan_death(i, false);
+        }
+    }
+
+    /// A node that was away hears where it stood itself, then of every block since.
     fn sync(&mut self, life: Life) {
         let i = life.node;
-        let state = Arc::clone(&self.chain.state);
+        if !self.weather.follows(i) {
+            return self.later(SYNC_AGAIN, Happening::Sync(life));
+        }
+        let standing = self.chain.at(self.nodes[i].height.0);
+        let (state, height) = match standing {
+            Some(applied) => (Arc::clone(&applied.state), self.nodes[i].height.0),
+            None => {
+                let newest = Arc::clone(&self.chain.state);
+                let height = newest.head().height;
+                (newest, height)
+            }
+        };
         let node = &mut self.nodes[i];
         node.synced = true;
+        node.height = (height, height);
         node.last_block = self.now;
+        node.online(self.now);
         let input = BlockInput::of(&state, (&node.id, &node.account), &[], &[], true);
         self.step(i, Input::Block(Box::new(input)));
+        self.catch_up(i);
         if self.nodes[i].keeper.is_some() {
             let wait = self.dice.span(5_000, 60_000);
             self.later(wait, Happening::Resume(life));
@@ -285,10 +386,38 @@ impl World {
     }
 
     fn follow(&mut self, i: usize, applied: &Applied, whole: bool) {
-        let node = &self.nodes[i];
+        let node = &mut self.nodes[i];
+        node.height.0 = applied.state.head().height;
         let who = (&node.id, &node.account);
         let input = BlockInput::of(&applied.state, who, &applied.txs, &applied.events, whole);
         self.step(i, Input::Block(Box::new(input)));
+    }
+
+    /// The blocks that a node was not sent yet are on their way to it, in their order.
+    pub(crate) fn catch_up(&mut self, i: usize) {
+        let Some(life) = self.nodes[i].alive(i).filter(|_| self.nodes[i].synced) else {
+            return;
+        };
+        if !self.weather.follows(i) {
+            return;
+        }
+        let head = self.chain.state.head().height;
+        for height in self.nodes[i].height.1 + 1..=head {
+            let Some(applied) = self.chain.at(height) else {
+                continue;
+            };
+            let applied = Arc::clone(applied);
+            let delay = if height == head {
+                BLOCK_DELAY
+            } else {
+                BACKLOG_DELAY
+            };
+            let wait = self.dice.span(delay.0, delay.1);
+            let at = self.now.after(wait).max(self.nodes[i].last_block);
+            self.nodes[i].last_block = at;
+            self.queue.push(at, Happening::Block(life, applied));
+        }
+        self.nodes[i].height.1 = head;
     }
 
     /// The validator looks at its clock.
@@ -303,7 +432,7 @@ impl World {
     }
 
     /// Plans the validator's next look.
-    fn watch(&mut self) {
+    pub(crate) fn watch(&mut self) {
         self.chain.generation += 1;
         let at = self.chain.due(self.now);
         let generation = self.chain.generation;
@@ -317,16 +446,14 @@ impl World {
         self.count(applied);
         for event in &applied.events {
             self.checkers.proofs.event(self.now, event);
+            self.checkers.data.event(event);
         }
         for i in 0..self.nodes.len() {
-            if let Some(life) = self.nodes[i].alive(i).filter(|_| self.nodes[i].synced) {
-                let wait = self.dice.span(BLOCK_DELAY.0, BLOCK_DELAY.1);
-                let at = self.now.after(wait).max(self.nodes[i].last_block);
-                self.nodes[i].last_block = at;
-                self.queue
-                    .push(at, Happening::Block(life, Arc::clone(applied)));
-            }
+            self.catch_up(i);
         }
+        let needed = self.nodes.iter().filter(|n| !n.dead).map(|n| n.height.0);
+        let oldest = needed.min().unwrap_or(0);
+        self.chain.forget_before(oldest);
     }
 
     fn count(&mut self, applied: &Applied) {
@@ -348,6 +475,8 @@ impl World {
                 Event::Extended { .. } => self.report.extensions += 1,
                 Event::Closed { .. } => self.report.closed += 1,
                 Event::Skipped { .. } => self.report.skipped += 1,
+                Event::Faulted { .. } => self.report.faulted += 1,
+                Event::LossDeclared { .. } => self.report.declared += 1,
                 Event::SlotOpened { .. }
                 | Event::EpochBegan { .. }
                 | Event::Granted { .. }
@@ -358,8 +487,6 @@ impl World {
                 | Event::Revised { .. }
                 | Event::Unpaid { .. }
                 | Event::Charged { .. }
-                | Event::Faulted { .. }
-                | Event::LossDeclared { .. }
                 | Event::Vested { .. } => {}
             }
         }
@@ -368,13 +495,17 @@ impl World {
     /// Something reaches the validator.
     fn submitted(&mut self, life: Life, op: OpId, what: Submission) {
         let from = self.nodes[life.node].id;
+        if !self.weather.follows(life.node) {
+            let outcome = Outcome::Submitted(Err(SubmitError::NoAnswer));
+            return self.done(life, Millis(5_000), op, outcome);
+        }
         let (answer, proof) = self.chain.submit(&from, what, self.now);
         if let Some(hash) = proof {
             let epoch = self.chain.state.epoch();
             self.checkers.proofs.valid(&from, epoch, &hash);
         }
         self.watch();
-        let wait = self.dice.span(5, 150);
+        let wait = self.weather.latency(&mut self.dice);
         self.done(life, wait, op, Outcome::Submitted(answer));
     }
 
@@ -388,10 +519,19 @@ impl World {
         for root in &roots {
             disk.drop_shard(root);
         }
-        self.checkers.data.cheated(&roots);
+        self.checkers.data.broken(i, &roots);
     }
 
     fn checkpoint(&mut self) {
-        self.checkers.data.checkpoint(self.now, &self.nodes);
+        let sight = Sight {
+            now: self.now,
+            nodes: &self.nodes,
+            index: &self.index,
+            state: &self.chain.state,
+        };
+        self.checkers.data.checkpoint(&sight);
+        if self.setting.successors {
+            self.checkers.repair.look(&sight);
+        }
     }
 }

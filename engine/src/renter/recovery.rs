@@ -54,7 +54,7 @@ impl Renter {
                 changed.insert(id);
             }
         }
-        self.holders_changed();
+        self.holders_changed(&changed);
         changed.iter().map(|id| self.segment_write(id)).collect()
     }
 

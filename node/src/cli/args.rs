@@ -88,7 +88,7 @@ pub(crate) enum Command {
     Simulate(SimulateCommand),
     /// Show the whole thing on this machine, with real processes and real files.
     #[command(
-        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --keep"
+        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --kill 2 --keep"
     )]
     Demo(DemoArgs),
     /// Print a completion script for a shell.
@@ -256,22 +256,51 @@ pub(crate) enum ContractsCommand {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum SimulateCommand {
-    /// Nodes come and go; money, proofs and data are checked all along.
-    #[command(after_help = "Example:\n  larder simulate churn --seed 7 --nodes 50 --years 1")]
+    /// Nodes come, go and die; keepers repair. Money, proofs and data are checked all along.
+    #[command(
+        after_help = "Examples:\n  larder simulate churn --seed 7 --nodes 50 --years 1\n  larder \
+                      simulate churn --seed 7 --nodes 20 --days 60 --json"
+    )]
     Churn {
-        /// Where all randomness comes from.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// How many nodes.
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(4..=250))]
-        nodes: u32,
+        #[command(flatten)]
+        run: SimulateArgs,
         /// How many virtual years.
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+        #[arg(long, default_value_t = 1, conflicts_with = "days", value_parser = clap::value_parser!(u32).range(1..=100))]
         years: u32,
-        /// How many virtual days instead.
-        #[arg(long, conflicts_with = "years", value_parser = clap::value_parser!(u32).range(1..=36500))]
-        days: Option<u32>,
     },
+    /// Crashes, deaths, full disks, flipped bytes, storms and splits, which then stop: after that
+    /// everything settles.
+    #[command(
+        after_help = "Examples:\n  larder simulate faults --seed 7\n  larder simulate faults --seed \
+                      7 --nodes 30 --days 7 --json"
+    )]
+    Faults {
+        #[command(flatten)]
+        run: SimulateArgs,
+    },
+    /// The network falls in two for ten epochs: nothing is rebuilt that need not be.
+    #[command(after_help = "Example:\n  larder simulate split --seed 7")]
+    Split {
+        #[command(flatten)]
+        run: SimulateArgs,
+    },
+}
+
+/// What every scenario is told.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct SimulateArgs {
+    /// Where all randomness comes from: the same seed, the same run.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many nodes (50 for churn, else 12).
+    #[arg(long, value_parser = clap::value_parser!(u32).range(4..=250))]
+    pub(crate) nodes: Option<u32>,
+    /// How many virtual days (a year for churn, else 2).
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub(crate) days: Option<u32>,
+    /// Fewer backups: the short form that the tests run.
+    #[arg(long)]
+    pub(crate) quick: bool,
 }
 
 #[cfg(test)]
@@ -296,7 +325,9 @@ mod tests {
             "larder restore latest:/a --target t --include x --exclude y --verify",
             "larder wallet balance --json",
             "larder simulate churn --seed 7 --nodes 50 --years 1",
-            "larder demo --json --providers 12 --epoch 8s",
+            "larder demo --json --providers 12 --kill 4 --validators 1 --epoch 8s",
+            "larder simulate faults --seed 7 --nodes 12 --days 1 --quick --json",
+            "larder simulate split --seed 7",
             "larder contracts",
         ] {
             let words = line.split_whitespace();
@@ -313,7 +344,7 @@ mod tests {
             "larder backup a --class best",
             "larder up --provide lots",
             "larder restore latest",
-            "larder demo --kill 4",
+            "larder demo --kill some",
         ] {
             let words = line.split_whitespace();
             let refused = Cli::try_parse_from(words).unwrap_err();

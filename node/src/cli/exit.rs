@@ -40,6 +40,14 @@ impl Failure {
         }
     }
 
+    /// The same, of a stage of something longer. What has nothing to say stays silent.
+    pub(crate) fn of_stage(self, stage: &str) -> Self {
+        if self.message.is_empty() {
+            return self;
+        }
+        Self::new(self.exit, format_args!("{stage}: {}", self.message))
+    }
+
     /// An exit code that says what was already told in the summary.
     pub(crate) fn silent(exit: u8) -> Self {
         Self::new(exit, "")

@@ -25,6 +25,6 @@ mod words;
 pub use run::run;
 
 pub(crate) use connect::runtime;
-pub(crate) use exit::Failure;
+pub(crate) use exit::{FAILED, Failure, USAGE};
 pub(crate) use output::Out;
 pub(crate) use up::PARENT;

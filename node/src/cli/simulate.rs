@@ -1,7 +1,7 @@
 //! `larder simulate`: scenarios over the production engine and ledger. The one place that calls
 //! `larder_simulations`.
 
-use super::args::SimulateCommand;
+use super::args::{SimulateArgs, SimulateCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -14,22 +14,28 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Virtual days in a year.
 const YEAR: u32 = 365;
 
+/// Nodes and days where nobody says how many; of churn, and of the other scenarios.
+const CHURN: (u32, u32) = (50, YEAR);
+const SMALL: (u32, u32) = (12, 2);
+
 pub(super) fn simulate(command: SimulateCommand, out: Out) -> Result<(), Failure> {
     match command {
-        SimulateCommand::Churn {
-            seed,
-            nodes,
-            years,
-            days,
-        } => {
-            let options = Options {
-                seed,
-                nodes,
-                days: days.unwrap_or(years * YEAR),
-                ..Options::default()
-            };
+        SimulateCommand::Churn { run: args, years } => {
+            let options = options(args, (CHURN.0, years * CHURN.1));
             run(Scenario::Churn, options, out)
         }
+        SimulateCommand::Faults { run: args } => run(Scenario::Faults, options(args, SMALL), out),
+        SimulateCommand::Split { run: args } => run(Scenario::Split, options(args, SMALL), out),
+    }
+}
+
+fn options(args: SimulateArgs, (nodes, days): (u32, u32)) -> Options {
+    Options {
+        seed: args.seed,
+        nodes: args.nodes.unwrap_or(nodes),
+        days: args.days.unwrap_or(days),
+        quick: args.quick,
+        lazy: false,
     }
 }
 
@@ -77,8 +83,8 @@ fn tell(report: &Report, out: Out) -> Result<(), Failure> {
     Err(Failure::new(
         FAILED,
         format_args!(
-            "a checker found violations; seed {} shows them again",
-            report.seed
+            "a checker found violations; `{}` shows them again",
+            report.command()
         ),
     ))
 }
@@ -104,10 +110,28 @@ fn lines(report: &Report) -> Vec<String> {
             report.segments, report.durable, report.restores, report.unavailable
         ),
         format!(
-            "faults     {} restarts, {} of them crashes",
-            report.restarts, report.crashes
+            "faults     {} restarts, {} crashes in the middle of a step, {} flipped bytes; {} \
+             providers gone for good, {} joined",
+            report.restarts, report.crashes, report.rotted, report.deaths, report.joined
+        ),
+        format!(
+            "repair     {} times FAULTED, {} losses declared; {} shards rebuilt ({} read, {} \
+             written); {} segments lost to more losses at once than the code bears",
+            report.faulted,
+            report.declared,
+            report.rebuilt,
+            larder_types::Bytes(report.repair_read),
+            larder_types::Bytes(report.repair_written),
+            report.beyond
         ),
     ];
+    if report.healed > 0 {
+        lines.push(format!(
+            "           {} of those gone for good were replaced in full, after {} hours on average",
+            report.healed,
+            report.healed_minutes / 60
+        ));
+    }
     for checker in &report.checkers {
         let verdict = if checker.ok { "holds" } else { "VIOLATED" };
         lines.push(format!(

@@ -1,15 +1,20 @@
-//! What was told durable can be had: from the shards on providers' disks, with their right roots,
-//! every such segment is really decoded and compared with what was sealed. Besides: what is read
-//! back by a keeper is what it sealed, and what is handed over is saved before long.
+//! What was told durable can be had, while no more holders are gone at once than its code bears:
+//! enough of its shards lie intact on providers' disks, and such segments, one in eight at each
+//! look and all of them at the end, are really decoded and compared with what was sealed. Besides:
+//! what is read back by a keeper is what it sealed, and what is handed over is saved before long.
+//!
+//! A shard is *gone for a cause* if a machine that had it is gone for good, a byte of it flipped, a
+//! lazy provider threw it away, or the ledger found its holder FAULTED. Only where more than n − k
+//! are gone for a cause may a segment be lost; a shard that is gone without one excuses nothing.
 
-use super::Tally;
+use super::{Sight, Tally};
 use crate::dice::DAY;
 use crate::jobs::decoded;
 use crate::keeper::content;
-use crate::node::Node;
 use crate::report::Checker;
 use larder_coding::layout::Code;
-use larder_types::{SegmentId, ShardRoot, Time};
+use larder_ledger::Event;
+use larder_types::{NodeId, SegmentId, ShardRoot, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::Arc;
@@ -17,6 +22,8 @@ use std::sync::Arc;
 /// What is handed over is durable after this many virtual milliseconds: its keeper or too many
 /// providers may be away for a while.
 const PATIENCE: u64 = 20 * DAY;
+/// One segment in so many is decoded at each look.
+const DECODED: usize = 8;
 
 #[derive(Debug)]
 struct Coded {
@@ -30,6 +37,8 @@ struct Segment {
     len: u64,
     sealed: Time,
     durable: bool,
+    /// Too many of its shards were gone at once.
+    beyond: bool,
     coded: Option<Coded>,
 }
 
@@ -37,8 +46,12 @@ struct Segment {
 #[derive(Debug, Default)]
 pub(crate) struct Data {
     segments: BTreeMap<SegmentId, Segment>,
-    /// Shards that a lazy provider threw away: their loss is no one's broken promise but its own.
-    cheated: BTreeSet<ShardRoot>,
+    /// Which nodes have ever stored a shard.
+    homes: BTreeMap<ShardRoot, Vec<usize>>,
+    /// Shards of nodes that flipped or that a lazy provider threw away.
+    broken: BTreeSet<(usize, ShardRoot)>,
+    /// Providers that were ever FAULTED.
+    faulted: BTreeSet<NodeId>,
     rounds: usize,
     reconstructable: Tally,
     equal: Tally,
@@ -52,6 +65,7 @@ impl Data {
             len,
             sealed: now,
             durable: false,
+            beyond: false,
             coded: None,
         };
         self.segments.insert(id, segment);
@@ -74,44 +88,98 @@ impl Data {
         }
     }
 
+    /// A provider took a shard in.
+    pub(crate) fn stored(&mut self, node: usize, root: ShardRoot) {
+        let homes = self.homes.entry(root).or_default();
+        if !homes.contains(&node) {
+            homes.push(node);
+        }
+        self.broken.remove(&(node, root));
+    }
+
+    /// Shards flipped on a disk, or were thrown away by a lazy provider.
+    pub(crate) fn broken(&mut self, node: usize, roots: &[ShardRoot]) {
+        self.broken.extend(roots.iter().map(|root| (node, *root)));
+    }
+
+    /// The ledger did something.
+    pub(crate) fn event(&mut self, event: &Event) {
+        if let Event::Faulted { provider, .. } = event {
+            self.faulted.insert(*provider);
+        }
+    }
+
     /// A segment was told durable: it must be so from now on.
-    pub(crate) fn durable(&mut self, now: Time, id: SegmentId, nodes: &[Node]) {
+    pub(crate) fn durable(&mut self, sight: &Sight<'_>, id: SegmentId) {
         if let Some(segment) = self.segments.get_mut(&id) {
             segment.durable = true;
         }
-        self.look(now, id, nodes);
-    }
-
-    /// A lazy provider threw these away.
-    pub(crate) fn cheated(&mut self, roots: &[ShardRoot]) {
-        self.cheated.extend(roots);
+        self.look(sight, id, Look::Count);
     }
 
     /// Looks at every durable segment.
-    pub(crate) fn checkpoint(&mut self, now: Time, nodes: &[Node]) {
+    pub(crate) fn checkpoint(&mut self, sight: &Sight<'_>) {
         self.rounds += 1;
-        let ids: Vec<SegmentId> = self
-            .segments
-            .iter()
-            .filter(|(_, s)| s.durable)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
-            self.look(now, id, nodes);
+        let rounds = self.rounds;
+        for (i, id) in self.durables().into_iter().enumerate() {
+            let decodes = (i + rounds).is_multiple_of(DECODED);
+            self.look(sight, id, if decodes { Look::Decode } else { Look::Count });
         }
     }
 
-    fn look(&mut self, now: Time, id: SegmentId, nodes: &[Node]) {
-        let rounds = self.rounds;
+    /// Decodes every durable segment.
+    pub(crate) fn look_at_all(&mut self, sight: &Sight<'_>) {
+        for id in self.durables() {
+            self.look(sight, id, Look::Decode);
+        }
+    }
+
+    fn durables(&self) -> Vec<SegmentId> {
+        let durable = self.segments.iter().filter(|(_, s)| s.durable && !s.beyond);
+        durable.map(|(id, _)| *id).collect()
+    }
+
+    fn look(&mut self, sight: &Sight<'_>, id: SegmentId, look: Look) {
         let Some(segment) = self.segments.get(&id) else {
             return;
         };
-        let held = |root: &ShardRoot| nodes.iter().find_map(|n| n.disk.shard(root));
-        let found = rebuilt(&id, segment, held, rounds);
-        self.reconstructable.check(found.is_ok(), || {
+        let held = |root: &ShardRoot| {
+            let homes = self.homes.get(root)?.iter();
+            let living = homes.map(|i| &sight.nodes[*i]).filter(|n| !n.dead);
+            living.filter_map(|n| n.disk.intact(root)).next()
+        };
+        let found = match look {
+            Look::Count => counted(segment, held),
+            Look::Decode => rebuilt(&id, segment, held, self.rounds),
+        };
+        let beyond = found.is_err() && self.is_beyond(sight, segment);
+        self.reconstructable.check(found.is_ok() || beyond, || {
             let why = found.err().unwrap_or_default();
-            format!("{}: segment {id}: {why}", now.0)
+            format!("{}: segment {id}: {why}", sight.now.0)
         });
+        if beyond && let Some(segment) = self.segments.get_mut(&id) {
+            segment.beyond = true;
+        }
+    }
+
+    /// Whether more than n − k shards are gone, each for a cause.
+    fn is_beyond(&self, sight: &Sight<'_>, segment: &Segment) -> bool {
+        let Some(coded) = &segment.coded else {
+            return false;
+        };
+        let lost = coded.roots.iter().filter(|root| self.is_gone(sight, root));
+        lost.count() > usize::from(coded.code.n() - coded.code.k())
+    }
+
+    /// Whether a shard is gone for a cause.
+    fn is_gone(&self, sight: &Sight<'_>, root: &ShardRoot) -> bool {
+        let homes = self.homes.get(root).map(Vec::as_slice).unwrap_or_default();
+        let here = |i: &usize| !sight.nodes[*i].dead && sight.nodes[*i].disk.intact(root).is_some();
+        let cause = |i: &usize| {
+            let node = &sight.nodes[*i];
+            node.dead || self.broken.contains(&(*i, *root)) || self.faulted.contains(&node.id)
+        };
+        !homes.iter().any(here) && homes.iter().any(cause)
     }
 
     /// A keeper read a segment back.
@@ -137,6 +205,16 @@ impl Data {
         }
     }
 
+    /// Whether more of a segment's shards were gone at once than its code bears.
+    pub(crate) fn was_beyond(&self, id: &SegmentId) -> bool {
+        self.segments.get(id).is_some_and(|s| s.beyond)
+    }
+
+    /// How many segments are lost because too many shards were gone at once.
+    pub(crate) fn beyond(&self) -> u64 {
+        self.segments.values().filter(|s| s.beyond).count() as u64
+    }
+
     /// What it found.
     pub(crate) fn findings(&self) -> Vec<Checker> {
         vec![
@@ -145,6 +223,34 @@ impl Data {
             self.saved.finding("saved before long"),
         ]
     }
+}
+
+/// How closely a segment is looked at.
+#[derive(Debug, Clone, Copy)]
+enum Look {
+    /// Enough intact shards are there.
+    Count,
+    /// They decode to what was sealed.
+    Decode,
+}
+
+/// Counts a segment's shards.
+fn counted<'n>(
+    segment: &Segment,
+    held: impl Fn(&ShardRoot) -> Option<&'n Arc<[u8]>>,
+) -> Result<(), String> {
+    let Some(coded) = &segment.coded else {
+        return Err("durable, but never coded".to_owned());
+    };
+    let held = coded
+        .roots
+        .iter()
+        .filter(|root| held(root).is_some())
+        .count();
+    if held < usize::from(coded.code.k()) {
+        return Err(format!("{held} shards left, {} needed", coded.code.k()));
+    }
+    Ok(())
 }
 
 /// Decodes a segment from what providers hold; another choice of positions in each round.
@@ -206,6 +312,7 @@ mod tests {
             len,
             sealed: Time(0),
             durable: true,
+            beyond: false,
             coded: Some(coded),
         };
         let other = SegmentId([9; 32]);

@@ -4,9 +4,15 @@
 pub(crate) mod data;
 pub(crate) mod money;
 pub(crate) mod proofs;
+pub(crate) mod repair;
 pub(crate) mod rest;
+pub(crate) mod settled;
 
-use crate::report::Checker;
+use crate::node::Node;
+use crate::report::{Checker, Report};
+use larder_ledger::State;
+use larder_types::{NodeId, Time};
+use std::collections::BTreeMap;
 
 /// Most violations that are kept in words.
 const KEPT: usize = 8;
@@ -17,19 +23,40 @@ pub(crate) struct Checkers {
     pub(crate) money: money::Money,
     pub(crate) proofs: proofs::Proofs,
     pub(crate) data: data::Data,
+    pub(crate) repair: repair::Repair,
     pub(crate) rest: rest::Rest,
+    pub(crate) settled: settled::Settled,
+}
+
+/// All that there is to see at one moment.
+#[derive(Debug)]
+pub(crate) struct Sight<'a> {
+    pub(crate) now: Time,
+    pub(crate) nodes: &'a [Node],
+    pub(crate) index: &'a BTreeMap<NodeId, usize>,
+    pub(crate) state: &'a State,
+}
+
+impl Sight<'_> {
+    /// A provider's machine.
+    pub(crate) fn node(&self, id: &NodeId) -> Option<&Node> {
+        self.nodes.get(*self.index.get(id)?)
+    }
 }
 
 impl Checkers {
-    /// What they found.
-    pub(crate) fn findings(&self) -> Vec<Checker> {
-        let data = self.data.findings();
-        [self.money.0.finding("money conserved")]
+    /// Writes down what they found.
+    pub(crate) fn tell(&self, report: &mut Report) {
+        report.beyond = self.data.beyond();
+        (report.healed, report.healed_minutes) = self.repair.healed();
+        report.checkers = [self.money.0.finding("money conserved")]
             .into_iter()
             .chain([self.proofs.0.finding("paid implies proved")])
-            .chain(data)
+            .chain(self.data.findings())
+            .chain(self.repair.findings())
+            .chain(self.settled.findings())
             .chain([self.rest.0.finding("engines rest")])
-            .collect()
+            .collect();
     }
 }
 

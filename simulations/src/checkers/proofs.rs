@@ -5,7 +5,7 @@
 use super::Tally;
 use crate::node::Node;
 use larder_ledger::Event;
-use larder_proofs::{Challenge, Commitment, Plan};
+use larder_proofs::{Challenge, Commitment, Pick, Plan};
 use larder_types::{Epoch, Hash, NodeId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,12 +32,8 @@ impl Proofs {
         commitment: &Commitment,
         blob: Option<&[u8]>,
     ) {
-        let held = Plan::new(commitment, challenge).map(|plan| {
-            plan.shards().all(|leaf| {
-                let bytes = node.disk.shard(&leaf.root);
-                bytes.is_some_and(|b| blake3::hash(b).as_bytes() == &leaf.root.0)
-            })
-        });
+        let held = Plan::new(commitment, challenge)
+            .map(|plan| plan.picks().iter().all(|pick| has(node, commitment, pick)));
         match (held, blob) {
             (Ok(true), Some(blob)) => {
                 self.1.honest.insert(hash(blob));
@@ -71,6 +67,17 @@ impl Proofs {
     pub(crate) fn caught(&self) -> u64 {
         self.1.caught
     }
+}
+
+/// Whether a node has the 16 KiB that a draw reads.
+fn has(node: &Node, commitment: &Commitment, pick: &Pick) -> bool {
+    let Some((shard, chunk)) = pick.place else {
+        return true;
+    };
+    let contract = commitment.tree.get(pick.contract).map(|l| l.contract_id);
+    let content = contract.and_then(|id| commitment.contents.get(&id));
+    let leaf = content.and_then(|c| c.leaves().get(shard as usize));
+    leaf.is_some_and(|leaf| node.disk.has_group(&leaf.root, chunk / 16))
 }
 
 fn hash(blob: &[u8]) -> Hash {
