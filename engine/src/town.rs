@@ -473,6 +473,7 @@ fn provider_view() -> ProviderView {
     ProviderView {
         free: Amount::from_credits(1_000),
         locked: Amount::ZERO,
+        faulted: false,
     }
 }
 

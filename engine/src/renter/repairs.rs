@@ -120,11 +120,7 @@ impl Renter {
     /// Nothing is repaired before the ledger has said who is FAULTED, nor while some contract's
     /// tree is still being found out: what it holds would be rebuilt for nothing.
     fn may_repair(&self) -> bool {
-<<<<<<< HEAD
-        let known = |lease: &super::lease::Lease| lease.faulted || lease.tree_is_known();
-=======
-        let known = |lease: &Lease| lease.faulted || lease.knows_tree();
->>>>>>> repair
+        let known = |lease: &Lease| lease.faulted || lease.tree_is_known();
         self.informed && (self.is_idle() || self.leases.values().all(known))
     }
 

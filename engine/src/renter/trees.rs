@@ -332,13 +332,15 @@ impl Renter {
                 continue;
             };
             for (position, holder) in upload.positions.iter_mut().zip(&row.holders) {
-                if holder.is_some() && *position == Position::Waiting {
+                if holder.is_some() && matches!(position, Position::Waiting | Position::Gone) {
                     *position = Position::Placed;
                 }
             }
         }
         self.recount_claims();
-        self.reindex_all();
+        for id in segments {
+            self.reindex(id);
+        }
     }
 }
 

@@ -102,6 +102,7 @@ fn provider(content: &ContentTree, revision: u64) -> Node {
             contract: CONTRACT,
             leaf: *shard,
             index: Some(i),
+            damaged: false,
         };
         rows.push(Write::shard(&shard.root, Some(&row)));
     }
@@ -266,6 +267,7 @@ fn a_provider_cannot_show_an_older_or_another_tree() {
         contract: CONTRACT,
         leaf: shard(99),
         index: Some(4),
+        damaged: false,
     };
     liar.persist(vec![
         Write::shard(&shard(4).root, None),
