@@ -69,9 +69,10 @@ pub(super) async fn until_mended(
         }
         if Instant::now() > deadline {
             let span = within.as_secs();
+            let why = repairs.trouble.unwrap_or_default();
             return Err(Failure::new(
                 FAILED,
-                format_args!("after {span} s: {}", now.words()),
+                format_args!("after {span} s: {} {why}", now.words()),
             ));
         }
         net.check()?;
@@ -79,9 +80,13 @@ pub(super) async fn until_mended(
     }
 }
 
-/// WIP: the counts come with the keeper's report of its repairs.
-fn mended(_: &Repairs) -> Mended {
-    Mended::default()
+fn mended(repairs: &Repairs) -> Mended {
+    Mended {
+        shards: repairs.shards_repaired,
+        bytes_read: repairs.bytes_read,
+        bytes_written: repairs.bytes_written,
+        worst: 0,
+    }
 }
 
 /// Challenges that each of the fallen has missed so far.
