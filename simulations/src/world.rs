@@ -209,6 +209,7 @@ impl World {
             Happening::Death(i) => self.die(i),
             Happening::Join => self.newcomer(),
             Happening::Fault(fault) => self.fault(&fault),
+            Happening::Gossip(i) => self.look_around(i),
             Happening::Backup(i) => self.backup(i),
             Happening::Restore(i) => self.restore(i),
             Happening::Cheat(i) => self.cheat(i),
