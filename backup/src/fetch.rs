@@ -108,12 +108,14 @@ pub(crate) fn read_checked(
     piece: Piece,
 ) -> Result<Vec<u8>, FetchError> {
     let segment = reader.id();
-    let (header, plain) = reader
-        .read_blob(place.offset, place.len)
-        .map_err(|why| match why {
-            ReadError::Io(e) => FetchError::Open(e),
-            why => FetchError::Damaged { segment, why },
-        })?;
+    let read = reader.read_blob(place.offset, place.len);
+    let (header, plain) = read.map_err(|why| {
+        if let ReadError::Io(e) = why {
+            FetchError::Open(e)
+        } else {
+            FetchError::Damaged { segment, why }
+        }
+    })?;
     if header.id != piece.id || header.plain_len != piece.len {
         return Err(FetchError::Other(piece.id));
     }

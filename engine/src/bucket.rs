@@ -87,7 +87,7 @@ mod tests {
         let mut bucket = Bucket::new(1, 10);
         assert_eq!(bucket.take(Time(0), 10), Ok(()));
         for ms in 1..=4_000 {
-            let _ = bucket.take(Time(ms), 10);
+            assert!(bucket.take(Time(ms), 10).is_err());
         }
         assert_eq!(bucket.take(Time(4_000), 4), Ok(()));
     }

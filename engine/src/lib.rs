@@ -17,6 +17,8 @@ pub mod report;
 mod risk;
 pub mod rows;
 pub mod standing;
+#[cfg(test)]
+mod town;
 pub mod view;
 mod wallet;
 pub mod wire;

@@ -240,8 +240,9 @@ impl Engine {
 
     /// Why segments that are to be repaired find no provider, if they find none.
     #[must_use]
-    pub const fn repair_trouble(&self) -> Option<&NoRoom> {
-        self.renter.no_room.as_ref()
+    pub fn repair_trouble(&self) -> Option<&NoRoom> {
+        let lacks = self.renter.lacking.ids().next().is_some();
+        self.renter.no_room.as_ref().filter(|_| lacks)
     }
 
     fn repair_state(&self, id: &SegmentId, row: &SegmentRow) -> RepairState {

@@ -7,6 +7,7 @@ use crate::home::now;
 use crate::invite::Invite as InviteString;
 use crate::jobs::{Jobs, browse_error, paths, resolve_error};
 use crate::net::NetHandle;
+use crate::recovery::Recovery;
 use crate::shown::{
     as_of, count, entry, internal, not_on_ledger, send_error, stopping, transaction,
 };
@@ -22,7 +23,7 @@ use larder_rpc::{
     Empty, Entry, Estimate, EstimateParams, Head, Invite, Job, JobParams, JobStarted, KeeperStatus,
     LedgerContract, LedgerParams, LedgerProvider, Moment, Nano, NodeInfo, NodeStatus, Offer, Page,
     PageParams, Peer, ProviderParams, ProviderStatus, RenterContract, Repairs, RestoreParams, Role,
-    RpcError, SegmentHealth, SendParams, Sent, Snapshot, Text, Transaction, TxStatus,
+    RpcError, SendParams, Sent, Snapshot, Text, Transaction, TxStatus,
 };
 use larder_types::params::CHUNK;
 use larder_types::{AccountId, Amount, NodeId, Time};
@@ -47,8 +48,10 @@ pub struct NodeApi {
     pub store: Store,
     /// The transport.
     pub net: NetHandle,
-    /// Backups and restores.
+    /// Backups, restores and recoveries.
     pub jobs: Jobs,
+    /// What a recovery works with.
+    pub recovery: Recovery,
     /// The network.
     pub genesis: Genesis,
     /// This node.
@@ -112,12 +115,17 @@ impl NodeApi {
     async fn keeper_now(&self) -> Result<KeeperStatus, RpcError> {
         let segments = self.engine(Engine::segments).await?;
         let contracts = self.engine(Engine::contracts).await?;
+        let head = self.engine(Engine::head_state).await?;
         let snapshots = self.jobs.vault.snapshots().await.map_err(internal)?;
         Ok(KeeperStatus {
             snapshots: snapshots.len() as u64,
             segments: segments.segments,
             bytes_stored: segments.bytes_stored,
             contracts: count(contracts.iter().filter(|c| c.rented).count() as u64),
+            segments_below_full: segments.below_full,
+            repairing: segments.repairing,
+            head_holders: head.map_or(0, |h| h.holders),
+            head_wanted: head.map_or(0, |h| h.wanted),
         })
     }
 
@@ -190,6 +198,18 @@ impl Probes for NodeApi {
                 "gauge",
                 "Bytes with providers.",
                 segments.bytes_stored,
+            ),
+            (
+                "keeper_segments_below_full",
+                "gauge",
+                "Segments with fewer shards than when whole.",
+                segments.below_full,
+            ),
+            (
+                "keeper_shards_repaired_total",
+                "counter",
+                "Shards that repair has placed anew.",
+                segments.shards_repaired,
             ),
             (
                 "provider_shards_bytes",
@@ -521,25 +541,7 @@ impl Api for NodeApi {
     }
 
     async fn renter_repairs(&self, _: Empty) -> Result<Repairs, RpcError> {
-        let report = self.engine(Engine::segments).await?;
-        let health = self.engine(Engine::below_full).await?;
-        let below_full = health
-            .iter()
-            .map(|h| SegmentHealth {
-                segment: Text(h.segment),
-                k: h.code.k(),
-                n: h.code.n(),
-                repair_at: h.code.r(),
-                alive: h.alive,
-            })
-            .collect();
-        Ok(Repairs {
-            segments: report.segments,
-            segments_below_full: report.below_full,
-            segments_lost: report.lost,
-            full_redundancy: report.below_full == 0,
-            below_full,
-        })
+        self.engine(crate::repairs::shown).await
     }
 
     async fn backup_start(&self, params: BackupParams) -> Result<JobStarted, RpcError> {
@@ -619,6 +621,12 @@ impl Api for NodeApi {
         ended.map_err(|e| browse_error(&e))?;
         let next_cursor = more.then(|| (offset + limit).to_string());
         Ok(Page { items, next_cursor })
+    }
+
+    async fn backup_recover(&self, _: Empty) -> Result<JobStarted, RpcError> {
+        Ok(JobStarted {
+            job: self.jobs.recover(self.recovery.clone())?,
+        })
     }
 
     async fn backup_restore(&self, params: RestoreParams) -> Result<JobStarted, RpcError> {

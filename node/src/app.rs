@@ -6,15 +6,18 @@ use crate::api::NodeApi;
 use crate::blocks;
 use crate::bulk::Streams;
 use crate::call::{Answer, Call};
+use crate::catalogue::Cataloguer;
 use crate::chain::{Chain, ChainError};
 use crate::cli::options::{Ready, UpOptions};
-use crate::driver::{self, Shell};
+use crate::driver::{self, Calls, Shell};
 use crate::follow::Follower;
+use crate::heads;
 use crate::home::{Home, HomeError, configured, now};
 use crate::jobs::Jobs;
 use crate::net::{Multiaddr, Net, NetConfig, NetError, NetHandle, node_id};
 use crate::pool::{Pool, Turns};
 use crate::pump::Pump;
+use crate::recovery::Recovery;
 use crate::segments::NetSegments;
 use crate::shards::scrub::{self, Scrubber};
 use crate::shards::{ShardStore, StoreConfig};
@@ -24,13 +27,12 @@ use crate::validators::Validators;
 use larder_backup::Vault;
 use larder_consensus::{Clock, Solo};
 use larder_engine::{Engine, Identity, Provide};
-use larder_keys::RecoveryKeys;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Genesis, Proposer};
 use larder_rpc::Endpoint;
 use larder_rpc::server::{ServeError, serve};
 use larder_types::size::MIB;
-use larder_types::{Amount, Bytes, Schedule, ShardRoot, codec};
+use larder_types::{Amount, Bytes, Params, Schedule, ShardRoot, codec};
 use libp2p::multiaddr::Protocol;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -138,14 +140,39 @@ impl AppError {
 pub fn run(home: &Path, options: UpOptions, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
     let home = Home::open(home)?;
     let settings = Settings::of(&home, options)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = runtime()?;
+    let stop = CancellationToken::new();
+    let ended = runtime.block_on(async {
+        stop_on_signals(&stop);
+        up(home, settings, stop, ready).await
+    });
+    runtime.shutdown_timeout(STOP_WAIT);
+    ended
+}
+
+/// Runs the node in `home` for a recovery until `stop`: it listens nowhere, offers nothing and asks
+/// the faucet for nothing.
+///
+/// # Errors
+/// [`AppError`].
+pub fn run_recovery(
+    home: &Path,
+    stop: CancellationToken,
+    ready: impl FnOnce(Ready),
+) -> Result<(), AppError> {
+    let home = Home::open(home)?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(up(home, Settings::recovery(), stop, ready));
+    runtime.shutdown_timeout(STOP_WAIT);
+    ended
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, AppError> {
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(2)
         .build()
-        .map_err(AppError::Runtime)?;
-    let ended = runtime.block_on(up(home, settings, ready));
-    runtime.shutdown_timeout(STOP_WAIT);
-    ended
+        .map_err(AppError::Runtime)
 }
 
 /// What flags, environment, file and defaults came to.
@@ -154,9 +181,42 @@ struct Settings {
     rpc: SocketAddr,
     provide: Option<Provide>,
     validate: bool,
+    /// Whether the node may ask for the grant of an account that the ledger does not know.
+    faucet: Faucet,
+}
+
+/// What becomes of an account that the ledger does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Faucet {
+    /// The faucet is asked for its grant, where the network has one.
+    Asked,
+    /// Nothing: it may be the account of wrong words.
+    LeftAlone,
+}
+
+impl Faucet {
+    fn params(self, params: &Params) -> Params {
+        match self {
+            Self::Asked => params.clone(),
+            Self::LeftAlone => Params {
+                faucet: None,
+                ..params.clone()
+            },
+        }
+    }
 }
 
 impl Settings {
+    fn recovery() -> Self {
+        Self {
+            listen: Vec::new(),
+            rpc: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            provide: None,
+            validate: false,
+            faucet: Faucet::LeftAlone,
+        }
+    }
+
     fn of(home: &Home, options: UpOptions) -> Result<Self, AppError> {
         let file = &home.config.up;
         let listen = [
@@ -206,6 +266,7 @@ impl Settings {
                 operator,
             }),
             validate: options.validate || file.validate,
+            faucet: Faucet::Asked,
         })
     }
 }
@@ -218,10 +279,13 @@ fn short(what: &'static str, value: &str, most: usize) -> Result<(), AppError> {
     }
 }
 
-async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
-    let stop = CancellationToken::new();
+async fn up(
+    home: Home,
+    settings: Settings,
+    stop: CancellationToken,
+    ready: impl FnOnce(Ready),
+) -> Result<(), AppError> {
     let started = now();
-    stop_on_signals(&stop);
     // The RPC's address is the commonest thing to be taken; but nothing serves before the rest
     // stands, so the order is: home, database, transport, chain, engine, RPC.
     let store = Store::open(&home.dir.join("node.db")).await?;
@@ -251,6 +315,7 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
     }
 
     let (driver, inbox) = driver::inbox();
+    let calls = Calls::default();
     let shards = open_shards(&home, settings.provide.as_ref())?;
     let spool = Spool::open(&home.dir).map_err(AppError::Spool)?;
     let (suspects, suspected) = scrub::suspects();
@@ -263,14 +328,13 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
     };
     let identity = Identity {
         genesis: genesis.hash(),
-        params: genesis.params.clone(),
+        params: settings.faucet.params(&genesis.params),
         schedule: Schedule::new(genesis.start, &genesis.params),
         node_key: home.keys.node.clone(),
         account_key: home.keys.account.clone(),
         device_key: home.keys.device.clone(),
-        // The home does not keep these yet: no certificate, no heads.
-        cert: None,
-        recovery: RecoveryKeys::new(&[0; 32], &home.keys.vault, &genesis.hash()),
+        cert: home.keys.cert.clone(),
+        recovery: home.recovery_keys()?,
     };
     let engine = Engine::restore(
         identity,
@@ -304,6 +368,7 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
         pool,
         streams: streams.clone(),
         validators: validators.clone(),
+        calls: calls.clone(),
     };
     let token = stop.clone();
     tasks.spawn(async move {
@@ -364,6 +429,14 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
         });
     }
     tell_addresses(&driver, &net).await;
+    let (token, announcing) = (
+        stop.clone(),
+        heads::announce(driver.clone(), net.clone(), Arc::clone(&calls.head)),
+    );
+    tasks.spawn(async move {
+        token.run_until_cancelled(announcing).await;
+        ("heads", Ok(()))
+    });
 
     let vault = Vault::open(home.dir.join("vault"), home.keys.vault.clone()).await?;
     let segments = NetSegments {
@@ -377,12 +450,37 @@ async fn up(home: Home, settings: Settings, ready: impl FnOnce(Ready)) -> Result
         home.dir.clone(),
         stop.child_token(),
     );
+    let cataloguer = Cataloguer {
+        driver: driver.clone(),
+        vault: jobs.vault.clone(),
+        segments: Arc::clone(jobs.segments()),
+        wanted: calls.catalogue,
+    };
+    let token = stop.clone();
+    tasks.spawn(async move {
+        token.run_until_cancelled(cataloguer.run()).await;
+        ("catalogue", Ok(()))
+    });
+    let recovery = Recovery {
+        driver: driver.clone(),
+        ledger: ledger.clone(),
+        net: net.clone(),
+        keys: match &home.keys.cert {
+            Some(_) => Some(home.recovery_keys()?),
+            None => None,
+        },
+        account,
+        device: home.keys.device.public(),
+        genesis: genesis.hash(),
+        home: home.dir.clone(),
+    };
     let api = Arc::new(NodeApi {
         driver,
         ledger,
         store: store.clone(),
         net: net.clone(),
         jobs,
+        recovery,
         genesis,
         node,
         account,

@@ -11,15 +11,16 @@ use crate::store::{Store, StoreError};
 use crate::validators::Validators;
 use larder_engine::io::{Outcome, Unreachable};
 use larder_engine::placement::Plan;
-use larder_engine::wire::Request;
+use larder_engine::wire::{Request, Response};
 use larder_engine::{
     Command, Effect, Engine, Input, NoRoom, Notice, OpId, PeerInput, SendRefusal, Token, TxEnd,
 };
 use larder_types::{AccountId, Amount, Class, NodeId, SegmentId, TxId, codec};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Messages that wait for the driver; beyond it senders wait.
 const INBOX: usize = 1_024;
@@ -150,6 +151,15 @@ pub fn inbox() -> (DriverHandle, mpsc::Receiver<Msg>) {
     (DriverHandle(sender), receiver)
 }
 
+/// What tasks beside the driver wait for.
+#[derive(Debug, Clone, Default)]
+pub struct Calls {
+    /// A catalogue is wanted.
+    pub catalogue: Arc<Notify>,
+    /// A head of somebody's was taken in: its key may have to be announced.
+    pub head: Arc<Notify>,
+}
+
 /// What the driver acts through.
 #[derive(Debug)]
 pub struct Shell {
@@ -167,6 +177,8 @@ pub struct Shell {
     pub streams: Streams,
     /// Where transactions and proofs go.
     pub validators: Validators,
+    /// Who is called.
+    pub calls: Calls,
 }
 
 /// A fetched segment's file, lent until it is released. Whoever waited for it may have gone, before
@@ -376,6 +388,9 @@ fn act(
         Effect::Persist(_) => unreachable!("rows were taken out before"),
         Effect::Request { op, to, request } => ask(shell, op, to, request),
         Effect::Reply { token, response } => {
+            if matches!(response, Response::Kept { .. }) {
+                shell.calls.head.notify_one();
+            }
             if let Some(respond) = requests.remove(&token) {
                 let bytes = codec::encode(&Answer::Engine(response));
                 tokio::spawn(async move {
@@ -402,6 +417,7 @@ fn act(
             });
         }
         Effect::Run { op, job, deadline } => shell.pool.run(op, job, deadline),
+        Effect::Tell(Notice::CatalogueWanted) => shell.calls.catalogue.notify_one(),
         Effect::Tell(notice) => waiting.tell(notice, &shell.handle),
     }
 }
@@ -479,7 +495,10 @@ impl Waiting {
                     done.send(tx).or_gone();
                 }
             }
-            Notice::CatalogueWanted | Notice::HeadKept { .. } => {}
+            Notice::HeadKept { seq, holders } => {
+                tracing::debug!(seq, holders, "providers hold our head");
+            }
+            Notice::CatalogueWanted => unreachable!("the cataloguer was called instead"),
             Notice::TxEnded { tx, end } => {
                 self.ended.remove(&tx).map(|ended| ended.send(end).is_ok());
             }

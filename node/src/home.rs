@@ -2,12 +2,15 @@
 //! `config.toml` and `genesis.cbor`, everything else in folders beside them. One process at a
 //! time: an operating-system lock that dies with its holder.
 
+pub mod rebirth;
+
 use crate::cli::options::{InitOptions, InitOutcome, Network};
 use crate::invite::{Invite, InviteError};
-use larder_keys::{Signer, VaultKeys, Words, WordsError};
+use larder_engine::head::DeviceCert;
+use larder_keys::{RecoveryKeys, Seed, Signer, VaultKeys, Words, WordsError};
 use larder_ledger::Genesis;
 use larder_proofs::bls;
-use larder_types::{Amount, GenesisHash, Params, Time, codec};
+use larder_types::{Amount, GenesisHash, Millis, Params, Time, codec};
 use rand::Rng as _;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -21,6 +24,8 @@ use zeroize::Zeroizing;
 
 /// Genesis credit of a new network, credits.
 const SUPPLY: u64 = 1_000_000;
+/// How long a device's certificate holds: ten years. Renewing it takes the words.
+const CERT_LASTS: Millis = Millis(10 * 365 * 86_400_000);
 /// How a configuration begins.
 const HEADER: &str = "# Larder's configuration. Flags and LARDER_… variables go before it.\n";
 
@@ -36,6 +41,12 @@ pub enum HomeError {
     /// Another process uses it.
     #[error("a node is running on {0} already; stop it first, or choose another --home")]
     Busy(PathBuf),
+    /// It is another account's, or on another network.
+    #[error("{0} holds a node of other words or another network; choose another --home")]
+    Other(PathBuf),
+    /// Something else lies in the folder.
+    #[error("{0} is not empty; choose another --home")]
+    Occupied(PathBuf),
     /// The words are no words.
     #[error("{0}; check the words and their order")]
     Words(#[from] WordsError),
@@ -44,7 +55,7 @@ pub enum HomeError {
     Invite(#[from] InviteError),
     /// The epoch is too short or too long for the profile.
     #[error("an epoch of {0} does not work; choose at least 1s")]
-    Epoch(larder_types::Millis),
+    Epoch(Millis),
     /// A file of the home does not read as it should.
     #[error("{path}: {why}; restore it from a copy, or `larder init` a new home")]
     Damaged {
@@ -72,6 +83,8 @@ impl HomeError {
             Self::Busy(_) => 11,
             Self::Words(_) => 12,
             Self::Exists(_)
+            | Self::Other(_)
+            | Self::Occupied(_)
             | Self::Invite(_)
             | Self::Epoch(_)
             | Self::Damaged { .. }
@@ -133,8 +146,12 @@ pub struct UpConfig {
 pub struct Keys {
     /// The node: libp2p identity, provider id, and the validator's block key.
     pub node: Signer,
-    /// The device: certified by the account from issue 4 on.
+    /// The device: it signs heads.
     pub device: Signer,
+    /// What certifies the device; none in homes made before there were heads.
+    pub cert: Option<DeviceCert>,
+    /// What the rendezvous key is derived from; none in homes made before there were heads.
+    pub rendezvous: Option<Zeroizing<[u8; 32]>>,
     /// The account, until ledger sub-keys exist (ADR 5).
     pub account: Signer,
     /// What the vault's data is named, sealed and masked with.
@@ -230,12 +247,29 @@ impl Home {
     fn genesis_path(&self) -> PathBuf {
         self.dir.join("genesis.cbor")
     }
+
+    /// The name and the seal of the account's heads. A home that knows no rendezvous has no
+    /// certificate either, and publishes none under the name that this gives.
+    ///
+    /// # Errors
+    /// If the configuration names no network.
+    pub fn recovery_keys(&self) -> Result<RecoveryKeys, HomeError> {
+        let tag = self.keys.rendezvous.as_deref().unwrap_or(&[0; 32]);
+        let genesis = self.genesis_hash()?;
+        Ok(RecoveryKeys::new(tag, &self.keys.vault, &genesis))
+    }
 }
 
 impl Keys {
     fn read(dir: &Path) -> Result<Self, HomeError> {
         let bls = key_path(dir, "validator-bls");
+        let rendezvous = key_path(dir, "rendezvous");
         Ok(Self {
+            cert: read_cert(dir)?,
+            rendezvous: match rendezvous.exists() {
+                true => Some(read_key(&rendezvous)?),
+                false => None,
+            },
             node: Signer::from_seed(&*read_key(&key_path(dir, "node"))?),
             device: Signer::from_seed(&*read_key(&key_path(dir, "device"))?),
             account: Signer::from_seed(&*read_key(&key_path(dir, "account"))?),
@@ -272,24 +306,11 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
         Network::New { profile, epoch } => {
             let genesis = found(profile, epoch, &node_key, &account, &bls)?;
             let bootstrap = Vec::new();
-            (
-                NetworkConfig {
-                    genesis: genesis.hash().to_string(),
-                    bootstrap,
-                },
-                Some(genesis),
-            )
+            (Joined::new(genesis.hash(), bootstrap), Some(genesis))
         }
         Network::Join { invite } => {
             let invite: Invite = invite.parse()?;
-            let genesis = invite.genesis.to_string();
-            (
-                NetworkConfig {
-                    genesis,
-                    bootstrap: invite.addrs,
-                },
-                None,
-            )
+            (Joined::new(invite.genesis, invite.addrs), None)
         }
     };
     make_dir(dir, 0o700)?;
@@ -299,13 +320,16 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     write(&key_path(dir, "device"), &*device, 0o600)?;
     write(&key_path(dir, "account"), &*account.to_seed(), 0o600)?;
     write(&key_path(dir, "vault"), seed.vault(0).root(), 0o600)?;
+    write(&key_path(dir, "rendezvous"), &*seed.rendezvous(), 0o600)?;
+    let cert = certify(&seed, &device, &network.genesis);
+    write(&cert_path(dir), &cert.to_bytes(), 0o600)?;
     if let Some(genesis) = &genesis {
         write(&key_path(dir, "validator-bls"), &*bls, 0o600)?;
         write(&dir.join("genesis.cbor"), &codec::encode(genesis), 0o644)?;
     }
     // Last, because its presence is what makes this a home.
     let config = Config {
-        network,
+        network: network.config,
         up: UpConfig::default(),
     };
     let text = toml::to_string(&config).expect("our configuration has a TOML form");
@@ -320,9 +344,56 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     })
 }
 
+/// The network that a new home belongs to.
+struct Joined {
+    genesis: GenesisHash,
+    config: NetworkConfig,
+}
+
+impl Joined {
+    fn new(genesis: GenesisHash, bootstrap: Vec<String>) -> Self {
+        let config = NetworkConfig {
+            genesis: genesis.to_string(),
+            bootstrap,
+        };
+        Self { genesis, config }
+    }
+}
+
+/// The device's certificate: the one thing that takes the admin key, which only the words give.
+fn certify(seed: &Seed, device: &[u8; 32], net: &GenesisHash) -> DeviceCert {
+    let device_pk = Signer::from_seed(device).public();
+    let expiry = now().after(CERT_LASTS);
+    DeviceCert::sign(&seed.account(), &seed.admin(), device_pk, expiry, net)
+}
+
+/// The device's certificate in the home `dir`; none in homes made before there were heads.
+///
+/// # Errors
+/// If the file is damaged.
+pub fn read_cert(dir: &Path) -> Result<Option<DeviceCert>, HomeError> {
+    let path = cert_path(dir);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(HomeError::Io { path, source }),
+    };
+    match DeviceCert::from_bytes(&bytes) {
+        Ok(cert) => Ok(Some(cert)),
+        Err(e) => Err(HomeError::Damaged {
+            path,
+            why: e.to_string(),
+        }),
+    }
+}
+
+fn cert_path(dir: &Path) -> PathBuf {
+    dir.join("keys/device.cert")
+}
+
 fn found(
     profile: larder_types::Profile,
-    epoch: Option<larder_types::Millis>,
+    epoch: Option<Millis>,
     node: &Signer,
     account: &Signer,
     bls: &[u8; 32],
@@ -543,6 +614,30 @@ mod tests {
         };
         assert_eq!(init(&home, join).unwrap_err().exit_code(), 1);
         assert!(!home.exists());
+    }
+
+    #[test]
+    fn a_device_is_certified_and_older_homes_open_without() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let made = init(&home, options(None)).unwrap();
+        let open = Home::open(&home).unwrap();
+        let (cert, genesis) = (
+            open.keys.cert.clone().unwrap(),
+            open.genesis_hash().unwrap(),
+        );
+        assert!(cert.holds(now(), &genesis));
+        assert!(!cert.holds(now().after(CERT_LASTS).after(Millis(1)), &genesis));
+        assert_eq!(cert.account, made.account);
+        assert_eq!(cert.device_pk, open.keys.device.public());
+        let ours = open.recovery_keys().unwrap();
+        drop(open);
+        for name in ["device.cert", "rendezvous.key"] {
+            fs::remove_file(home.join("keys").join(name)).unwrap();
+        }
+        let older = Home::open(&home).unwrap();
+        assert!(older.keys.cert.is_none());
+        assert_ne!(older.recovery_keys().unwrap().key, ours.key);
     }
 
     #[test]

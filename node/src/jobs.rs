@@ -3,14 +3,17 @@
 
 use crate::driver::{DriverHandle, Msg};
 use crate::home::now;
+use crate::recovery::Recovery;
 use crate::segments::{NetSegments, PlaceError};
+use crate::working::Working;
 use futures::FutureExt as _;
 use larder_backup::{
-    BackupError, BackupOptions, Phase, Problems, Progress, RestoreError, RestoreOptions,
-    SegmentsError, State, Vault,
+    BackupError, BackupOptions, Phase, Problems, RestoreError, RestoreOptions, SegmentsError,
+    State, Vault,
 };
 use larder_engine::NoRoom;
 use larder_engine::placement::Plan;
+use larder_engine::standing::HeadState;
 use larder_rpc::{
     BackupParams, BackupSummary, Code, Job, JobKind, JobResult, JobState, Moment, Nano,
     PathFailure, RestoreParams, RestoreSummary, RpcError, Text,
@@ -20,12 +23,14 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// Jobs that wait or run at once; the vault lets one of them write at a time.
 const MAX_OPEN: usize = 16;
+/// How long a backup waits until providers hold a head that names it.
+const HEAD_WAIT: Duration = Duration::from_secs(30);
 /// Ended jobs that are remembered.
 const MAX_ENDED: usize = 100;
 
@@ -47,8 +52,7 @@ struct Entry {
     started: Time,
     began: Instant,
     ended: Option<Time>,
-    progress: Progress,
-    cancel: CancellationToken,
+    working: Working,
     outcome: Option<Result<JobResult, RpcError>>,
 }
 
@@ -83,8 +87,8 @@ impl Jobs {
     /// # Errors
     /// If too many jobs are open.
     pub fn backup(&self, params: BackupParams) -> Result<String, RpcError> {
-        self.begin(JobKind::Backup, |jobs, progress, cancel| async move {
-            jobs.do_backup(params, &progress, &cancel)
+        self.begin(JobKind::Backup, |jobs, working| async move {
+            jobs.do_backup(params, &working)
                 .await
                 .map(JobResult::Backup)
         })
@@ -95,22 +99,35 @@ impl Jobs {
     /// # Errors
     /// If too many jobs are open.
     pub fn restore(&self, params: RestoreParams) -> Result<String, RpcError> {
-        self.begin(JobKind::Restore, |jobs, progress, cancel| async move {
-            jobs.do_restore(params, &progress, &cancel)
+        self.begin(JobKind::Restore, |jobs, working| async move {
+            jobs.do_restore(params, &working)
                 .await
                 .map(JobResult::Restore)
+        })
+    }
+
+    /// Begins a recovery; gives its job's name.
+    ///
+    /// # Errors
+    /// If too many jobs are open.
+    pub fn recover(&self, recovery: Recovery) -> Result<String, RpcError> {
+        self.begin(JobKind::Recover, |jobs, working| async move {
+            recovery
+                .run(&jobs.vault, &jobs.segments, &working)
+                .await
+                .map(JobResult::Recover)
         })
     }
 
     fn begin<F>(
         &self,
         kind: JobKind,
-        work: impl FnOnce(Self, Progress, CancellationToken) -> F + Send + 'static,
+        work: impl FnOnce(Self, Working) -> F + Send + 'static,
     ) -> Result<String, RpcError>
     where
         F: Future<Output = Result<JobResult, RpcError>> + Send + 'static,
     {
-        let (progress, cancel) = (Progress::new(), self.stop.child_token());
+        let working = Working::new(self.stop.child_token());
         let id = {
             let mut all = self.lock();
             if all.values().filter(|e| e.ended.is_none()).count() >= MAX_OPEN {
@@ -124,8 +141,7 @@ impl Jobs {
                 started: now(),
                 began: Instant::now(),
                 ended: None,
-                progress: progress.clone(),
-                cancel: cancel.clone(),
+                working: working.clone(),
                 outcome: None,
             };
             all.insert(id, entry);
@@ -133,7 +149,7 @@ impl Jobs {
         };
         let jobs = self.clone();
         tokio::spawn(async move {
-            let working = AssertUnwindSafe(async { work(jobs.clone(), progress, cancel).await });
+            let working = AssertUnwindSafe(async { work(jobs.clone(), working).await });
             let outcome = working.catch_unwind().await.unwrap_or_else(|_| {
                 let why = "the job ended in a panic; please report it with the node's log";
                 Err(RpcError::new(Code::Internal, why))
@@ -149,9 +165,9 @@ impl Jobs {
     async fn do_backup(
         &self,
         params: BackupParams,
-        progress: &Progress,
-        cancel: &CancellationToken,
+        working: &Working,
     ) -> Result<BackupSummary, RpcError> {
+        let (progress, cancel) = (&working.progress, &working.cancel);
         let began = Instant::now();
         let class = params.class.map_or(Class::default(), |class| class.0);
         let mut options = BackupOptions::new(paths(&params.paths)?, host(), now());
@@ -177,6 +193,10 @@ impl Jobs {
             .await;
         let made = made.map_err(|e| backup_error(&e))?;
         let cost = self.escrowed().await?.saturating_sub(spent);
+        let head = match params.dry_run {
+            true => None,
+            false => self.wait_for_head(working).await?,
+        };
         let code = plan.map(|p| p.code);
         Ok(BackupSummary {
             snapshot: made.snapshot.map(|id| id.to_string()),
@@ -195,16 +215,35 @@ impl Jobs {
             repair_at: code.map_or(0, larder_coding::Code::r),
             annual_loss: plan.map_or(0.0, |p| p.annual_loss),
             class_met: plan.is_none_or(|p| p.class_met),
+            head_holders: head.map_or(0, |h| h.holders),
+            head_wanted: head.map_or(0, |h| h.wanted),
             seconds: began.elapsed().as_secs_f64(),
         })
+    }
+
+    /// Waits until providers hold what the words alone bring the backup back by; not for ever, and
+    /// whoever is in a hurry may go: the backup itself is done.
+    async fn wait_for_head(&self, working: &Working) -> Result<Option<HeadState>, RpcError> {
+        working.at(
+            "finishing",
+            "waiting until providers hold the head".to_owned(),
+        );
+        let kept = crate::heads::kept(&self.driver, HEAD_WAIT);
+        match working.cancel.run_until_cancelled(kept).await {
+            Some(state) => state.map_err(|e| RpcError::new(Code::Stopping, e)),
+            None => {
+                let state = self.driver.query(larder_engine::Engine::head_state).await;
+                state.map_err(|e| RpcError::new(Code::Stopping, e))
+            }
+        }
     }
 
     async fn do_restore(
         &self,
         params: RestoreParams,
-        progress: &Progress,
-        cancel: &CancellationToken,
+        working: &Working,
     ) -> Result<RestoreSummary, RpcError> {
+        let (progress, cancel) = (&working.progress, &working.cancel);
         let began = Instant::now();
         let (id, snapshot) = self
             .vault
@@ -301,7 +340,8 @@ impl Jobs {
     pub fn cancel(&self, id: &str) -> Result<(), RpcError> {
         let number: u64 = id.parse().map_err(|_| no_job(id))?;
         let all = self.lock();
-        all.get(&number).ok_or_else(|| no_job(id))?.cancel.cancel();
+        let entry = all.get(&number).ok_or_else(|| no_job(id))?;
+        entry.working.cancel.cancel();
         Ok(())
     }
 
@@ -318,7 +358,7 @@ impl Jobs {
 
 impl Entry {
     fn show(&self, id: u64) -> Job {
-        let state = self.progress.now();
+        let state = self.working.progress.now();
         Job {
             job: id.to_string(),
             kind: self.kind,
@@ -344,7 +384,8 @@ impl Entry {
     }
 
     fn progress(&self, state: &State) -> larder_rpc::Progress {
-        let stage = match state.phase {
+        let step = self.working.step();
+        let phase = match state.phase {
             Phase::Preparing => "preparing",
             Phase::Indexing => "indexing",
             Phase::Reading => "reading",
@@ -358,16 +399,21 @@ impl Entry {
             .unwrap_or(u64::MAX)
             .max(1);
         larder_rpc::Progress {
-            stage: stage.to_owned(),
+            stage: step.as_ref().map_or(phase, |s| s.stage).to_owned(),
             files: state.files,
             bytes: state.bytes,
             total_files: state.files_total.unwrap_or(0),
             total_bytes: state.bytes_total.unwrap_or(0),
             rate: state.bytes.saturating_mul(1_000) / ms,
-            current: state
-                .current
-                .as_ref()
-                .map(|p| p.to_string_lossy().into_owned()),
+            segments: state.segments,
+            total_segments: state.segments_total.unwrap_or(0),
+            current: match step {
+                Some(step) => Some(step.detail),
+                None => state
+                    .current
+                    .as_ref()
+                    .map(|p| p.to_string_lossy().into_owned()),
+            },
         }
     }
 }
@@ -437,7 +483,7 @@ fn no_room(error: &NoRoom) -> RpcError {
     RpcError::new(code, error)
 }
 
-fn segments_error(error: &SegmentsError) -> RpcError {
+pub(crate) fn segments_error(error: &SegmentsError) -> RpcError {
     match error {
         SegmentsError::Store(source) => match source.downcast_ref::<PlaceError>() {
             Some(PlaceError::NoRoom(why)) => no_room(why),

@@ -222,7 +222,7 @@ impl Pool {
             BulkReply::Ack(_) => return Err(PutError::Peer(Unreachable::Garbage)),
         }
         let local = |e| PutError::Local(disk(e));
-        let path = self.spool.fetched_shard(&segment, position);
+        let path = self.spool.coming_shard(&segment, position);
         let folder = path
             .parent()
             .map(std::path::Path::to_owned)
@@ -242,6 +242,9 @@ impl Pool {
             tokio::fs::remove_file(&path).await.map_err(local)?;
             return Err(PutError::WrongBytes);
         }
+        drop(file);
+        let verified = self.spool.fetched_shard(&segment, position);
+        tokio::fs::rename(path, verified).await.map_err(local)?;
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub struct Spool {
     fetch: PathBuf,
     /// Where the sealed segments that are being placed lie.
     sources: Arc<Mutex<BTreeMap<SegmentId, PathBuf>>>,
-    /// Tells discarded folders apart. It begins at the time of opening: what an earlier run could
+    /// Tells discarded folders and coming shards apart. It begins at the time of opening: what an earlier run could
     /// not delete is not in the way.
     next_gone: Arc<AtomicU64>,
 }
@@ -138,6 +138,16 @@ impl Spool {
         self.fetch
             .join(segment.to_string())
             .join(position.to_string())
+    }
+
+    /// Where a shard is written until it is known to be the right one. Each has a name of its own:
+    /// a transfer that nobody waits for any more may still run beside its successor.
+    #[must_use]
+    pub fn coming_shard(&self, segment: &SegmentId, position: u16) -> PathBuf {
+        let number = self.next_gone.fetch_add(1, Ordering::Relaxed);
+        self.fetch
+            .join(segment.to_string())
+            .join(format!("{position}-{number}"))
     }
 
     /// A segment that was decoded.

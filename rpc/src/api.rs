@@ -134,6 +134,8 @@ methods! {
     "backup_listSnapshots" backup_list_snapshots(PageParams) -> Page<Snapshot>;
     /// What lies in a folder of a snapshot.
     "backup_browse" backup_browse(BrowseParams) -> Page<Entry>;
+    /// Begins to find the account's data again, in a home made from its words.
+    "backup_recover" backup_recover(Empty) -> JobStarted;
     /// Begins a restore.
     "backup_restore" backup_restore(RestoreParams) -> JobStarted;
 

@@ -99,6 +99,8 @@ codes! {
     VaultBusy = 1405, "vault_busy", true, 11;
     /// A pattern to include or exclude is malformed.
     BadPattern = 1406, "bad_pattern", false, 2;
+    /// No provider of the account answered with its head.
+    NoHeads = 1407, "no_heads", true, 1;
 
     /// The node is starting and cannot answer this yet.
     NotReady = 1500, "not_ready", true, 11;

@@ -6,6 +6,7 @@ pub mod job;
 pub mod ledger;
 pub mod market;
 pub mod node;
+pub mod recover;
 pub mod wallet;
 
 pub use backup::*;
@@ -13,6 +14,7 @@ pub use job::*;
 pub use ledger::*;
 pub use market::*;
 pub use node::*;
+pub use recover::*;
 pub use wallet::*;
 
 #[cfg(test)]
@@ -47,6 +49,8 @@ mod tests {
                 repair_at: 6,
                 annual_loss: 1e-4,
                 class_met: true,
+                head_holders: 3,
+                head_wanted: 3,
                 seconds: 0.5,
             })),
             error: None,

@@ -5,7 +5,7 @@ use crate::until::until;
 use larder_rpc::client::all;
 use larder_rpc::{
     Client, ClientError, Empty, LedgerProvider, NodeInfo, NodeStatus, ProviderParams,
-    RenterContract,
+    ProviderStatus, RenterContract,
 };
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -84,9 +84,7 @@ impl Said {
 
 /// Runs `larder --home HOME --json WORDS…` to its end.
 pub(crate) fn larder<S: AsRef<OsStr>>(home: &Path, words: &[S]) -> Said {
-    let mut command = Command::new(binary());
-    command.arg("--home").arg(home).arg("--json").args(words);
-    run(command)
+    Site::default().larder(home, words)
 }
 
 fn run(mut command: Command) -> Said {
@@ -131,9 +129,46 @@ impl Drop for Running {
     }
 }
 
+/// Where a node and its commands run, and where it listens.
+#[derive(Clone)]
+pub(crate) struct Site {
+    /// A program that becomes another, and its arguments; or nothing.
+    pub(crate) within: Vec<OsString>,
+    /// A multiaddr.
+    pub(crate) listen: String,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            within: Vec::new(),
+            listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
+        }
+    }
+}
+
+impl Site {
+    /// Runs `larder --home HOME --json WORDS…` there to its end.
+    pub(crate) fn larder<S: AsRef<OsStr>>(&self, home: &Path, words: &[S]) -> Said {
+        let mut command = self.command(&[]);
+        command.arg("--home").arg(home).arg("--json").args(words);
+        run(command)
+    }
+
+    fn command(&self, through: &[OsString]) -> Command {
+        let mut line = self.within.clone();
+        line.extend_from_slice(through);
+        line.push(binary().into());
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]);
+        command
+    }
+}
+
 /// A node: a home, and its process while it runs.
 pub(crate) struct Node {
     pub(crate) home: PathBuf,
+    site: Site,
     /// What `up` is given.
     words: Vec<String>,
     /// What the process is started through: a program and its arguments, or nothing.
@@ -142,13 +177,20 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    fn new(home: PathBuf, words: &[&str]) -> Self {
+    fn new(home: PathBuf, site: Site, words: &[&str]) -> Self {
         Self {
             home,
+            site,
             words: words.iter().map(|w| (*w).to_owned()).collect(),
             through: Vec::new(),
             running: None,
         }
+    }
+
+    /// The same node at another site.
+    pub(crate) fn at(mut self, site: Site) -> Self {
+        self.site = site;
+        self
     }
 
     /// Starts the process through another program, which becomes it by `exec`.
@@ -162,15 +204,12 @@ impl Node {
 
     /// Starts the process.
     pub(crate) fn spawn(&mut self) {
-        let mut line = self.through.clone();
-        line.push(binary().into());
-        let mut command = Command::new(&line[0]);
+        let mut command = self.site.command(&self.through);
         command
-            .args(&line[1..])
             .arg("--home")
             .arg(&self.home)
             .args(["--json", "-v", "up", "--rpc", "127.0.0.1:0"])
-            .args(["--listen", "/ip4/127.0.0.1/tcp/0"])
+            .args(["--listen", &self.site.listen])
             .args(&self.words)
             .env("LARDER_PARENT", std::process::id().to_string())
             .env_remove("LARDER_LOG")
@@ -209,11 +248,31 @@ impl Node {
         self.running = None;
     }
 
+    /// `kill -9`, and its whole home deleted.
+    pub(crate) fn destroy(&mut self) {
+        self.kill();
+        fs::remove_dir_all(&self.home).unwrap();
+    }
+
+    /// SIGSTOP: it holds its connections and answers nothing.
+    pub(crate) fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.running.as_ref().unwrap().0);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
     /// SIGTERM; it must end by itself with exit code 0.
     pub(crate) fn stop(&mut self) {
+        self.signal(rustix::process::Signal::TERM);
         let mut running = self.running.take().unwrap();
-        let pid = rustix::process::Pid::from_child(&running.0);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         assert_eq!(running.end("a node stops on SIGTERM", START), Some(0));
     }
 
@@ -230,7 +289,7 @@ impl Node {
 
     /// Runs a verb on this home.
     pub(crate) fn larder<S: AsRef<OsStr>>(&self, words: &[S]) -> Said {
-        larder(&self.home, words)
+        self.site.larder(&self.home, words)
     }
 
     /// Asks the node over its RPC.
@@ -259,6 +318,16 @@ impl Node {
         let provider = provider.node;
         self.ask(|node| async move { node.ledger_get_provider(&ProviderParams { provider }).await })
             .unwrap()
+    }
+
+    /// What a provider's own side stores.
+    pub(crate) fn stores(&self) -> ProviderStatus {
+        self.status().provider.unwrap()
+    }
+
+    /// The summary of `larder repairs`, whatever it found.
+    pub(crate) fn repairs(&self) -> Value {
+        self.larder(&["repairs"]).last()
     }
 
     pub(crate) fn contracts(&self) -> Vec<RenterContract> {
@@ -307,6 +376,8 @@ impl Drop for Node {
 pub(crate) struct Fleet {
     pub(crate) founder: Node,
     pub(crate) invite: String,
+    /// Where nodes are that join.
+    pub(crate) site: Site,
     // Last, so that it is removed last.
     dir: TempDir,
 }
@@ -314,16 +385,22 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// A new network with epochs of this length (`4s`), and its validator running.
     pub(crate) fn found(epoch: &str) -> Self {
+        Self::found_at(epoch, Site::default(), Site::default())
+    }
+
+    /// The same, its validator at `site` and the others at `others`.
+    pub(crate) fn found_at(epoch: &str, site: Site, others: Site) -> Self {
         let dir = tempfile::Builder::new().prefix("larder-e2e-").tempdir();
         let dir = dir.unwrap();
         let home = dir.path().join("founder");
         larder(&home, &["init", "--new-network", "--epoch", epoch]).done();
-        let mut founder = Node::new(home, &["--validate"]);
+        let mut founder = Node::new(home, site, &["--validate"]);
         founder.start();
         let invite = founder.larder(&["invite"]).done();
         Self {
             founder,
             invite: invite["invite"].as_str().unwrap().to_owned(),
+            site: others,
             dir,
         }
     }
@@ -337,7 +414,12 @@ impl Fleet {
     pub(crate) fn join(&self, name: &str, words: &[&str]) -> Node {
         let home = self.path(name);
         larder(&home, &["init", "--join", &self.invite]).done();
-        Node::new(home, words)
+        self.at_home(name, words)
+    }
+
+    /// A node whose home is made already; nothing runs yet.
+    pub(crate) fn at_home(&self, name: &str, words: &[&str]) -> Node {
+        Node::new(self.path(name), self.site.clone(), words)
     }
 
     /// A provider's home; nothing runs yet.
@@ -360,6 +442,17 @@ impl Fleet {
         let mut keeper = self.join("keeper", &[]);
         keeper.start();
         keeper
+    }
+
+    /// A keeper, running, and the file that holds its words.
+    pub(crate) fn keeper_with_words(&self) -> (Node, PathBuf) {
+        let home = self.path("keeper");
+        let made = larder(&home, &["init", "--join", &self.invite]).done();
+        let words = self.path("words");
+        fs::write(&words, made["words"].as_str().unwrap()).unwrap();
+        let mut keeper = self.at_home("keeper", &[]);
+        keeper.start();
+        (keeper, words)
     }
 }
 

@@ -124,6 +124,24 @@ fn content(path: &Path, meta: &Metadata) -> String {
     }
 }
 
+/// The folder's copy below `target` is the same as the folder.
+///
+/// # Panics
+/// If it is not; says what differs.
+pub(crate) fn same(folder: &Path, target: &Path) {
+    let (was, is) = (facts(folder), facts(&copy_of(folder, target)));
+    let gone = was
+        .iter()
+        .filter(|(path, fact)| is.get(*path) != Some(*fact));
+    let gone: Vec<_> = gone.take(5).collect();
+    let new = is.keys().filter(|path| !was.contains_key(*path));
+    let new: Vec<_> = new.take(5).collect();
+    assert!(
+        gone.is_empty() && new.is_empty(),
+        "lost: {gone:?}, new: {new:?}"
+    );
+}
+
 /// Where the copy of the absolute path `source` lies below `target`.
 pub(crate) fn copy_of(source: &Path, target: &Path) -> PathBuf {
     target.join(source.strip_prefix("/").unwrap())

@@ -191,9 +191,9 @@ fn of_each_device_the_newest_head_counts_and_old_ones_are_named() {
     let (a1, a2) = (a.head(&head(1, &[1])), a.head(&head(2, &[1, 4])));
     let b9 = b.head(&head(9, &[2]));
     let chosen = a.choose(&[
-        (10, &[a1.clone()]),
-        (11, &[a2.clone(), b9.clone()]),
-        (12, &[a1, a2]),
+        (10, std::slice::from_ref(&a1)),
+        (11, &[a2.clone(), b9]),
+        (12, &[a1.clone(), a2]),
     ]);
     assert_eq!(ids(&chosen), [1, 2, 4], "the union over the devices");
     assert_eq!((chosen.seq, chosen.heads.len(), chosen.refused), (9, 2, 0));
@@ -216,7 +216,7 @@ fn forged_foreign_and_surplus_heads_are_counted_and_ignored() {
     let mut tampered = owner.head(&head(8, &[6]));
     tampered.sealed[50] ^= 1;
     let foreign = Owner::new(6, 2).head(&head(9, &[7]));
-    let chosen = owner.choose(&[(1, &[tampered, foreign]), (2, &[good.clone()])]);
+    let chosen = owner.choose(&[(1, &[tampered, foreign]), (2, std::slice::from_ref(&good))]);
     assert_eq!((ids(&chosen), chosen.seq, chosen.refused), (vec![5], 3, 2));
     assert!(chosen.stale.is_empty());
     assert_eq!(owner.choose(&[]), Chosen::default());

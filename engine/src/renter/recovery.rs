@@ -54,7 +54,7 @@ impl Renter {
                 changed.insert(id);
             }
         }
-        self.holders_changed();
+        self.holders_changed(&changed);
         changed.iter().map(|id| self.segment_write(id)).collect()
     }
 
@@ -94,7 +94,11 @@ impl Renter {
     /// How far a recovery has come.
     pub(crate) fn recovery_state(&self, now: Time) -> RecoveryState {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let unknown = || self.leases.values().filter(|l| !l.tree_is_known());
+        let unknown = || {
+            self.leases
+                .values()
+                .filter(|l| !l.tree_is_known() && !l.faulted)
+        };
         let mut state = RecoveryState {
             contracts: count(self.leases.len()),
             trees: count(self.leases.len() - unknown().count()),

@@ -3,9 +3,10 @@
 //! upload. k·L bytes are read and missing·L written. What lies in the spool is on record before it
 //! is placed and until all is: nothing is rebuilt twice. `docs/protocol.md` §3.11.
 
-use super::Renter;
+use super::lease::Lease;
 use super::losses::missing;
 use super::uploads::{ENCODE_DEADLINE, Position, Upload};
+use super::{NoRoom, Renter};
 use crate::ctx::{Ctx, sooner};
 use crate::io::{Job, JobError, OpId};
 use crate::ops::Pending;
@@ -119,7 +120,7 @@ impl Renter {
     /// Nothing is repaired before the ledger has said who is FAULTED, nor while some contract's
     /// tree is still being found out: what it holds would be rebuilt for nothing.
     fn may_repair(&self) -> bool {
-        let known = |lease: &super::lease::Lease| lease.faulted || lease.tree_is_known();
+        let known = |lease: &Lease| lease.faulted || lease.tree_is_known();
         self.informed && (self.is_idle() || self.leases.values().all(known))
     }
 
@@ -128,7 +129,7 @@ impl Renter {
     }
 
     fn has_capacity(&self) -> bool {
-        let placing = |r: &&super::repairs::Repair| r.phase == Phase::Placing;
+        let placing = |r: &&Repair| r.phase == Phase::Placing;
         let at_work = self.repairs.values().filter(|r| !placing(r)).count();
         let waiting: u64 = self
             .repairs
@@ -215,6 +216,7 @@ impl Renter {
         };
         match (outcome, self.segments.get_mut(&segment)) {
             (Ok(roots), Some(row)) if good(row, &roots) => {
+                self.no_room = None;
                 repair.phase = Phase::Placing;
                 repair.shards.extend(&missing);
                 let spooled: BTreeSet<u16> = row.spooled.iter().chain(&missing).copied().collect();
@@ -238,7 +240,14 @@ impl Renter {
                 self.release_repair(ctx, segment);
                 self.reindex(&segment);
             }
-            (Ok(_) | Err(_), _) => {
+            (outcome, _) => {
+                if let Err(JobError::Disk(why)) = outcome {
+                    self.no_room = Some(NoRoom::Spool(why));
+                }
+                if !self.uploads.contains_key(&segment) {
+                    // Whatever was rebuilt stands on no record.
+                    ctx.discard(segment, false);
+                }
                 self.release_repair(ctx, segment);
                 self.repair_failed(ctx, &segment);
             }
@@ -289,7 +298,7 @@ impl Renter {
         Some(Write::repair_totals(&self.totals))
     }
 
-    /// A segment is whole again.
+    /// All that a repair rebuilt is placed.
     pub(crate) fn repair_done(&mut self, now: Time, segment: &SegmentId) {
         let Some(repair) = self.repairs.remove(segment) else {
             return;

@@ -126,13 +126,11 @@ impl Renter {
                     signed,
                     sig_provider,
                 };
-                if let Some(auth) = shown.signed.auth {
-                    // A lost device may have promised it.
-                    wallet.learned(ctx, auth);
-                }
                 self.shown(ctx, &id, shown, puts);
                 if let Some(lease) = self.leases.get(&id) {
                     wallet.commit(id, lease.owes(ctx.chain.epoch));
+                    // A device that is lost may have promised it.
+                    lease.signed.auth.inspect(|auth| wallet.learned(ctx, *auth));
                 }
             }
             Ok(Response::Denied(Deny::UnknownContract))
@@ -144,7 +142,13 @@ impl Renter {
         }
     }
 
-    fn shown(&mut self, ctx: &mut Ctx<'_>, id: &ContractId, shown: Revision, puts: Vec<ShardLeaf>) {
+    fn shown(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        id: &ContractId,
+        mut shown: Revision,
+        puts: Vec<ShardLeaf>,
+    ) {
         let Some(lease) = self.leases.get_mut(id) else {
             return;
         };
@@ -153,6 +157,10 @@ impl Renter {
             lease.pages = Pages::default();
             lease.unsure = lease.active.is_some_and(|active| !lease.agrees(&active));
             return self.set_back(ctx, id);
+        }
+        if lease.active.is_some_and(|a| same(&a, &shown.signed.leaf)) {
+            // Its signatures were not looked at, and the money has moved.
+            shown.signed.auth = None;
         }
         match lease.turn(&shown.signed.leaf, puts) {
             Next::Whole(content) => self.take_tree(ctx, id, shown, content),
@@ -224,7 +232,8 @@ impl Renter {
             .map(|(index, leaf)| (leaf.root, (index, *leaf)))
             .collect();
         let mut rows = self.place(id, &fresh);
-        rows.extend(self.find(id, &fresh));
+        let (found, changed) = self.find(id, &fresh);
+        rows.extend(found);
         for (segment, position, root) in self.held_in(id) {
             match gone.get(&root) {
                 Some((index, leaf)) if *index >= new.len() => {
@@ -234,16 +243,16 @@ impl Renter {
                 None => {}
             }
         }
-        self.holders_changed();
+        self.holders_changed(&changed);
         rows
     }
 
     /// Positions that nobody holds, and whose shards a contract turns out to hold.
-    fn find(&mut self, id: &ContractId, fresh: &[ShardLeaf]) -> Vec<Write> {
+    fn find(&mut self, id: &ContractId, fresh: &[ShardLeaf]) -> (Vec<Write>, BTreeSet<SegmentId>) {
         let fresh: BTreeSet<ShardRoot> = fresh.iter().map(|l| l.root).collect();
-        let mut rows = Vec::new();
-        if fresh.is_empty() {
-            return rows;
+        let (mut rows, mut changed) = (Vec::new(), BTreeSet::new());
+        if fresh.is_empty() || !self.usable_leases().any(|(usable, _)| usable == id) {
+            return (rows, changed);
         }
         for (segment, row) in &mut self.segments {
             let mut found = false;
@@ -255,9 +264,10 @@ impl Renter {
             }
             if found {
                 rows.push(Write::segment(segment, Some(row)));
+                changed.insert(*segment);
             }
         }
-        rows
+        (rows, changed)
     }
 
     fn held_in(&self, id: &ContractId) -> Vec<(SegmentId, u16, ShardRoot)> {
@@ -314,20 +324,23 @@ impl Renter {
         lost.iter().filter_map(|(s, j)| self.lose(s, *j)).collect()
     }
 
-    /// Who holds what has changed otherwise than by a transfer or a loss.
-    pub(super) fn holders_changed(&mut self) {
-        for (id, upload) in &mut self.uploads {
-            let Some(row) = self.segments.get(id) else {
+    /// Who holds what of these has changed otherwise than by a transfer or a loss.
+    pub(super) fn holders_changed(&mut self, segments: &BTreeSet<SegmentId>) {
+        for id in segments {
+            let (Some(upload), Some(row)) = (self.uploads.get_mut(id), self.segments.get(id))
+            else {
                 continue;
             };
             for (position, holder) in upload.positions.iter_mut().zip(&row.holders) {
-                if holder.is_some() && *position == Position::Waiting {
+                if holder.is_some() && matches!(position, Position::Waiting | Position::Gone) {
                     *position = Position::Placed;
                 }
             }
         }
         self.recount_claims();
-        self.reindex_all();
+        for id in segments {
+            self.reindex(id);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! A position counts once a co-signed revision of an opened contract holds it.
 
 use super::lease::Lease;
+use super::repairs::Phase;
 use super::stalls::{PROMISED, STALL};
 use super::{NoRoom, Renter};
 use crate::ctx::Ctx;
@@ -229,10 +230,7 @@ impl Renter {
 
     /// Starts every transfer that can start now.
     pub(crate) fn place_all(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
-        let wants =
-            |u: &Upload| !u.told || u.moving() > 0 || u.positions.contains(&Position::Waiting);
-        let wanting = self.uploads.iter().filter(|(_, u)| wants(u));
-        let ids: Vec<SegmentId> = wanting.map(|(id, _)| *id).collect();
+        let ids: Vec<SegmentId> = self.uploads.keys().copied().collect();
         for id in ids {
             if self.puts_under_way() < MAX_PUTS {
                 self.place_one(ctx, &id);
@@ -557,7 +555,7 @@ impl Renter {
         })
     }
 
-    /// Announces what has reached its threshold, and clears the spool of what is whole.
+    /// Announces what has reached its threshold, and clears the spool of what is placed.
     pub(crate) fn tell_placed(&mut self, ctx: &mut Ctx<'_>) {
         let mut whole = Vec::new();
         for (id, upload) in &mut self.uploads {
@@ -567,12 +565,8 @@ impl Renter {
             if upload.positions.is_empty() {
                 continue;
             }
-            let safe = row
-                .holders
-                .iter()
-                .flatten()
-                .filter(|c| self.leases.get(c).is_some_and(|l| l.opened))
-                .count();
+            let opened = |c: &ContractId| self.leases.get(c).is_some_and(|l| l.opened);
+            let safe = row.holders.iter().flatten().filter(|c| opened(c)).count();
             if !upload.told && safe >= usize::from(placement::success_threshold(row.code)) {
                 upload.told = true;
                 let bytes_stored = row.shard_len * u64::from(row.code.n());
@@ -581,7 +575,15 @@ impl Renter {
                     bytes_stored,
                 });
             }
-            if upload.told && safe == row.holders.len() {
+            let placed = |j: &u16| {
+                let holder = row.holders.get(usize::from(*j)).copied().flatten();
+                holder.is_some_and(|c| opened(&c))
+            };
+            let rebuilding = self
+                .repairs
+                .get(id)
+                .is_some_and(|r| r.phase != Phase::Placing);
+            if upload.told && !rebuilding && row.spooled.iter().all(placed) {
                 whole.push(*id);
             }
         }
@@ -606,7 +608,7 @@ impl Renter {
     /// or nothing went forward for too long. All else that it may wait for comes as an input.
     pub(crate) fn uploads_deadline(&self, now: Time) -> Option<Time> {
         let waits = |u: &&Upload| u.positions.contains(&Position::Waiting);
-        let promised = self.uploads.values().filter(|u| u.told && u.moving() > 0);
+        let promised = self.uploads.values().filter(|u| u.told);
         let promised = promised.map(|u| u.progress_at.after(PROMISED));
         let waiting = self.uploads.values().filter(waits);
         let stall = waiting

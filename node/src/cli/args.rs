@@ -39,6 +39,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  larder init --new-network\n  larder init --new-network --epoch 8s\n  larder init --join INVITE\n  larder init --join INVITE --words-file words.txt"
     )]
     Init(InitArgs),
+    /// Bring a lost home back from its words.
+    #[command(
+        after_help = "Examples:\n  larder recover --join INVITE\n  larder --home new recover --join INVITE --words-file words.txt\n\nThe words are asked for unless a file is named. Interrupted, the same command goes on. Stop the\nold home's node first, if it still runs somewhere: two devices of one account are not synchronised."
+    )]
+    Recover(RecoverArgs),
     /// Run the node.
     #[command(
         after_help = "Examples:\n  larder up\n  larder up --provide 20GiB --price 2 --region de --operator me\n  larder up --validate --rpc 127.0.0.1:0"
@@ -76,14 +81,14 @@ pub(crate) enum Command {
     Peers,
     /// List the home's contracts, or show one as the ledger holds it.
     Contracts(ContractsArgs),
-    /// Show the redundancy of what is stored.
+    /// Show what is lost, being rebuilt and done.
     Repairs,
     /// Run a simulation over the production engine and ledger.
     #[command(subcommand)]
     Simulate(SimulateCommand),
     /// Show the whole thing on this machine, with real processes and real files.
     #[command(
-        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --keep"
+        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --kill 2 --keep"
     )]
     Demo(DemoArgs),
     /// Print a completion script for a shell.
@@ -120,6 +125,16 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "INVITE")]
     pub(crate) join: Option<String>,
     /// Use the words in this file instead of new ones.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) words_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecoverArgs {
+    /// The invite string of the network that the account is on.
+    #[arg(long, value_name = "INVITE")]
+    pub(crate) join: String,
+    /// Read the words from this file instead of asking for them.
     #[arg(long, value_name = "FILE")]
     pub(crate) words_file: Option<PathBuf>,
 }
@@ -303,15 +318,16 @@ mod tests {
         for line in [
             "larder init --new-network --epoch 8s --profile dev",
             "larder --home x --json init --join abc --words-file w",
+            "larder recover --join abc --words-file w --json",
             "larder up --listen /ip4/127.0.0.1/tcp/0 --rpc 127.0.0.1:0 --provide 2GiB --price 2 \
              --region eu --operator me --validate",
             "larder backup a b --class high --tag x --tag y --exclude *.o -n",
             "larder restore latest:/a --target t --include x --exclude y --verify",
             "larder wallet balance --json",
             "larder simulate churn --seed 7 --nodes 50 --years 1",
+            "larder demo --json --providers 12 --kill 4 --validators 1 --epoch 8s",
             "larder simulate faults --seed 7 --nodes 12 --days 1 --quick --json",
             "larder simulate split --seed 7",
-            "larder demo --json --providers 12 --epoch 8s",
             "larder contracts",
         ] {
             let words = line.split_whitespace();
@@ -322,11 +338,13 @@ mod tests {
             "larder init",
             "larder init --new-network --join x",
             "larder init --join x --epoch 8s",
+            "larder recover",
+            "larder recover --words-file w",
             "larder backup",
             "larder backup a --class best",
             "larder up --provide lots",
             "larder restore latest",
-            "larder demo --kill 4",
+            "larder demo --kill some",
         ] {
             let words = line.split_whitespace();
             let refused = Cli::try_parse_from(words).unwrap_err();

@@ -50,6 +50,13 @@ fn report(summary: &BackupSummary, out: Out) -> Asked {
     for line in lines(summary) {
         out.remark(line)?;
     }
+    if summary.head_holders < summary.head_wanted {
+        out.warn(format_args!(
+            "only {} of {} providers hold the record from which the words alone bring this back; \
+             leave the node running until `larder doctor` finds nothing wrong",
+            summary.head_holders, summary.head_wanted
+        ));
+    }
     if summary.errors > 0 {
         return Err(Failure::new(
             IN_PART,
@@ -89,6 +96,7 @@ pub(crate) fn object(summary: &BackupSummary) -> serde_json::Value {
         "repair_at": summary.repair_at,
         "annual_loss": summary.annual_loss,
         "class_met": summary.class_met,
+        "head_holders": summary.head_holders,
         "seconds": summary.seconds,
     })
 }

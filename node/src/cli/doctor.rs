@@ -4,6 +4,8 @@
 use super::connect::{Asked, require_home, runtime};
 use super::exit::{DAMAGE, FAILED, Failure};
 use super::output::Out;
+use crate::home::read_cert;
+use crate::home::rebirth::is_recovering;
 use larder_rpc::{Client, Empty, ProviderStatus};
 use larder_types::size::GIB;
 use larder_types::{Amount, Bytes};
@@ -23,7 +25,7 @@ struct Check {
 
 pub(super) fn doctor(home: &Path, out: Out) -> Asked {
     require_home(home)?;
-    let mut checks = vec![space(home)?];
+    let mut checks = vec![space(home)?, words(home)?];
     match Client::of_home(home) {
         Ok(node) => runtime()?.block_on(ask_node(&node, &mut checks))?,
         Err(e) => checks.push(Check {
@@ -43,6 +45,34 @@ fn space(home: &Path) -> Result<Check, Failure> {
         name: "disk",
         found: format!("{free} free"),
         mend,
+    })
+}
+
+/// Whether the words would bring this home back.
+fn words(home: &Path) -> Result<Check, Failure> {
+    let cert = read_cert(home).map_err(|e| Failure::new(e.exit_code(), e))?;
+    let (found, mend) = match cert {
+        _ if is_recovering(home) => (
+            "the recovery of this home has not come to its end",
+            Some("run `larder recover` again, with the same words and home"),
+        ),
+        None => (
+            "this home is not certified: the words alone do not bring its backups back",
+            Some("make a new home with `larder init`, and back up anew"),
+        ),
+        Some(cert) if cert.expiry < crate::home::now() => (
+            "this home's certificate is past: heads that it makes are refused",
+            Some("make a new home with `larder recover`"),
+        ),
+        Some(_) => (
+            "this home is certified: the words bring its backups back",
+            None,
+        ),
+    };
+    Ok(Check {
+        name: "words",
+        found: found.to_owned(),
+        mend: mend.map(|mend| (mend, FAILED)),
     })
 }
 
@@ -96,8 +126,11 @@ async fn ask_node(node: &Client, checks: &mut Vec<Check>) -> Asked {
         Check {
             name: "data",
             found: format!(
-                "{} segments, {} below full redundancy, {} unreadable",
-                repairs.segments, repairs.segments_below_full, repairs.segments_lost
+                "{} segments, {} below full redundancy ({} being repaired), {} unreadable",
+                repairs.segments,
+                repairs.segments_below_full,
+                repairs.repairing,
+                repairs.segments_lost
             ),
             mend: wrong(
                 repairs.segments_lost > 0,
@@ -106,6 +139,28 @@ async fn ask_node(node: &Client, checks: &mut Vec<Check>) -> Asked {
             ),
         },
     ]);
+    if let Some(trouble) = repairs.trouble {
+        checks.push(Check {
+            name: "repair",
+            found: trouble,
+            mend: Some(("lost shards find no new provider: see to that", FAILED)),
+        });
+    }
+    let keeper = status.keeper;
+    if keeper.segments > 0 {
+        checks.push(Check {
+            name: "head",
+            found: format!(
+                "{} providers hold what the words bring the data back by, {} should",
+                keeper.head_holders, keeper.head_wanted
+            ),
+            mend: wrong(
+                keeper.head_holders < keeper.head_wanted,
+                "leave the node running until more are reachable",
+                FAILED,
+            ),
+        });
+    }
     checks.extend(status.provider.as_ref().map(provided));
     Ok(())
 }

@@ -12,8 +12,12 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const IN_PART: u8 = 3;
 /// No such home or vault.
 pub(crate) const NO_HOME: u8 = 10;
+/// Wrong passphrase or words.
+pub(crate) const WRONG_WORDS: u8 = 12;
 /// Saved, but below the class's durability.
 pub(crate) const BELOW_CLASS: u8 = 20;
+/// No quota, credit or peers.
+pub(crate) const NO_PEERS: u8 = 21;
 /// Damage found.
 pub(crate) const DAMAGE: u8 = 22;
 /// Interrupted.
@@ -34,6 +38,14 @@ impl Failure {
             exit,
             message: message.to_string(),
         }
+    }
+
+    /// The same, of a stage of something longer. What has nothing to say stays silent.
+    pub(crate) fn of_stage(self, stage: &str) -> Self {
+        if self.message.is_empty() {
+            return self;
+        }
+        Self::new(self.exit, format_args!("{stage}: {}", self.message))
     }
 
     /// An exit code that says what was already told in the summary.

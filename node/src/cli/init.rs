@@ -1,15 +1,15 @@
 //! `larder init`: an identity, a config, and the words shown once.
 
 use super::args::InitArgs;
-use super::exit::{FAILED, Failure};
+use super::exit::Failure;
 use super::options::{InitOptions, Network};
 use super::output::Out;
+use super::words;
 use serde_json::json;
 use std::path::Path;
-use zeroize::Zeroizing;
 
 pub(super) fn init(home: &Path, args: InitArgs, out: Out) -> Result<(), Failure> {
-    let words = args.words_file.as_deref().map(read_words).transpose()?;
+    let words = args.words_file.as_deref().map(words::read).transpose()?;
     let are_new = words.is_none();
     let network = match args.join {
         Some(invite) => Network::Join { invite },
@@ -37,15 +37,4 @@ pub(super) fn init(home: &Path, args: InitArgs, out: Out) -> Result<(), Failure>
         out.line(made.words.as_str())?;
     }
     Ok(())
-}
-
-fn read_words(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    std::fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|e| {
-            Failure::new(
-                FAILED,
-                format_args!("cannot read the words in {}: {e}", path.display()),
-            )
-        })
 }

@@ -1,11 +1,10 @@
-//! `larder offers`, `larder contracts`, `larder repairs`: the market and what one has in it.
+//! `larder offers`, `larder contracts`: the market and what one has in it.
 
 use super::args::ContractsCommand;
 use super::connect::{Asked, ask};
-use super::exit::{DAMAGE, Failure};
 use super::output::Out;
 use larder_rpc::client::all;
-use larder_rpc::{Client, ContractParams, Empty, Text};
+use larder_rpc::{Client, ContractParams, Text};
 use larder_types::{Bytes, ContractId};
 use serde_json::json;
 use std::path::Path;
@@ -108,39 +107,4 @@ async fn show(node: &Client, contract: ContractId, out: Out) -> Asked {
         out.line(format_args!("{name:<10} {value}"))?;
     }
     Ok(())
-}
-
-pub(super) fn repairs(home: &Path, out: Out) -> Asked {
-    ask(home, |node| async move {
-        let health = node.renter_repairs(&Empty {}).await?;
-        for segment in &health.below_full {
-            out.object(&json!({
-                "message_type": "segment",
-                "segment": segment.segment,
-                "alive": segment.alive,
-                "k": segment.k,
-                "n": segment.n,
-                "repair_at": segment.repair_at,
-            }))?;
-            out.line(format_args!(
-                "{}  {} of {} shards, {} needed, repair at {}",
-                segment.segment, segment.alive, segment.n, segment.k, segment.repair_at
-            ))?;
-        }
-        out.object(&json!({
-            "message_type": "summary",
-            "segments": health.segments,
-            "segments_below_full": health.segments_below_full,
-            "segments_lost": health.segments_lost,
-            "full_redundancy": health.full_redundancy,
-        }))?;
-        out.line(format_args!(
-            "{} segments, {} below full redundancy, {} that cannot be read now",
-            health.segments, health.segments_below_full, health.segments_lost
-        ))?;
-        if health.segments_lost > 0 {
-            return Err(Failure::silent(DAMAGE));
-        }
-        Ok(())
-    })
 }

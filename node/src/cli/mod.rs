@@ -11,6 +11,8 @@ mod market;
 pub mod options;
 mod output;
 pub(crate) mod progress;
+mod recover;
+mod repairs;
 mod restore;
 mod run;
 mod simulate;
@@ -18,10 +20,11 @@ mod status;
 mod texts;
 mod up;
 mod wallet;
+mod words;
 
 pub use run::run;
 
 pub(crate) use connect::runtime;
-pub(crate) use exit::Failure;
+pub(crate) use exit::{FAILED, Failure, USAGE};
 pub(crate) use output::Out;
 pub(crate) use up::PARENT;

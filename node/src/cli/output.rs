@@ -59,6 +59,18 @@ impl Out {
         }
     }
 
+    /// Something that does not fail the command, but should be known.
+    pub(crate) fn warn(self, text: impl fmt::Display) {
+        if self.json {
+            let object = serde_json::json!({
+                "message_type": "error", "message": text.to_string(),
+            });
+            complain(&object);
+        } else {
+            complain(&format_args!("larder: {text}"));
+        }
+    }
+
     /// The last word of a command that failed.
     pub(crate) fn failed(self, failure: &Failure) {
         if failure.message.is_empty() {

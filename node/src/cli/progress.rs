@@ -88,9 +88,13 @@ impl Display {
     }
 
     fn show(&mut self, progress: &Progress) -> Result<(), Failure> {
-        self.bar.set_length(progress.total_bytes);
-        self.bar
-            .set_position(progress.bytes.min(progress.total_bytes));
+        // A recovery counts segments, all else bytes.
+        let (done, all) = match progress.total_bytes {
+            0 => (progress.segments, progress.total_segments),
+            all => (progress.bytes, all),
+        };
+        self.bar.set_length(all);
+        self.bar.set_position(done.min(all));
         self.bar.set_prefix(progress.stage.clone());
         self.bar.set_message(in_words(progress));
         if self.out.json && self.said.elapsed() >= STATUS_EVERY {
@@ -118,6 +122,13 @@ fn seconds_left(progress: &Progress) -> Option<u64> {
 }
 
 fn in_words(progress: &Progress) -> String {
+    if progress.total_files == 0 && progress.total_bytes == 0 && progress.files == 0 {
+        return match (&progress.current, progress.total_segments) {
+            (Some(step), _) => step.clone(),
+            (None, 0) => String::new(),
+            (None, all) => format!("{} of {all} segments", progress.segments),
+        };
+    }
     let left = seconds_left(progress)
         .map_or_else(String::new, |s| format!("  {}:{:02} left", s / 60, s % 60));
     format!(
@@ -140,6 +151,8 @@ fn object(progress: &Progress) -> serde_json::Value {
         "total_bytes": progress.total_bytes,
         "bytes_per_second": progress.rate,
         "seconds_left": seconds_left(progress),
+        "segments_done": progress.segments,
+        "total_segments": progress.total_segments,
         "current": progress.current,
     })
 }

@@ -3,7 +3,10 @@
 use super::args::{Cli, Command};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
-use super::{backup, doctor, init, listing, market, restore, simulate, status, texts, up, wallet};
+use super::{
+    backup, doctor, init, listing, market, recover, repairs, restore, simulate, status, texts, up,
+    wallet,
+};
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
 use std::path::PathBuf;
@@ -45,6 +48,7 @@ fn home(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
 fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
     match command {
         Command::Init(args) => init::init(&home, args, out),
+        Command::Recover(args) => recover::recover(&home, args, out),
         Command::Up(args) => up::up(&home, args, out),
         Command::Invite => status::invite(&home, out),
         Command::Status => status::status(&home, out),
@@ -57,7 +61,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Offers => market::offers(&home, out),
         Command::Peers => status::peers(&home, out),
         Command::Contracts(args) => market::contracts(&home, args.command, out),
-        Command::Repairs => market::repairs(&home, out),
+        Command::Repairs => repairs::repairs(&home, out),
         Command::Simulate(command) => simulate::simulate(command, out),
         Command::Demo(args) => crate::demo::demo(args, out),
         Command::Completions { shell } => texts::completions(shell, out),

@@ -72,6 +72,9 @@ fn object(info: &NodeInfo, status: &NodeStatus) -> serde_json::Value {
         "segments": status.keeper.segments,
         "bytes_stored": status.keeper.bytes_stored,
         "contracts": status.keeper.contracts,
+        "segments_below_full": status.keeper.segments_below_full,
+        "repairing": status.keeper.repairing,
+        "head_holders": status.keeper.head_holders,
         "provider": status.provider.as_ref().map(provider_object),
     })
 }
@@ -123,6 +126,15 @@ fn lines(info: &NodeInfo, status: &NodeStatus) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    if keeper.segments_below_full > 0 {
+        lines.push((
+            "repair",
+            format!(
+                "{} segments below full redundancy, {} being repaired: `larder repairs` shows them",
+                keeper.segments_below_full, keeper.repairing
+            ),
+        ));
+    }
     if let Some(provider) = &status.provider {
         lines.push((
             "provides",

@@ -16,7 +16,7 @@ pub(crate) const PARENT: &str = "LARDER_PARENT";
 pub(super) fn up(home: &Path, args: UpArgs, out: Out) -> Result<(), Failure> {
     follow_parent()?;
     require_home(home)?;
-    log(out);
+    log(out, "warn");
     let options = UpOptions {
         listen: args.listen,
         rpc: args.rpc,
@@ -69,8 +69,9 @@ fn follow_parent() -> Result<(), Failure> {
     }
 }
 
-fn log(out: Out) {
-    let default = if out.verbose { "info" } else { "warn" };
+/// Logs to stderr, from `usual` on unless more is asked for.
+pub(super) fn log(out: Out, usual: &str) {
+    let default = if out.verbose { "info" } else { usual };
     let filter = EnvFilter::try_from_env("LARDER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

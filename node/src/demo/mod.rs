@@ -1,12 +1,22 @@
 //! `larder demo`: the main job, once, on this machine. Real processes on loopback, a real folder:
-//! found a network, offer space, back up, prove, be paid, restore, compare. Whatever way it ends,
-//! its processes end with it and its folder goes, unless `--keep` was given.
+//! found a network, offer space, back up, prove, be paid, lose providers for good, repair, lose the
+//! keeper, recover it from its words, restore, compare. Whatever way it ends, its processes end with
+//! it, unless `--keep` was given; its folder goes too, unless something failed.
 
 mod chosen;
 mod compare;
 mod fleet;
+mod kept;
+mod ledger;
+mod loss;
+mod network;
+mod plan;
+mod recover;
+mod repair;
+mod restore;
 mod stages;
 mod summary;
+mod table;
 mod usage;
 
 use crate::cli::{Failure, Out, runtime};
@@ -25,6 +35,12 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 12,
         value_parser = clap::value_parser!(u16).range(1..=64))]
     providers: u16,
+    /// How many of them to kill for good, data and all [default: 4, or as many as the code bears].
+    #[arg(long, value_name = "N")]
+    kill: Option<u16>,
+    /// How many validators to start.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    validators: u16,
     /// The length of an epoch.
     #[arg(long, value_name = "DURATION", default_value = "8s")]
     epoch: Millis,

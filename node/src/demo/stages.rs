@@ -1,160 +1,108 @@
-//! The demo's stages, one after another: start, back up, wait for proofs, restore, compare.
+//! The demo's stages, one after another: start, back up, prove, lose and repair, lose and recover,
+//! restore, check. A stage that fails says which it was; then the folder stays, with all logs.
 
 use super::DemoArgs;
 use super::chosen::{Size, choose};
-use super::compare::{Comparison, compare};
-use super::fleet::{Node, Yard};
+use super::compare::Comparison;
+use super::fleet::LOGS;
+use super::kept::keep;
+use super::network::{LOOK, Network, is_whole, start};
+use super::plan::Plan;
+use super::recover::{patience, recover};
+use super::repair::{Mended, until_mended};
+use super::restore::{another_job, bring_back, text};
 use super::summary::{Paid, Stages, Summary};
+use super::table::Row;
 use super::usage::Usage;
+use super::{ledger, loss};
 use crate::cli::progress::watch;
-use crate::cli::{Failure, Out};
-use larder_rpc::client::all;
-use larder_rpc::{
-    BackupParams, BackupSummary, Client, Empty, JobResult, LedgerProvider, ProviderParams,
-    RestoreParams, Text,
-};
-use larder_types::size::GIB;
-use larder_types::{Bytes, Class, Millis, NodeId};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::cli::{FAILED, Failure, Out};
+use larder_rpc::{BackupParams, BackupSummary, Client, Empty, JobResult, Text};
+use larder_types::{Bytes, Class};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(200);
-/// How long all offers may take to reach the keeper, and shards to be whole.
-const SETTLE: Duration = Duration::from_secs(60);
-/// How many epochs a whole backup may take to be proven. Two are needed: one until the ledger
-/// shows the contracts, one in which they are challenged.
-const EPOCHS: u32 = 6;
-/// The least that a provider offers.
-const QUOTA: u64 = 2 * GIB;
-/// Where the providers say they are.
-const REGIONS: [&str; 12] = [
-    "de", "fr", "nl", "se", "us", "ca", "br", "jp", "kr", "in", "au", "za",
-];
-
 /// The whole demo.
 pub(super) async fn run(args: DemoArgs, out: Out) -> Result<(), Failure> {
+    let plan = Plan::of(&args)?;
     let (paths, size) = choose(args.path.as_deref())?;
     let dir = tempfile::Builder::new().prefix("larder-demo-").tempdir()?;
-    let mut stages = Stages::start();
-    out.remark(format_args!(
-        "1  a network of a validator, {} providers and a keeper, in {}",
-        args.providers,
-        dir.path().display()
-    ))?;
-    let mut net = start(&args, dir.path(), size).await?;
-    until_offered(&mut net, usize::from(args.providers)).await?;
-    stages.end("start");
-    let backup = store(&net.keeper.client, &paths, size, out).await?;
-    stages.end("backup");
-    out.remark("3  waiting for an epoch in which every provider proves what it holds")?;
-    let ledger = until_proven(&mut net, args.epoch).await?;
-    stages.end("proof");
-    let target = dir.path().join("restored");
-    let found = bring_back(&net.keeper.client, paths, target, out).await?;
-    stages.end("restore");
-    let whole = net.keeper.client.renter_repairs(&Empty {}).await?;
-    let summary = sum_up(&net, &backup, &ledger, &found, whole.full_redundancy);
-    summary.tell(&stages, out)?;
-    judge(&found, &backup, whole.full_redundancy, out)?;
-    if args.keep {
-        keep(net, dir, out);
+    match play(plan, paths, size, dir.path(), out).await {
+        Ok(net) if plan.keep => keep(net, dir, out),
+        Ok(_) => {}
+        Err(failure) => return Err(leave(failure, dir)),
     }
     Ok(())
 }
 
-/// The nodes of the demo.
-struct Network {
-    validator: Node,
-    providers: Vec<Node>,
-    keeper: Node,
-}
-
-impl Network {
-    /// Refuses to go on if a node has ended.
-    fn check(&mut self) -> Result<(), Failure> {
-        self.validator.check()?;
-        self.keeper.check()?;
-        self.providers.iter_mut().try_for_each(Node::check)
+/// Names the folder of a demo that failed, and lets it stay.
+fn leave(failure: Failure, dir: TempDir) -> Failure {
+    if failure.message.is_empty() {
+        return failure;
     }
+    let dir = dir.keep();
+    let why = failure.message;
+    Failure::new(
+        failure.exit,
+        format_args!(
+            "{why} (logs in {}; delete {} when you have read them)",
+            dir.join(LOGS).display(),
+            dir.display()
+        ),
+    )
 }
 
-async fn start(args: &DemoArgs, dir: &Path, size: Size) -> Result<Network, Failure> {
-    let yard = Yard::new(dir, args.keep)?;
-    let epoch = args.epoch.to_string();
-    yard.init(
-        "validator",
-        &["--new-network", "--profile", "dev", "--epoch", &epoch],
-    )?;
-    let validator = yard.up("validator", &["--validate"])?.ready().await?;
-    let invite = validator.client.node_invite(&Empty {}).await?.invite;
-    let quota = quota(size, args.providers).to_string();
-    let mut starting = Vec::new();
-    for (i, region) in (1..=args.providers).zip(REGIONS.iter().cycle()) {
-        let (name, operator) = (format!("provider-{i:02}"), format!("operator-{i:02}"));
-        yard.init(&name, &["--join", &invite])?;
-        let words = [
-            "--provide",
-            &quota,
-            "--price",
-            "2",
-            "--region",
-            region,
-            "--operator",
-            &operator,
-        ];
-        starting.push(yard.up(&name, &words)?);
-    }
-    yard.init("keeper", &["--join", &invite])?;
-    let keeper = yard.up("keeper", &[])?;
-    let mut providers = Vec::new();
-    for provider in starting {
-        providers.push(provider.ready().await?);
-    }
-    Ok(Network {
-        validator,
-        providers,
-        keeper: keeper.ready().await?,
-    })
-}
-
-/// What each provider offers, bytes: four times its even share, so that any class fits.
-fn quota(size: Size, providers: u16) -> u64 {
-    QUOTA.max(size.bytes.saturating_mul(4) / u64::from(providers))
-}
-
-/// Waits until the keeper has heard every offer and can pay.
-async fn until_offered(net: &mut Network, wanted: usize) -> Result<(), Failure> {
-    let deadline = Instant::now() + SETTLE;
-    loop {
-        let status = net.keeper.client.node_status(&Empty {}).await?;
-        let heard = usize::try_from(status.offers).unwrap_or(usize::MAX);
-        if heard >= wanted && status.ready && status.balance.0.nano() > 0 {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            return Err(Failure::new(
-                21,
-                format_args!(
-                    "after {} s the keeper knows {heard} of {wanted} offers and holds {} credits",
-                    SETTLE.as_secs(),
-                    status.balance.0
-                ),
-            ));
-        }
-        net.check()?;
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-async fn store(
-    keeper: &Client,
-    paths: &[PathBuf],
+async fn play(
+    plan: Plan,
+    paths: Vec<PathBuf>,
     size: Size,
+    dir: &Path,
     out: Out,
-) -> Result<BackupSummary, Failure> {
+) -> Result<Network, Failure> {
+    let mut stages = Stages::start();
+    let mut rows = Vec::new();
+    out.remark(format_args!(
+        "1  a network of a validator, {} providers and a keeper, in {}",
+        plan.providers,
+        dir.display()
+    ))?;
+    let mut net = stages.run("start", start(&plan, dir, size)).await?;
+
+    say_backup(&paths, size, out)?;
+    let saved = store(&net.keeper.client, &paths, out);
+    let backup = stages.run("backup", saved).await?;
+    out.remark("3  waiting for an epoch in which every provider proves what it holds")?;
+    let proof = ledger::until_proven(&mut net, plan.epoch);
+    stages.run("proof", proof).await?;
+    rows.push(row("before", &net).await?);
+
+    let mending = lose_and_mend(&mut net, &plan, &mut rows, out);
+    let mended = stages.run("repair", mending).await?;
+    out.remark("5  killing the keeper, deleting its home, recovering it from its words")?;
+    let snapshot = backup.snapshot.clone().unwrap_or_default();
+    let recovering = recover(&mut net, &plan, &snapshot);
+    let recovered_from_words = stages.run("recover", recovering).await?;
+
+    out.remark("6  restoring into an empty folder and comparing byte for byte")?;
+    let target = dir.join("restored");
+    let restoring = bring_back(&net.keeper.client, paths, target, out);
+    let found = stages.run("restore", restoring).await?;
+    let checking = until_whole(&mut net, patience(plan.epoch));
+    let full_redundancy = stages.run("check", checking).await?;
+    rows.push(row("recovered", &net).await?);
+    let summary = Summary {
+        recovered_from_words,
+        full_redundancy,
+        rows,
+        ..sum_up(&net, &backup, mended, &found).await?
+    };
+    summary.tell(&stages, out)?;
+    judge(&summary, &found, &backup, out)?;
+    Ok(net)
+}
+
+fn say_backup(paths: &[PathBuf], size: Size, out: Out) -> Result<(), Failure> {
     let first = paths.first().map(|p| p.display().to_string());
     let more = if paths.len() > 1 { " and others" } else { "" };
     out.remark(format_args!(
@@ -162,7 +110,10 @@ async fn store(
         first.unwrap_or_default(),
         Bytes(size.bytes),
         size.files
-    ))?;
+    ))
+}
+
+async fn store(keeper: &Client, paths: &[PathBuf], out: Out) -> Result<BackupSummary, Failure> {
     let params = BackupParams {
         paths: paths.iter().map(|p| text(p)).collect::<Result<_, _>>()?,
         class: Some(Text(Class::Normal)),
@@ -171,135 +122,90 @@ async fn store(
         dry_run: false,
     };
     let job = keeper.backup_start(&params).await?.job;
-    match watch(keeper, job, out).await? {
-        JobResult::Backup(summary) => Ok(summary),
-        JobResult::Restore(_) => Err(another_job()),
-    }
+    let JobResult::Backup(summary) = watch(keeper, job, out).await? else {
+        return Err(another_job());
+    };
+    Ok(summary)
 }
 
-fn text(path: &Path) -> Result<String, Failure> {
-    path.to_str().map(ToOwned::to_owned).ok_or_else(|| {
-        Failure::new(
-            2,
-            format_args!("{} is not UTF-8: name another folder", path.display()),
-        )
+/// Kills as many providers as planned, waits until others hold what they held.
+async fn lose_and_mend(
+    net: &mut Network,
+    plan: &Plan,
+    rows: &mut Vec<Row>,
+    out: Out,
+) -> Result<Mended, Failure> {
+    if plan.kill == 0 {
+        out.remark("4  no provider is killed")?;
+        return Ok(Mended::default());
+    }
+    let before = net.on_disk().await?;
+    let loss = loss::lose(net, plan.kill).await?;
+    let on_disk = net.on_disk().await?;
+    out.remark(format_args!(
+        "4  killed {} providers and deleted their homes: {} of {} shards are gone; waiting for \
+         repair",
+        loss.providers, loss.shards, before.shards
+    ))?;
+    let place = rows.len();
+    let mended = until_mended(net, plan, before, loss, out).await?;
+    let repaired = row("repaired", net).await?;
+    let whole = repaired.segments.saturating_sub(mended.worst);
+    rows.insert(
+        place,
+        Row {
+            moment: format!("{} killed", loss.providers),
+            on_disk,
+            whole,
+            segments: repaired.segments,
+        },
+    );
+    rows.push(repaired);
+    Ok(mended)
+}
+
+/// The network as it stands now.
+async fn row(moment: &str, net: &Network) -> Result<Row, Failure> {
+    let repairs = net.keeper.client.renter_repairs(&Empty {}).await?;
+    Ok(Row {
+        moment: moment.to_owned(),
+        on_disk: net.on_disk().await?,
+        whole: repairs.segments.saturating_sub(repairs.segments_below_full),
+        segments: repairs.segments,
     })
 }
 
-fn another_job() -> Failure {
-    Failure::new(1, "the node answered with another job")
-}
-
-/// Waits until every provider with a contract has passed a challenge on all that it was given;
-/// gives what the ledger then says of each.
-async fn until_proven(
-    net: &mut Network,
-    epoch: Millis,
-) -> Result<BTreeMap<NodeId, LedgerProvider>, Failure> {
-    let deadline = Instant::now() + SETTLE + epoch.to_std() * EPOCHS;
-    // For each provider the epoch in which the ledger first showed all of its contracts.
-    let mut settled: BTreeMap<NodeId, u32> = BTreeMap::new();
+/// Waits until the keeper says that all is whole; whether it did in time.
+async fn until_whole(net: &mut Network, within: Duration) -> Result<bool, Failure> {
+    let deadline = Instant::now() + within;
     loop {
-        let (holders, waiting) = holders(&net.keeper.client).await?;
-        let now = net.keeper.client.chain_head(&Empty {}).await?.epoch;
-        let mut proven = BTreeMap::new();
-        for provider in holders.difference(&waiting) {
-            let since = *settled.entry(*provider).or_insert(now);
-            let shown = on_ledger(&net.keeper.client, *provider).await?;
-            if shown.last_passed_epoch.is_some_and(|e| e >= since) {
-                proven.insert(*provider, shown);
-            }
-        }
-        if !holders.is_empty() && proven.len() == holders.len() {
-            return everyone(net, proven).await;
+        if is_whole(&net.keeper.client).await? {
+            return Ok(true);
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(
-                1,
-                format_args!(
-                    "after {EPOCHS} epochs {} of {} providers have proven all that they hold",
-                    proven.len(),
-                    holders.len()
-                ),
-            ));
+            return Ok(false);
         }
         net.check()?;
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Providers with a contract, and those of them whose newest revision the ledger does not show.
-async fn holders(keeper: &Client) -> Result<(BTreeSet<NodeId>, BTreeSet<NodeId>), Failure> {
-    let contracts = all(|page| async move { keeper.renter_list_contracts(&page).await }).await?;
-    let of = |it: &larder_rpc::RenterContract| it.provider.0;
-    let waiting = contracts.iter().filter(|c| !c.settled).map(of).collect();
-    Ok((contracts.iter().map(of).collect(), waiting))
-}
-
-async fn on_ledger(keeper: &Client, provider: NodeId) -> Result<LedgerProvider, Failure> {
-    let provider = Text(provider);
-    Ok(keeper
-        .ledger_get_provider(&ProviderParams { provider })
-        .await?)
-}
-
-/// Adds the providers that hold nothing.
-async fn everyone(
-    net: &Network,
-    mut shown: BTreeMap<NodeId, LedgerProvider>,
-) -> Result<BTreeMap<NodeId, LedgerProvider>, Failure> {
-    for node in &net.providers {
-        let id = node.info.node.0;
-        if let std::collections::btree_map::Entry::Vacant(place) = shown.entry(id) {
-            place.insert(on_ledger(&net.keeper.client, id).await?);
-        }
-    }
-    Ok(shown)
-}
-
-async fn bring_back(
-    keeper: &Client,
-    paths: Vec<PathBuf>,
-    target: PathBuf,
-    out: Out,
-) -> Result<Comparison, Failure> {
-    out.remark("4  restoring into an empty folder and comparing byte for byte")?;
-    let params = RestoreParams {
-        snapshot: "latest".to_owned(),
-        path: None,
-        target: text(&target)?,
-        include: Vec::new(),
-        exclude: Vec::new(),
-        verify: false,
-    };
-    let job = keeper.backup_restore(&params).await?.job;
-    let JobResult::Restore(_) = watch(keeper, job, out).await? else {
-        return Err(another_job());
-    };
-    tokio::task::spawn_blocking(move || compare(&paths, &target))
-        .await
-        .map_err(|e| Failure::new(1, e))?
-        .map_err(|e| Failure::new(1, e))
-}
-
-fn sum_up(
+async fn sum_up(
     net: &Network,
     backup: &BackupSummary,
-    ledger: &BTreeMap<NodeId, LedgerProvider>,
+    mended: Mended,
     found: &Comparison,
-    full_redundancy: bool,
-) -> Summary {
-    let paid = net.providers.iter().filter_map(|node| {
-        let shown = ledger.get(&node.info.node.0)?;
-        Some(Paid {
-            name: node.name.clone(),
-            stored: shown.active_bytes,
-            passed: shown.passed,
-            missed: shown.missed,
-            earned: shown.earned.0,
-        })
+) -> Result<Summary, Failure> {
+    let shown = ledger::providers(net).await?;
+    let paid = shown.into_iter().map(|(name, shown)| Paid {
+        name,
+        stored: shown.active_bytes,
+        passed: shown.passed,
+        missed: shown.missed,
+        earned: shown.earned.0,
     });
-    Summary {
+    let live = net.providers.iter().map(|p| p.usage());
+    Ok(Summary {
         files: backup.files,
         bytes: backup.bytes,
         bytes_stored: backup.bytes_stored,
@@ -308,76 +214,53 @@ fn sum_up(
         n: backup.n,
         cost: backup.cost.0,
         validators: 1,
+        killed: net.fallen.len(),
+        mended,
         paid: paid.collect(),
-        identical: found.differences == 0,
+        recovered_from_words: false,
+        identical: found.differences == 0 && found.files > 0,
         compared_files: found.files,
-        full_redundancy,
-        keeper: net.keeper.usage(),
+        full_redundancy: false,
+        rows: Vec::new(),
+        keeper: net.past_keeper.join(net.keeper.usage()),
         validator: net.validator.usage(),
-        providers: net
-            .providers
-            .iter()
-            .map(Node::usage)
+        providers: live
+            .chain(net.fallen.iter().map(|f| f.usage))
             .collect::<Vec<Usage>>(),
-    }
+    })
 }
 
-/// The demo succeeded only if all came back as it was.
+/// The demo succeeded only if all came back as it was, and all is as safe as before.
 fn judge(
+    summary: &Summary,
     found: &Comparison,
     backup: &BackupSummary,
-    full_redundancy: bool,
     out: Out,
 ) -> Result<(), Failure> {
     for difference in &found.named {
         out.note(difference);
     }
-    if found.differences > 0 {
+    if !summary.identical {
         return Err(Failure::new(
-            1,
+            FAILED,
             format_args!(
-                "{} differences between the folder and its copy ({} paths could not be read)",
-                found.differences, backup.errors
+                "restore: {} differences between the folder and its copy, {} files compared ({} \
+                 paths could not be read)",
+                found.differences, found.files, backup.errors
             ),
         ));
     }
-    if !full_redundancy {
-        return Err(Failure::new(1, "some segments are below full redundancy"));
+    if !summary.recovered_from_words {
+        return Err(Failure::new(
+            FAILED,
+            "recover: the recovered keeper has another account, or the old home is still there",
+        ));
+    }
+    if !summary.full_redundancy {
+        return Err(Failure::new(
+            FAILED,
+            "check: some segments are below full redundancy",
+        ));
     }
     Ok(())
-}
-
-/// Leaves everything running and says where it is.
-fn keep(net: Network, dir: TempDir, out: Out) {
-    let dir = dir.keep();
-    let Network {
-        validator,
-        providers,
-        keeper,
-    } = net;
-    out.note(format_args!("\nstill running in {}:", dir.display()));
-    let mut pids = Vec::new();
-    for node in [validator, keeper].into_iter().chain(providers) {
-        out.note(format_args!(
-            "{:<12} {}/rpc  --home {}",
-            node.name,
-            node.rpc,
-            node.home.display()
-        ));
-        pids.push(node.pid().to_string());
-        node.leave();
-    }
-    out.note(format_args!("stop it with: kill {}", pids.join(" ")));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotas_grow_with_the_folder() {
-        let of = |bytes| quota(Size { files: 1, bytes }, 12);
-        assert_eq!(of(1), QUOTA);
-        assert_eq!(of(30 * GIB), 10 * GIB);
-    }
 }

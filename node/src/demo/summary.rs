@@ -1,5 +1,7 @@
 //! What the demo tells at its end: an object for programs, a page for people.
 
+use super::repair::Mended;
+use super::table::{self, Row};
 use super::usage::Usage;
 use crate::cli::{Failure, Out};
 use larder_types::{Amount, Bytes};
@@ -9,24 +11,27 @@ use std::time::{Duration, Instant};
 /// How long each stage took, in order.
 pub(super) struct Stages {
     begun: Instant,
-    stage: Instant,
     took: Vec<(&'static str, Duration)>,
 }
 
 impl Stages {
     pub(super) fn start() -> Self {
-        let now = Instant::now();
         Self {
-            begun: now,
-            stage: now,
+            begun: Instant::now(),
             took: Vec::new(),
         }
     }
 
-    /// Ends the stage that runs.
-    pub(super) fn end(&mut self, name: &'static str) {
-        self.took.push((name, self.stage.elapsed()));
-        self.stage = Instant::now();
+    /// Runs a stage to its end; if it fails, the failure says which it was.
+    pub(super) async fn run<T>(
+        &mut self,
+        name: &'static str,
+        stage: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let begun = Instant::now();
+        let done = stage.await.map_err(|failure| failure.of_stage(name))?;
+        self.took.push((name, begun.elapsed()));
+        Ok(done)
     }
 
     fn object(&self) -> Value {
@@ -78,10 +83,14 @@ pub(super) struct Summary {
     pub(super) n: u16,
     pub(super) cost: Amount,
     pub(super) validators: u32,
+    pub(super) killed: usize,
+    pub(super) mended: Mended,
     pub(super) paid: Vec<Paid>,
+    pub(super) recovered_from_words: bool,
     pub(super) identical: bool,
     pub(super) compared_files: u64,
     pub(super) full_redundancy: bool,
+    pub(super) rows: Vec<Row>,
     pub(super) keeper: Usage,
     pub(super) validator: Usage,
     pub(super) providers: Vec<Usage>,
@@ -119,11 +128,17 @@ impl Summary {
             "n": self.n,
             "providers": self.paid.len(),
             "validators": self.validators,
+            "killed": self.killed,
+            "shards_repaired": self.mended.shards,
+            "repair_bytes_read": self.mended.bytes_read,
+            "repair_bytes_written": self.mended.bytes_written,
             "proofs_accepted": self.accepted(),
             "proofs_missed": self.missed(),
             "credits_paid": self.credits().to_string(),
+            "recovered_from_words": self.recovered_from_words,
             "restored_identical": self.identical,
             "full_redundancy": self.full_redundancy,
+            "moments": table::object(&self.rows),
             "seconds": stages.object(),
             "usage": {
                 "keeper": self.keeper,
@@ -147,18 +162,17 @@ impl Summary {
         } else {
             "NOT identical"
         };
-        let mut lines = vec![
+        let mut lines = vec![String::new()];
+        lines.extend(table::lines(&self.rows));
+        lines.extend([
             String::new(),
             format!(
-                "stored     {} in {} files as {} on {} providers",
+                "stored     {} in {} files as {}; any {} of {} shards bring a segment back",
                 Bytes(self.bytes),
                 self.files,
                 Bytes(self.bytes_stored),
-                self.paid.len()
-            ),
-            format!(
-                "code       any {} of {} shards bring a segment back ({} segments)",
-                self.k, self.n, self.segments
+                self.k,
+                self.n
             ),
             format!(
                 "proofs     {} accepted, {} missed",
@@ -170,9 +184,19 @@ impl Summary {
                 self.credits(),
                 self.cost
             ),
+            format!(
+                "repaired   {} shards: {} read, {} written",
+                self.mended.shards,
+                Bytes(self.mended.bytes_read),
+                Bytes(self.mended.bytes_written)
+            ),
+            format!(
+                "recovered  the keeper from its words: {}",
+                yes(self.recovered_from_words)
+            ),
             format!("restored   {} files, {identical}", self.compared_files),
             format!("time       {}", stages.line()),
-        ];
+        ]);
         if out.verbose {
             lines.extend(self.paid.iter().map(Paid::line));
             lines.push(usage_line("keeper", self.keeper));
@@ -181,6 +205,10 @@ impl Summary {
         }
         lines
     }
+}
+
+fn yes(so: bool) -> &'static str {
+    if so { "yes" } else { "NO" }
 }
 
 impl Paid {

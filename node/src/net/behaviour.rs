@@ -3,7 +3,7 @@
 
 use larder_types::GenesisHash;
 use libp2p::identity::Keypair;
-use libp2p::kad::store::MemoryStore;
+use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::request_response::ProtocolSupport;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{
@@ -111,7 +111,8 @@ fn connection_limits() -> connection_limits::ConnectionLimits {
         .with_max_pending_outgoing(Some(limits::MAX_HANDSHAKES))
 }
 
-/// Kademlia for finding peers only: it stores no records of others.
+/// Kademlia for finding peers, and who keeps something under a key. What others want remembered comes
+/// as an event and is judged; it never stores values.
 fn kademlia(key: &Keypair, names: &Names, server: bool) -> kad::Behaviour<MemoryStore> {
     let id = key.public().to_peer_id();
     let mut config = kad::Config::new(names.kad());
@@ -120,8 +121,15 @@ fn kademlia(key: &Keypair, names: &Names, server: bool) -> kad::Behaviour<Memory
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_replication_interval(None)
         .set_publication_interval(None)
-        .set_provider_publication_interval(None);
-    let mut kad = kad::Behaviour::with_config(id, MemoryStore::new(id), config);
+        .set_provider_record_ttl(Some(limits::RECORD_TTL))
+        .set_provider_publication_interval(Some(limits::RECORD_AGAIN));
+    let bounds = MemoryStoreConfig {
+        max_records: 0,
+        max_provided_keys: limits::MAX_RECORDS + limits::MAX_PROVIDED,
+        ..MemoryStoreConfig::default()
+    };
+    let store = MemoryStore::with_config(id, bounds);
+    let mut kad = kad::Behaviour::with_config(id, store, config);
     kad.set_mode(Some(if server {
         kad::Mode::Server
     } else {

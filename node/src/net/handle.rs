@@ -1,6 +1,6 @@
 //! The transport as the rest of the node holds it: cheap to clone, every wait bounded.
 
-use larder_types::NodeId;
+use larder_types::{Hash, NodeId};
 use libp2p::{Multiaddr, StreamProtocol};
 use libp2p_stream::Control;
 use std::sync::Arc;
@@ -139,6 +139,34 @@ impl NetHandle {
     /// [`NetError::Closed`].
     pub async fn listen_addrs(&self) -> Result<Vec<Multiaddr>, NetError> {
         self.ask(Command::ListenAddrs).await
+    }
+
+    /// Announces that we keep something under `key`: now, whenever a small network grows, and every
+    /// [`limits::RECORD_AGAIN`], until [`NetHandle::stop_providing`].
+    ///
+    /// # Errors
+    /// [`NetError::TooMany`] beyond [`limits::MAX_PROVIDED`] keys, [`NetError::Closed`].
+    pub async fn provide(&self, key: Hash) -> Result<(), NetError> {
+        self.ask(|reply| Command::Provide(key, reply)).await?
+    }
+
+    /// Announces `key` no more; others remember what they were told for [`limits::RECORD_TTL`].
+    ///
+    /// # Errors
+    /// [`NetError::Closed`].
+    pub async fn stop_providing(&self, key: Hash) -> Result<(), NetError> {
+        self.send(Command::StopProviding(key)).await
+    }
+
+    /// The peers that say they keep something under `key`, as far as they are found within `wait`;
+    /// we ourselves are left out.
+    ///
+    /// # Errors
+    /// [`NetError::TooMany`] beyond [`limits::MAX_LOOKUPS`], [`NetError::Closed`].
+    pub async fn find_providers(&self, key: Hash, wait: Duration) -> Result<Vec<NodeId>, NetError> {
+        let until = Instant::now() + wait;
+        self.ask(|reply| Command::FindProviders(key, until, reply))
+            .await?
     }
 
     /// Connects to `peer` if we are not, trying until `deadline` as long as it is unreachable.

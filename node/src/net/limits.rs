@@ -68,6 +68,24 @@ pub const MAX_BOOK_PEERS: usize = 4096;
 /// Addresses remembered of one peer.
 pub const MAX_BOOK_ADDRS: usize = 16;
 
+/// Keys that we announce to keep something under: each costs a look-up every [`RECORD_AGAIN`].
+pub const MAX_PROVIDED: usize = 1024;
+/// Provider records remembered for others, in all. At some 500 bytes each about 8 MiB.
+pub const MAX_RECORDS: usize = 16_384;
+/// Of these, records of one peer: it announces no more keys than we would.
+pub const MAX_RECORDS_PER_PEER: usize = MAX_PROVIDED;
+/// How long a provider record is remembered.
+pub const RECORD_TTL: Duration = Duration::from_secs(36 * 3_600);
+/// How often our keys are announced again: twice at least within [`RECORD_TTL`].
+pub const RECORD_AGAIN: Duration = Duration::from_secs(12 * 3_600);
+/// In a network whose members all fit into one answer of Kademlia, our keys are announced again this
+/// long after somebody has come; those who come meanwhile are served by the same round.
+pub const ANNOUNCE_AGAIN: Duration = Duration::from_secs(2);
+/// Keys announced again at once, twice a second: a burst of look-ups must not crowd out others.
+pub const ANNOUNCE_BATCH: usize = 16;
+/// Look-ups of providers under way.
+pub const MAX_LOOKUPS: usize = 64;
+
 /// Bulk streams that peers may have open here, in all.
 pub const MAX_BULK_IN: usize = 256;
 /// Of these, streams of one peer.

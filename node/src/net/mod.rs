@@ -12,7 +12,9 @@ mod frame;
 mod handle;
 mod identity;
 pub mod limits;
+mod providing;
 mod reach;
+mod records;
 mod start;
 mod task;
 #[cfg(test)]

@@ -3,14 +3,15 @@
 //! connected) is kept as the difference between what it was told and what is.
 
 use futures::StreamExt as _;
-use larder_types::NodeId;
+use larder_types::{Hash, NodeId};
 use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{self, MessageAcceptance, PublishError};
+use libp2p::kad::{InboundRequest, QueryId, QueryResult};
 use libp2p::request_response::{self, OutboundRequestId, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify, kad};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
@@ -22,7 +23,9 @@ use super::codec::{Answer, Ask, Lease};
 use super::event::{MessageToken, NetEvent, PeerInfo, Responder, Topic, Verdict};
 use super::identity::{node_id, peer_id};
 use super::limits;
+use super::providing::Providing;
 use super::reach::{Reaching, Step, Waiter, answer};
+use super::records::LookUp;
 
 /// What a handle asks of the task.
 #[derive(Debug)]
@@ -36,6 +39,13 @@ pub(super) enum Command {
     Dial(Multiaddr, oneshot::Sender<Result<(), NetError>>),
     Peers(oneshot::Sender<Vec<PeerInfo>>),
     ListenAddrs(oneshot::Sender<Vec<Multiaddr>>),
+    Provide(Hash, oneshot::Sender<Result<(), NetError>>),
+    StopProviding(Hash),
+    FindProviders(
+        Hash,
+        tokio::time::Instant,
+        oneshot::Sender<Result<Vec<NodeId>, NetError>>,
+    ),
     Shutdown,
 }
 
@@ -72,6 +82,8 @@ pub(super) struct Task {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) events: mpsc::Sender<NetEvent>,
     reaching: Reaching,
+    pub(super) providing: Providing,
+    pub(super) lookups: HashMap<QueryId, LookUp>,
     pending: BTreeMap<OutboundRequestId, oneshot::Sender<Result<Vec<u8>, NetError>>>,
     peers: BTreeMap<PeerId, Peer>,
     /// Peers that the driver believes to be connected.
@@ -82,7 +94,7 @@ pub(super) struct Task {
     listening: VecDeque<Multiaddr>,
 }
 
-/// How often bootstrap peers are looked after.
+/// How often bootstrap peers, records and look-ups are looked after.
 const TICK: Duration = Duration::from_millis(500);
 
 impl Task {
@@ -103,6 +115,8 @@ impl Task {
             commands,
             events,
             reaching: Reaching::default(),
+            providing: Providing::default(),
+            lookups: HashMap::new(),
             pending: BTreeMap::new(),
             peers: BTreeMap::new(),
             told: BTreeSet::new(),
@@ -128,7 +142,12 @@ impl Task {
                     Ok(room) => if let Some(event) = self.next_owed() { room.send(event) },
                     Err(_) => break,
                 },
-                _ = tick.tick() => self.look_after_bootstrap(Instant::now()),
+                _ = tick.tick() => {
+                    let now = Instant::now();
+                    self.look_after_bootstrap(now);
+                    self.look_after_records(now);
+                    self.end_lookups();
+                }
                 () = events.closed() => break,
             }
         }
@@ -205,6 +224,12 @@ impl Task {
             }
             Command::Peers(reply) => answer(Some(reply), self.peer_infos()),
             Command::ListenAddrs(reply) => answer(Some(reply), self.listen_addrs()),
+            Command::Provide(key, reply) => {
+                let done = self.provide(key);
+                answer(Some(reply), done);
+            }
+            Command::StopProviding(key) => self.stop_providing(&key),
+            Command::FindProviders(key, until, reply) => self.find_providers(key, until, reply),
             Command::Shutdown => {}
         }
     }
@@ -518,19 +543,37 @@ impl Task {
             for addr in addrs {
                 self.swarm.behaviour_mut().kad.add_address(&peer_id, addr);
             }
+            // In a larger network others are near enough, and the next round reaches newcomers.
+            if self.peers.len() <= kad::K_VALUE.get() {
+                self.providing.grown(Instant::now());
+            }
         }
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "Kademlia's own bookkeeping needs no act"
+    )]
     fn on_kad(&mut self, event: kad::Event) {
-        let kad::Event::OutboundQueryProgressed {
-            id,
-            result: kad::QueryResult::GetClosestPeers(result),
-            step,
-            ..
-        } = event
-        else {
-            return;
-        };
+        match event {
+            kad::Event::OutboundQueryProgressed {
+                id, result, step, ..
+            } => match result {
+                QueryResult::GetClosestPeers(result) => self.peers_found(id, result, step.last),
+                QueryResult::GetProviders(result) => self.providers_found(id, result, step.last),
+                _ => {}
+            },
+            kad::Event::InboundRequest {
+                request:
+                    InboundRequest::AddProvider {
+                        record: Some(record),
+                    },
+            } => self.on_record(record),
+            _ => {}
+        }
+    }
+
+    fn peers_found(&mut self, id: QueryId, result: kad::GetClosestPeersResult, last: bool) {
         let found = match result {
             Ok(ok) => ok.peers,
             Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
@@ -538,9 +581,7 @@ impl Task {
         for peer in found {
             self.book.add(peer.peer_id, peer.addrs);
         }
-        if step.last
-            && let Some(peer) = self.reaching.looked_up(id)
-        {
+        if last && let Some(peer) = self.reaching.looked_up(id) {
             let known = self.book.get(&peer);
             let step = self.reaching.found(&peer, known);
             self.take(peer, step);

@@ -2,7 +2,7 @@
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use larder_keys::Signer;
-use larder_types::{GenesisHash, NodeId};
+use larder_types::{GenesisHash, Hash, NodeId};
 use libp2p::{Multiaddr, StreamProtocol};
 use std::collections::BTreeSet;
 use std::io;
@@ -165,6 +165,53 @@ async fn a_third_peer_is_found_through_kademlia() {
     second.net.wait_connected(id, deadline).await.unwrap();
     let answer = second.net.request(id, vec![1, 2], DEADLINE).await;
     assert_eq!(answer.unwrap(), [2, 1]);
+}
+
+/// Looks `key` up until at least one peer says it keeps something under it.
+async fn found(net: &NetHandle, key: Hash) -> Vec<NodeId> {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let found = net.find_providers(key, DEADLINE).await.unwrap();
+        if !found.is_empty() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "nobody was found");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_keeps_something_is_found_by_those_who_come_later_and_listen_nowhere() {
+    const KEY: Hash = Hash([3; 32]);
+    let hub = Node::start(1, &[TCP], vec![]).await;
+    let addr = hub.addr().await;
+    let keeper = Node::start(2, &[TCP], vec![addr.clone()]).await;
+    // Announced before anybody is there to hear it: those who come are told.
+    keeper.net.provide(KEY).await.unwrap();
+    let (id, _hub, keeper) = (keeper.id(), hub.echo(), keeper.echo());
+    let late = Node::start(3, &[], vec![addr]).await;
+    assert_eq!(found(&late.net, KEY).await, [id]);
+    let answer = late.net.request(id, vec![1, 2], DEADLINE).await;
+    assert_eq!(answer.unwrap(), [2, 1], "and it can be asked");
+    let other = Hash([4; 32]);
+    let nobody = late.net.find_providers(other, DEADLINE).await.unwrap();
+    assert_eq!(nobody, []);
+    let none_of_mine = keeper.find_providers(KEY, DEADLINE).await.unwrap();
+    assert_eq!(none_of_mine, [], "we ourselves are left out");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_ours_are_bounded() {
+    let node = Node::start(1, &[TCP], vec![]).await;
+    let key = |n: usize| Hash(*blake3::hash(&n.to_le_bytes()).as_bytes());
+    for n in 0..limits::MAX_PROVIDED {
+        node.net.provide(key(n)).await.unwrap();
+    }
+    let one_more = node.net.provide(key(limits::MAX_PROVIDED)).await;
+    assert!(matches!(one_more, Err(NetError::TooMany { .. })));
+    node.net.stop_providing(key(0)).await.unwrap();
+    let instead = node.net.provide(key(limits::MAX_PROVIDED)).await;
+    assert!(instead.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

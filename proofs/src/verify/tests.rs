@@ -1,12 +1,12 @@
 //! Proofs made and checked, bent and refused; and the reference model's vectors.
 
 use super::*;
-use crate::testing::{NET, challenge, key, provider, shard_bytes};
+use crate::testing::{NET, challenge, key, leaf, provider, shard_bytes};
 use crate::{
     Commitment, ContentTree, Pick, Plan, PlanError, ProveError, ProviderTree, ShardHasher, prove,
 };
 use larder_keys::Signer;
-use larder_types::{Amount, NodeId, ShardRoot};
+use larder_types::{Amount, ContractId, NodeId, ShardRoot};
 use proptest::prelude::*;
 
 fn three_contracts() -> (Commitment, crate::testing::Memory) {
@@ -213,6 +213,33 @@ fn a_list_that_has_grown_since_still_answers() {
     }
     let blob = prove(&commitment, &asked, &memory, &key(), &NET).unwrap();
     assert_eq!(verify(&blob, &asked, &NET), Ok(()));
+}
+
+#[test]
+fn what_was_declared_lost_is_not_asked_for() {
+    let (mut commitment, mut memory) = provider(&[(7, vec![1, 2, 1, 3, 1])]);
+    let id = ContractId([0; 32]);
+    let content = commitment.contents.get_mut(&id).unwrap();
+    for index in [1, 2, 4] {
+        let lost = content.clear(index).unwrap();
+        memory.0.remove(&lost.root);
+    }
+    let leaf = leaf(id, 7, content);
+    assert_eq!((leaf.depth, leaf.used_chunks), (3, 64));
+    commitment.tree.replace(0, leaf).unwrap();
+    // One more since, which the leaf does not know: found by root, after the holes.
+    let later = memory.put(shard_bytes(9, 9, 16_384), [0; 8]);
+    commitment
+        .contents
+        .get_mut(&id)
+        .unwrap()
+        .push(later)
+        .unwrap();
+    for slot in 0..20 {
+        let asked = challenge(&commitment.tree, slot, 16);
+        let blob = prove(&commitment, &asked, &memory, &key(), &NET).unwrap();
+        assert_eq!(verify(&blob, &asked, &NET), Ok(()));
+    }
 }
 
 #[test]

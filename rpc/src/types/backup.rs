@@ -96,6 +96,10 @@ pub struct BackupSummary {
     pub annual_loss: f64,
     /// Whether the class's target is met.
     pub class_met: bool,
+    /// Providers that hold the record from which the words alone bring this snapshot back.
+    pub head_holders: u32,
+    /// How many of them should.
+    pub head_wanted: u32,
     /// How long it took.
     pub seconds: f64,
 }

@@ -1,6 +1,7 @@
 //! `job_*`: work that outlasts a call. A job keeps its outcome until the node stops.
 
 use crate::types::backup::{BackupSummary, RestoreSummary};
+use crate::types::recover::RecoverSummary;
 use crate::values::Moment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub enum JobKind {
     Backup,
     /// Recreates one.
     Restore,
+    /// Finds an account's data again.
+    Recover,
 }
 
 /// Where a job stands.
@@ -63,7 +66,11 @@ pub struct Progress {
     pub total_bytes: u64,
     /// Bytes per second of late.
     pub rate: u64,
-    /// The path it is at.
+    /// Segments done.
+    pub segments: u64,
+    /// Segments in all, as far as known.
+    pub total_segments: u64,
+    /// The path it is at, or the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
 }
@@ -76,6 +83,8 @@ pub enum JobResult {
     Backup(BackupSummary),
     /// Files.
     Restore(RestoreSummary),
+    /// An account's data, known again.
+    Recover(RecoverSummary),
 }
 
 /// Why a job failed.

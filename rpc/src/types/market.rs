@@ -75,8 +75,53 @@ pub struct SegmentHealth {
     pub n: u16,
     /// Repair begins at this many.
     pub repair_at: u16,
-    /// Shards believed alive.
+    /// Shards that providers hold, suspect ones included.
     pub alive: u16,
+    /// Those among them whose provider is silent or has missed its last challenges.
+    pub suspect: u16,
+    /// Shards that nobody holds.
+    pub lost: u16,
+    /// What is done about it.
+    pub state: RepairState,
+}
+
+/// How far a repair is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RepairState {
+    /// Too few shards can be read: it cannot be repaired now.
+    Lost,
+    /// It waits for its turn, for a provider with room, or for an epoch to pass.
+    Waiting,
+    /// The shards that are needed are being fetched.
+    Fetching,
+    /// The missing ones are being rebuilt.
+    Rebuilding,
+    /// They are being placed with providers.
+    Placing,
+    /// It has ended: the segment was whole.
+    Done,
+}
+
+/// A repair, under way or ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Repair {
+    /// Of which segment.
+    pub segment: Text<SegmentId>,
+    /// How far it is.
+    pub state: RepairState,
+    /// Shards that it replaces, as far as that is known.
+    pub shards: u16,
+    /// Bytes fetched for it.
+    pub bytes_read: u64,
+    /// Bytes placed.
+    pub bytes_written: u64,
+    /// When it began, or was taken up after a restart.
+    pub began: Moment,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Moment>,
 }
 
 /// The redundancy of all that the home has stored.
@@ -91,6 +136,21 @@ pub struct Repairs {
     pub segments_lost: u64,
     /// Whether every segment is whole.
     pub full_redundancy: bool,
+    /// Those with shards whose provider is silent, though not lost.
+    pub suspect: u64,
+    /// Those that are being repaired now.
+    pub repairing: u64,
+    /// Shards that repair has placed anew, ever.
+    pub shards_repaired: u64,
+    /// Bytes that it fetched for that.
+    pub bytes_read: u64,
+    /// Bytes that it placed.
+    pub bytes_written: u64,
+    /// Why no provider is found for what is to be repaired, if none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// The worst of those below full, at most 1,000.
     pub below_full: Vec<SegmentHealth>,
+    /// Repairs under way, then the last ones that ended, newest first.
+    pub repairs: Vec<Repair>,
 }

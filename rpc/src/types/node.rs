@@ -82,6 +82,14 @@ pub struct KeeperStatus {
     pub bytes_stored: u64,
     /// Contracts in force.
     pub contracts: u32,
+    /// Segments with fewer shards than when whole.
+    pub segments_below_full: u64,
+    /// Segments that are being repaired now.
+    pub repairing: u64,
+    /// Providers that hold the record from which the words alone bring everything back.
+    pub head_holders: u32,
+    /// How many of them should.
+    pub head_wanted: u32,
 }
 
 /// What a provider stores and earns.

@@ -9,7 +9,7 @@ use crate::io::{
 use crate::rows::{SegmentRow, Snapshot, Write};
 use crate::view::{ActiveView, BlockInput, RentedView};
 use crate::wire::{Deny, Request, Response};
-use larder_contracts::{Offer, ShardAck, SignedLeaf};
+use larder_contracts::{Offer, ShardAck, SignedLeaf, SignedOffer};
 use larder_keys::Signer;
 use larder_ledger::{Account, Tx};
 use larder_proofs::ContractLeaf;
@@ -99,6 +99,7 @@ pub(super) struct World {
     /// Spool: shards that lie there.
     pub(super) spool: BTreeSet<(SegmentId, u16)>,
     pub(super) balance: Amount,
+    offers: Vec<SignedOffer>,
     me: Identity,
     rng: Counter,
     rows: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
@@ -159,6 +160,7 @@ impl World {
             held_rebuilds: Vec::new(),
             spool: BTreeSet::new(),
             balance: Amount::from_credits(1_000),
+            offers: Vec::new(),
             me,
             rng: Counter(0),
             rows: BTreeMap::new(),
@@ -235,6 +237,7 @@ impl World {
         };
         let offer = offer.sign(&key, &self.me.genesis);
         self.providers.push(key);
+        self.offers.push(offer.clone());
         self.step(Input::Offer(offer));
     }
 
@@ -355,6 +358,9 @@ impl World {
         let keep: BTreeSet<SegmentId> = self.engine.uploading().into_iter().collect();
         self.spool.retain(|(id, _)| keep.contains(id));
         self.step(Input::Started);
+        for offer in self.offers.clone() {
+            self.step(Input::Offer(offer));
+        }
         self.block(true);
     }
 

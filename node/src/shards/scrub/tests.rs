@@ -10,9 +10,10 @@ use super::*;
 use crate::driver::{Msg, inbox};
 use crate::shards::StoreConfig;
 use larder_contracts::{Draft, SignedLeaf};
+use larder_engine::head::RecoveryKeys;
 use larder_engine::rows::{ShardRow, Write};
 use larder_engine::{Identity, Provide};
-use larder_keys::Signer;
+use larder_keys::{Signer, VaultKeys};
 use larder_proofs::ShardLeaf;
 use larder_types::{Amount, Bytes, GenesisHash, Params, Profile, Schedule, Time};
 use std::collections::BTreeSet;
@@ -40,6 +41,13 @@ fn engine(roots: &[ShardRoot]) -> Engine {
         params,
         node_key: Signer::from_seed(&[1; 32]),
         account_key: Signer::from_seed(&[2; 32]),
+        device_key: Signer::from_seed(&[5; 32]),
+        cert: None,
+        recovery: RecoveryKeys::new(
+            &[6; 32],
+            &VaultKeys::from_root(&[7; 32]),
+            &GenesisHash([4; 32]),
+        ),
     };
     let draft = Draft {
         provider: me.node(),

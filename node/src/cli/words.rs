@@ -1,0 +1,65 @@
+//! The twenty-four words as a user hands them over: a file, or typed where nobody sees them. They are
+//! never printed here and never rest anywhere.
+
+use super::exit::{FAILED, Failure};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Words and the spaces between them are far shorter.
+const LONGEST: u64 = 4 << 10;
+
+/// The words in a file.
+pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    std::fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|e| {
+            Failure::new(
+                FAILED,
+                format_args!("cannot read the words in {}: {e}", path.display()),
+            )
+        })
+}
+
+/// The words as typed, unseen; or all of standard input where that is no terminal.
+pub(super) fn ask() -> Result<Zeroizing<String>, Failure> {
+    let mut words = Zeroizing::new(String::with_capacity(512));
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        stdin.lock().take(LONGEST).read_to_string(&mut words)?;
+        return Ok(words);
+    }
+    write!(
+        io::stderr(),
+        "The 24 words, in order (they are not shown): "
+    )?;
+    let unseen = Unseen::begin()?;
+    stdin.read_line(&mut words)?;
+    drop(unseen);
+    writeln!(io::stderr())?;
+    Ok(words)
+}
+
+/// A terminal that does not show what is typed, until dropped. Ctrl-C still ends the process; the
+/// shell then sets the terminal right, as after any program.
+struct Unseen(Termios);
+
+impl Unseen {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut now = before.clone();
+        now.local_modes.remove(LocalModes::ECHO);
+        now.local_modes
+            .insert(LocalModes::ECHONL | LocalModes::ICANON);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &now)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // If even that fails, `stty sane` helps.
+        tcsetattr(io::stdin(), OptionalActions::Now, &self.0).ok();
+    }
+}
