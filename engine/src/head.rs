@@ -251,9 +251,11 @@ impl SignedHead {
         Ok(signed)
     }
 
-    /// key\[32\] ‖ seq u64 ‖ length u32 ‖ sealed bytes.
+    /// account\[32\] ‖ key\[32\] ‖ seq u64 ‖ length u32 ‖ sealed bytes: nobody else's certificate goes
+    /// with it.
     fn layout(&self) -> Vec<u8> {
         Layout::new()
+            .fixed(self.cert.account)
             .fixed(self.key)
             .u64(self.seq)
             .var(&self.sealed)

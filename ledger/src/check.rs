@@ -12,6 +12,9 @@ use larder_types::{AccountId, Amount, Epoch, NodeId};
 /// Most contracts of one provider with operations pending: what one epoch's updates may hold.
 pub const MAX_PENDING: usize = 4096;
 
+/// The most that a declared revision may lie above the active one: no provider signs so often.
+const MAX_LEAP: u64 = 1 << 32;
+
 /// Where a transaction would be included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -289,6 +292,10 @@ impl State {
             return Err(TxRefusal::Losses);
         }
         let (_, _, leaf) = self.contract(&loss.contract).ok_or(TxRefusal::NoContract)?;
+        // Beyond that, no revision could follow for the rest of the term.
+        if loss.revision > leaf.revision.saturating_add(MAX_LEAP) {
+            return Err(TxRefusal::Losses);
+        }
         loss.remains(leaf).map(drop).map_err(TxRefusal::NotHeld)
     }
 

@@ -368,9 +368,9 @@ impl State {
             }
             Op::CloseExpired(_) => active.is_some() && pending.is_none_or(|p| !p.close),
             Op::DeclareLoss(loss) => {
-                let declared = pending.and_then(|p| p.loss.as_ref());
-                let declared = declared.map_or(0, |lost| lost.remains.revision);
-                active.is_some_and(|(_, _, leaf)| loss.revision > leaf.revision.max(declared))
+                // Once an epoch and contract: paths are long, and nobody pays for them.
+                pending.is_none_or(|p| p.loss.is_none())
+                    && active.is_some_and(|(_, _, leaf)| loss.revision > leaf.revision)
             }
         }
     }

@@ -27,11 +27,13 @@ impl KeptHeads {
         self.0 = rows.into_iter().map(|row| (place(&row), row)).collect();
     }
 
-    /// The heads under a rendezvous key.
-    pub(crate) fn under(&self, key: &Hash) -> Response {
+    /// The heads under a rendezvous key, those of accounts that pay here first: a key is no secret,
+    /// and proposals cost nothing.
+    pub(crate) fn under(&self, key: &Hash, pays: impl Fn(&AccountId) -> bool) -> Response {
         let of_key = self.0.range((*key, [0; 32])..=(*key, [u8::MAX; 32]));
-        let heads = of_key.map(|(_, row)| row.head.clone());
-        Response::Heads(heads.take(MAX_ANSWER).collect())
+        let mut heads: Vec<&SignedHead> = of_key.map(|(_, row)| &row.head).collect();
+        heads.sort_by_cached_key(|head| !pays(&head.cert.account));
+        Response::Heads(heads.into_iter().take(MAX_ANSWER).cloned().collect())
     }
 
     /// The rendezvous keys, each once.
@@ -98,6 +100,13 @@ impl Provider {
         ctx.persist(rows);
         self.heads.0.insert(at, row);
         Ok(Response::Kept { seq })
+    }
+
+    /// Whether the ledger holds a contract of the account here.
+    pub(crate) fn is_paid_by(&self, account: &AccountId) -> bool {
+        self.contracts
+            .values()
+            .any(|held| held.active.is_some() && held.leaf().renter == *account)
     }
 
     fn rents(&self, account: &AccountId) -> bool {

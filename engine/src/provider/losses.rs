@@ -13,9 +13,11 @@ use crate::wallet::Wallet;
 use larder_contracts::{Revision, SignedLeaf};
 use larder_ledger::{Loss, Op};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
-use larder_types::{ContractId, Epoch, ShardRoot, Signature};
+use larder_types::{ContractId, Epoch, Millis, ShardRoot, Signature};
 use std::collections::BTreeSet;
 
+/// Epochs that a co-signed shard which another's loss made loose rests before it may lapse.
+const VOIDED_EPOCHS: u64 = 14;
 /// Most shards of one contract that one update declares: with their paths they take at most
 /// 240 KiB, which a transaction has room for. The others follow in the next epochs.
 const MAX_LOST: usize = 128;
@@ -270,7 +272,9 @@ impl Provider {
                 gone.push(leaf.root);
                 continue;
             }
-            held.loose.insert(leaf.root, (*leaf, Some(ctx.now)));
+            // The renter holds our signature for it, and may be away: it does not lapse soon.
+            let since = ctx.now.after(Millis(VOIDED_EPOCHS * ctx.me.params.epoch.0));
+            held.loose.insert(leaf.root, (*leaf, Some(since)));
             let row = ShardRow::loose(*id, *leaf);
             rows.push(Write::shard(&leaf.root, Some(&row)));
         }

@@ -29,7 +29,9 @@ impl Provider {
             } => self.revised(ctx, contract, &puts, signed),
             Request::GetLatest { contract, have } => self.latest(&contract, have),
             Request::PutHead(head) => self.put_head(ctx, *head),
-            Request::GetHeads { key } => Ok(self.heads.under(&key)),
+            Request::GetHeads { key } => {
+                Ok(self.heads.under(&key, |account| self.is_paid_by(account)))
+            }
             Request::GetOffers => Err(Deny::NotProviding),
         };
         answer.unwrap_or_else(Response::Denied)

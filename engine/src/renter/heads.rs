@@ -45,6 +45,8 @@ pub(crate) struct Heads {
     sends: BTreeMap<NodeId, Send>,
     /// The number that each provider holds.
     holders: BTreeMap<NodeId, u64>,
+    /// Who has told of a higher number than ours in this run: each is believed once.
+    led: BTreeSet<NodeId>,
     /// What a recovery would find: the segments of the newest head that enough providers hold.
     kept: BTreeSet<SegmentId>,
     /// Whether [`Notice::CatalogueWanted`] was said and no catalogue has come since.
@@ -299,7 +301,9 @@ impl Renter {
                 self.head_held(ctx);
             }
             Ok(Response::Kept { seq: kept })
-                if *kept > self.heads.seq && kept - self.heads.seq <= MAX_LEAD =>
+                if *kept > self.heads.seq
+                    && kept - self.heads.seq <= MAX_LEAD
+                    && self.heads.led.insert(to) =>
             {
                 // This home is an older copy of itself: the next head goes above.
                 self.heads.seq = *kept;

@@ -6,7 +6,7 @@ use super::Renter;
 use super::lease::Lease;
 use crate::ctx::{Ctx, backoff, sooner};
 use crate::ops::Pending;
-use crate::rows::{RentedRow, Write};
+use crate::rows::{RentedRow, SegmentRow, Write};
 use crate::view::{BlockInput, RentedView};
 use crate::wallet::Wallet;
 use crate::wire::{MAX_LEAVES, Request};
@@ -365,10 +365,20 @@ impl Renter {
             self.take_back(&id, None);
             let rows = self.unplace(&id);
             ctx.persist(rows);
-            if active {
+            // With the contract the provider's bytes go: where they are needed, they are read first.
+            if active && !self.is_needed(&id) {
                 wallet.close_faulted(ctx, id);
             }
         }
+    }
+
+    /// Whether a segment that cannot be had without a contract's shards has some there.
+    fn is_needed(&self, id: &ContractId) -> bool {
+        self.claims.iter().any(|(segment, claims)| {
+            let few = |row: &SegmentRow| self.alive(row).soft < row.code.k();
+            claims.iter().any(|(_, contract)| contract == id)
+                && self.segments.get(segment).is_some_and(few)
+        })
     }
 
     fn epoch(

@@ -73,8 +73,15 @@ impl Renter {
         let mut rows = Vec::new();
         for view in rented {
             let id = view.leaf.contract_id;
+            // One that the ledger had and has no more ends at this boundary: it is in nobody's way.
+            let ended = |id: &ContractId, lease: &Lease| {
+                lease.active.is_some() && !rented.iter().any(|v| v.leaf.contract_id == *id)
+            };
             let known = self.leases.contains_key(&id)
-                || self.leases.values().any(|l| l.provider == view.provider);
+                || self
+                    .leases
+                    .iter()
+                    .any(|(i, l)| l.provider == view.provider && !ended(i, l));
             if known || view.leaf.renter != ctx.me.account() {
                 continue;
             }

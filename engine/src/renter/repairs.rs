@@ -221,7 +221,11 @@ impl Renter {
                 repair.shards.extend(&missing);
                 let spooled: BTreeSet<u16> = row.spooled.iter().chain(&missing).copied().collect();
                 row.spooled = spooled.into_iter().collect();
-                let resumed = Upload::resumed(row);
+                // Nobody waits for it: what it lacks is looked for like any saved segment's.
+                let resumed = Upload {
+                    told: true,
+                    ..Upload::resumed(row)
+                };
                 let upload = self.uploads.entry(segment).or_insert(resumed);
                 upload.progress_at = ctx.now;
                 let rows = vec![

@@ -38,8 +38,11 @@ impl Pages {
 
 impl Lease {
     /// Whether the tree that we know is that of the newest leaf. In a recovery it is not yet.
+    /// What a contract holds that was taken on from the ledger its provider must have told: the
+    /// active tree may be empty while a revision that is not posted yet is not.
     pub(crate) fn tree_is_known(&self) -> bool {
-        self.content.root() == self.leaf().content_root
+        let told = self.sig_provider.is_some() || self.active.is_none();
+        told && self.content.root() == self.leaf().content_root
     }
 
     /// Whether the tree that is active on the ledger is ours or the beginning of ours.

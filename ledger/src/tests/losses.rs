@@ -209,16 +209,19 @@ fn a_forged_or_stale_loss_is_refused() {
     // Another provider has no such contract.
     let foreign = world.update(OTHER, vec![Op::DeclareLoss(good.clone())]);
     assert_eq!(refused(world.admit(foreign)), TxRefusal::Stale);
-    // Once included it is not new; a longer one with a higher revision takes its place.
+    // There is one in an epoch: neither itself again nor a longer one takes its place.
     world.submit(world.update(NODE, vec![Op::DeclareLoss(good.clone())]));
     world.block();
     let again = world.update(NODE, vec![Op::DeclareLoss(good.clone())]);
     assert_eq!(refused(world.admit(again)), TxRefusal::Stale);
     let longer = declare(&mut world, &leaf, &[2, 5, 6], 10);
-    world.submit(longer);
+    assert_eq!(refused(world.admit(longer)), TxRefusal::Stale);
     world.run_to_epoch(4);
     let left = world.leaf(&leaf.contract_id).unwrap();
-    assert_eq!((left.used_chunks, left.revision), (80, 10));
+    assert_eq!((left.used_chunks, left.revision), (96, 9));
+    let far = world.declare(&left, &[6], left.revision + (1 << 32) + 1);
+    let far = world.update(NODE, vec![Op::DeclareLoss(far)]);
+    assert_eq!(refused(world.admit(far)), TxRefusal::Losses);
     let replay = world.update(NODE, vec![Op::DeclareLoss(good)]);
     assert_eq!(refused(world.admit(replay)), TxRefusal::Stale);
     world.check_replay(dev());
