@@ -149,6 +149,10 @@ async fn lose_and_mend(
     ))?;
     let place = rows.len();
     let mended = until_mended(net, plan, before, loss, out).await?;
+    out.remark(format_args!(
+        "   {} shards rebuilt and placed with others",
+        mended.shards
+    ))?;
     let repaired = row("repaired", net).await?;
     let whole = repaired.segments.saturating_sub(mended.worst);
     rows.insert(
