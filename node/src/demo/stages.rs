@@ -217,7 +217,7 @@ async fn sum_up(
         k: backup.k,
         n: backup.n,
         cost: backup.cost.0,
-        validators: 1,
+        validators: net.validators(),
         killed: net.fallen.len(),
         mended,
         paid: paid.collect(),
