@@ -470,6 +470,7 @@ async fn up(
             None => None,
         },
         account,
+        device: home.keys.device.public(),
         genesis: genesis.hash(),
         home: home.dir.clone(),
     };

@@ -7,6 +7,7 @@ use crate::call::{Answer, Call};
 use crate::chain::Ledger;
 use crate::driver::DriverHandle;
 use crate::heads;
+use crate::home::rebirth::{is_recovering, recovered};
 use crate::jobs::segments_error;
 use crate::net::NetHandle;
 use crate::segments::NetSegments;
@@ -67,6 +68,8 @@ pub struct Recovery {
     pub keys: Option<RecoveryKeys>,
     /// The account.
     pub account: AccountId,
+    /// The device of this home.
+    pub device: [u8; 32],
     /// The network.
     pub genesis: GenesisHash,
     /// The home, whose mark is taken away in the end.
@@ -80,6 +83,13 @@ struct OnLedger {
     providers: BTreeSet<NodeId>,
     /// Those of them that are not FAULTED: their answer is worth waiting for.
     sound: BTreeSet<NodeId>,
+}
+
+/// What came of asking for heads.
+struct Gathered {
+    chosen: Chosen,
+    /// Providers of the account that did not answer.
+    silent: BTreeSet<NodeId>,
 }
 
 impl Recovery {
@@ -110,7 +120,7 @@ impl Recovery {
         let began = Instant::now();
         let keys = self.keys.as_ref().ok_or_else(no_rendezvous)?;
         self.follow(working).await?;
-        let chosen = self.gather(keys, working).await?;
+        let Gathered { chosen, mut silent } = self.gather(keys, working).await?;
         self.tell(Command::Recovered {
             seq: chosen.seq,
             entries: chosen.segments.clone(),
@@ -121,6 +131,7 @@ impl Recovery {
             .read_catalogues(&chosen, vault, segments, working)
             .await?;
         let state = self.settle(working).await?;
+        silent.extend(&state.unreachable);
         working.in_vault();
         let rebuilt = vault
             .rebuild(segments, &working.progress, &working.cancel)
@@ -129,11 +140,11 @@ impl Recovery {
         working.at("publishing", String::new());
         let kept = heads::kept(&self.driver, KEPT_WAIT).await;
         let holders = kept.map_err(stopping)?.map_or(0, |s| s.holders);
-        crate::home::rebirth::recovered(&self.home)
-            .map_err(|e| RpcError::new(Code::Internal, e))?;
+        recovered(&self.home).map_err(|e| RpcError::new(Code::Internal, e))?;
         lost.extend(failures(&rebuilt));
         let found = heads_found(&chosen);
         let mut summary = self.summary(vault, &state, lost, found).await?;
+        summary.providers_silent = count(silent.len() as u64);
         summary.head_holders = holders;
         summary.seconds = began.elapsed().as_secs_f64();
         Ok(summary)
@@ -204,7 +215,7 @@ impl Recovery {
     // Heads.
 
     /// The account's heads, from whoever may have them.
-    async fn gather(&self, keys: &RecoveryKeys, working: &Working) -> Result<Chosen, RpcError> {
+    async fn gather(&self, keys: &RecoveryKeys, working: &Working) -> Result<Gathered, RpcError> {
         let ledger = self.on_ledger();
         let wait = match ledger.known || !ledger.providers.is_empty() {
             true => HEADS_WAIT,
@@ -228,15 +239,17 @@ impl Recovery {
             }
             tokio::time::sleep(ROUND).await;
         };
-        if !chosen.heads.is_empty() {
-            return Ok(chosen);
+        let contracted = ledger.providers.len();
+        if chosen.heads.is_empty() && contracted > 0 {
+            return Err(no_heads(contracted));
         }
-        match (ledger.known, ledger.providers.len()) {
-            (_, contracted @ 1..) => Err(no_heads(contracted)),
-            // Credit, and nothing stored.
-            (true, 0) => Ok(chosen),
-            (false, 0) => Err(unknown()),
+        if chosen.heads.is_empty() && !ledger.known {
+            return Err(unknown());
         }
+        // Without heads and contracts there is credit, and nothing stored.
+        let mut silent = ledger.providers;
+        silent.retain(|provider| !given.contains_key(provider));
+        Ok(Gathered { chosen, silent })
     }
 
     /// Asks everyone who may have heads and has not answered yet: the account's providers, those who
@@ -258,8 +271,11 @@ impl Recovery {
             .buffer_unordered(ASKED_AT_ONCE)
             .collect::<Vec<_>>()
             .await;
+        // What this node has published before it recovered says nothing yet.
+        let is_new = is_recovering(&self.home);
         for (peer, heads) in answers {
-            if let Some(heads) = heads {
+            if let Some(mut heads) = heads {
+                heads.retain(|head| !is_new || head.cert.device_pk != self.device);
                 given.insert(peer, heads);
             }
         }
@@ -343,7 +359,7 @@ impl Recovery {
             account: Text(self.account),
             balance: Nano(balance),
             contracts: state.contracts,
-            providers_silent: count(state.unreachable.len() as u64),
+            providers_silent: 0,
             segments: state.segments,
             snapshots: snapshots.len() as u64,
             bytes: snapshots.iter().map(|(_, s)| s.bytes).sum(),

@@ -50,6 +50,7 @@ impl World {
             if self.nodes[i].keeper.is_some() {
                 let first = START.after(self.dice.span(epoch / 12, epoch));
                 self.queue.push(first, Happening::Backup(i));
+                self.queue.push(first, Happening::Gossip(i));
                 let read = START.after(self.dice.span(8 * epoch, 12 * epoch));
                 self.queue.push(read, Happening::Restore(i));
             }

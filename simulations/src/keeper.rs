@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// Length of C: over four data positions or fewer, shards of 16 KiB.
 const SEGMENT_LEN: (u64, u64) = (50_000, 65_537);
 
+/// The name of the request for room that comes before another try with what is not saved yet.
+const AGAIN: u64 = u64::MAX;
+
 /// A segment as its keeper knows it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sealed {
@@ -45,6 +48,15 @@ impl Keeper {
     }
 }
 
+/// Asks for room for a few segments.
+fn prepare(job: u64) -> Command {
+    Command::Prepare {
+        job,
+        class: Class::Normal,
+        bytes: 4 * SEGMENT_LEN.1,
+    }
+}
+
 /// The ciphertext of a segment: anyone can make it again from its id.
 pub(crate) fn content(segment: &SegmentId, len: u64) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(len).expect("a segment fits in memory")];
@@ -74,11 +86,7 @@ impl World {
             return;
         };
         keeper.job += 1;
-        let command = Command::Prepare {
-            job: keeper.job,
-            class: Class::Normal,
-            bytes: 4 * SEGMENT_LEN.1,
-        };
+        let command = prepare(keeper.job);
         if let Some(life) = self.nodes[i].alive(i) {
             // Once the offers are in.
             self.later(
@@ -91,6 +99,7 @@ impl World {
     /// What the engine tells its user.
     pub(crate) fn told(&mut self, i: usize, notice: Notice) {
         match notice {
+            Notice::Prepared { job: AGAIN, .. } => {}
             Notice::Prepared { plan: Ok(_), .. } => self.seal(i),
             // The next backup tries again.
             Notice::Prepared { plan: Err(_), .. } => self.report.unprepared += 1,
@@ -139,6 +148,9 @@ impl World {
             .and_then(|k| k.sealed.get_mut(&segment));
         if let Some(sealed) = sealed.filter(|s| s.again_at <= now) {
             sealed.again_at = now.after(wait);
+            // Another backup resumes this one: it asks for room first.
+            let room = Input::Command(prepare(AGAIN));
+            self.later(wait, Happening::Input(life, room));
             self.later(wait, Happening::Again(life, segment));
         }
     }

@@ -2,9 +2,9 @@
 //! [`crate::weather`] has it; a peer that is away does not answer. A call is answered once, by its peer or by its timeout; a call whose caller or
 //! peer crashed ends by the timeout too.
 //!
-//! Gossip of offers is taken in by keepers when they come online and before each backup, as the
-//! newest offer of each provider; what comes in between would change nothing and cost most of a
-//! run's time.
+//! Gossip of offers is taken in by keepers when they come online, before each backup, and every
+//! half hour while some segment lacks a shard, as the newest offer of each provider; what comes in
+//! between would change nothing and cost most of a run's time.
 
 use crate::checkers::Sight;
 use crate::jobs;
@@ -26,6 +26,8 @@ const REQUEST_TIMEOUT: Millis = Millis(15_000);
 const TRANSFER: (u64, u64) = (20, 2_000);
 /// A transfer in which nothing comes for so long is given up.
 const STALL: Millis = Millis(45_000);
+/// Between two looks at the offers where shards are lacking, milliseconds: offers hold an hour.
+const GOSSIP: (u64, u64) = (1_200_000, 2_400_000);
 /// A provider's disk is looked through again after so many epochs.
 const SCRUB_EPOCHS: u64 = 7;
 /// Work of the pool takes this long, milliseconds.
@@ -116,6 +118,16 @@ impl World {
             if heard && offer.offer.valid_until > self.now {
                 self.later(Millis(0), Happening::Input(life, Input::Offer(offer)));
             }
+        }
+    }
+
+    /// A keeper whose segments lack shards looks for who would take them.
+    pub(crate) fn look_around(&mut self, i: usize) {
+        let again = self.dice.span(GOSSIP.0, GOSSIP.1);
+        self.later(again, Happening::Gossip(i));
+        let engine = self.nodes[i].engine.as_ref();
+        if engine.is_some_and(|e| e.segments().below_full > 0) {
+            self.gossip(i);
         }
     }
 

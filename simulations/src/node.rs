@@ -41,6 +41,10 @@ pub(crate) struct Node {
     pub(crate) fuse: Option<u64>,
     /// Which tick counts, and when it is due.
     pub(crate) tick: (u64, Option<Time>),
+    /// Effects that it has wanted, ever.
+    pub(crate) effects: u64,
+    /// Ticks in a row that did nothing about a passed deadline.
+    pub(crate) idle: u32,
     /// Blocks arrive in order.
     pub(crate) last_block: Time,
     /// Whether it throws shards away.
@@ -74,6 +78,8 @@ impl Node {
             height: (0, 0),
             fuse: None,
             tick: (0, None),
+            effects: 0,
+            idle: 0,
             last_block: Time(0),
             lazy,
             online: (Millis(0), None),

@@ -72,6 +72,8 @@ pub(crate) enum Happening {
     Scrub(Life),
     /// A planned fault.
     Fault(Fault),
+    /// A keeper looks whether it needs to hear offers.
+    Gossip(usize),
     /// A keeper's next backup.
     Backup(usize),
     /// A keeper hands segments that are not saved yet over again.

@@ -4,11 +4,16 @@ use crate::{Options, Report, Scenario, run};
 
 /// Runs twice: every checker holds, and both runs are the same to the last effect.
 fn check(scenario: Scenario, options: Options) -> Report {
-    let report = run(scenario, options, &mut |_| {});
-    let again = report.command();
-    assert!(report.ok(), "`{again}` fails: {report:#?}");
+    let report = once(scenario, options);
     let second = run(scenario, options, &mut |_| {});
-    assert_eq!(second, report, "`{again}`: two runs differ");
+    assert_eq!(second, report, "`{}`: two runs differ", report.command());
+    report
+}
+
+/// Every checker holds.
+fn once(scenario: Scenario, options: Options) -> Report {
+    let report = run(scenario, options, &mut |_| {});
+    assert!(report.ok(), "`{}` fails: {report:#?}", report.command());
     report
 }
 
@@ -47,6 +52,9 @@ fn a_provider_without_its_shards_is_caught_and_not_paid() {
     assert!(caught > 0, "no draw hit what was thrown away");
 }
 
+/// One seed in so many runs twice: a run costs 0.4 s.
+const TWICE: u64 = 10;
+
 /// The short form of `faults`.
 fn faults(seeds: std::ops::Range<u64>) -> Vec<Report> {
     let short = |seed| Options {
@@ -56,9 +64,11 @@ fn faults(seeds: std::ops::Range<u64>) -> Vec<Report> {
         quick: true,
         lazy: false,
     };
-    seeds
-        .map(|seed| check(Scenario::Faults, short(seed)))
-        .collect()
+    let look = |seed: u64| match seed % TWICE {
+        0 => check(Scenario::Faults, short(seed)),
+        _ => once(Scenario::Faults, short(seed)),
+    };
+    seeds.map(look).collect()
 }
 
 /// Over a hundred seeds every kind of fault has happened, and repair has worked.
@@ -84,7 +94,7 @@ fn another_hundred_seeds_of_faults() {
 
 #[test]
 fn a_split_of_ten_epochs_in_which_nobody_is_faulted_rebuilds_nothing() {
-    for seed in 0..4 {
+    for seed in 0..3 {
         let options = Options {
             seed,
             nodes: 12,

@@ -33,6 +33,8 @@ const SYNC_AGAIN: Millis = Millis(600_000);
 const LAST_MOMENT: u64 = 12;
 /// A node's power goes before one of so many next effects.
 const FUSE: u64 = 8;
+/// Ticks in a row that may do nothing while a deadline has passed.
+const PATIENCE: u32 = 3;
 /// A deadline that has passed and asks for nothing is looked at again after this.
 const SPIN: Millis = Millis(1_000);
 
@@ -209,6 +211,7 @@ impl World {
             Happening::Death(i) => self.die(i),
             Happening::Join => self.newcomer(),
             Happening::Fault(fault) => self.fault(&fault),
+            Happening::Gossip(i) => self.look_around(i),
             Happening::Backup(i) => self.backup(i),
             Happening::Restore(i) => self.restore(i),
             Happening::Cheat(i) => self.cheat(i),
@@ -233,6 +236,7 @@ impl World {
         }
         let effects: Vec<Effect> = engine.step(self.now, node.dice.rng(), input);
         for effect in effects {
+            self.nodes[i].effects += 1;
             if self.nodes[i].burns() {
                 self.report.crashes += 1;
                 return self.leave(i);
@@ -248,11 +252,14 @@ impl World {
             return;
         }
         self.nodes[i].tick.1 = None;
-        let steps = self.nodes[i].engine.as_ref().and_then(|e| e.deadline());
+        let effects = self.nodes[i].effects;
         self.step(i, Input::Tick);
-        let after = self.nodes[i].engine.as_ref().and_then(|e| e.deadline());
-        if after.is_some() && after == steps && after <= Some(self.now) {
-            // The same passed deadline after its tick: the production driver would spin.
+        let node = &mut self.nodes[i];
+        let after = node.engine.as_ref().and_then(|e| e.deadline());
+        let idle = node.effects == effects && after.is_some_and(|at| at <= self.now);
+        node.idle = if idle { node.idle + 1 } else { 0 };
+        if node.idle > PATIENCE {
+            // Passed deadlines, and nothing is done about them: the production driver would spin.
             self.checkers.rest.spun(self.now, i);
             self.arm(i, self.now.after(SPIN));
         } else {

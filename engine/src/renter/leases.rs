@@ -11,7 +11,7 @@ use crate::view::{BlockInput, RentedView};
 use crate::wallet::Wallet;
 use crate::wire::{MAX_LEAVES, Request};
 use larder_contracts::judge::cost;
-use larder_contracts::{Auth, Draft, Offer, SignedLeaf, extend, rate, revise};
+use larder_contracts::{Auth, Draft, Offer, Refusal, SignedLeaf, extend, rate, revise};
 use larder_proofs::{ContractLeaf, ShardLeaf};
 use larder_types::params::CHUNK;
 use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Profile, Time};
@@ -120,7 +120,7 @@ impl Renter {
         } else if missed {
             self.renew_terms(ctx, wallet, id, capacity);
         } else if !lease.acked.is_empty() {
-            self.revise_lease(ctx, id);
+            self.revise_lease(ctx, wallet, id);
         } else if lease.is_short() && !lease.money_pending() {
             let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
             let wanted = (lease.spoken_chunks() + lease.wanted) * 3 / 2;
@@ -208,7 +208,7 @@ impl Renter {
         ctx.request(lease.provider, Request::Propose(signed), what);
     }
 
-    pub(crate) fn revise_lease(&mut self, ctx: &mut Ctx<'_>, id: &ContractId) {
+    pub(crate) fn revise_lease(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, id: &ContractId) {
         let Some(lease) = self.leases.get_mut(id) else {
             return;
         };
@@ -218,9 +218,13 @@ impl Renter {
             .take(MAX_LEAVES / 4)
             .map(|(_, _, leaf)| *leaf)
             .collect();
-        let Ok((leaf, _)) = revise(lease.leaf(), &lease.content, &puts) else {
-            lease.unsure = true;
-            return;
+        let leaf = match revise(lease.leaf(), &lease.content, &puts) {
+            Ok((leaf, _)) => leaf,
+            Err(Refusal::Full { needed, .. }) => return self.make_room(ctx, wallet, id, needed),
+            Err(_) => {
+                lease.unsure = true;
+                return self.pause(ctx, id);
+            }
         };
         let auth = if lease.money_pending() {
             lease.signed.auth
@@ -240,6 +244,24 @@ impl Renter {
             puts,
         };
         ctx.request(lease.provider, request, what);
+    }
+
+    /// What a provider has and is to sign for does not fit: a declared loss has shrunk the contract
+    /// under it. It grows again, or what does not fit is lost.
+    fn make_room(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, id: &ContractId, needed: u64) {
+        let Some(lease) = self.leases.get_mut(id) else {
+            return;
+        };
+        if lease.full {
+            let rows = self.lose_acked(id);
+            self.take_back(id, None);
+            return ctx.persist(rows);
+        }
+        if lease.money_pending() {
+            return self.pause(ctx, id);
+        }
+        let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
+        self.renew_terms(ctx, wallet, id, needed.next_multiple_of(step));
     }
 
     /// Asks a provider for the newest revision: after a start, or when ours was refused.

@@ -151,7 +151,7 @@ async fn ask_node(node: &Client, checks: &mut Vec<Check>) -> Asked {
         checks.push(Check {
             name: "head",
             found: format!(
-                "{} of {} providers hold what the words bring the data back by",
+                "{} providers hold what the words bring the data back by, {} should",
                 keeper.head_holders, keeper.head_wanted
             ),
             mend: wrong(

@@ -159,7 +159,7 @@ mod tests {
         }
         fs::create_dir(at("full")).unwrap();
         fs::write(at("full").join("letter"), b"mine").unwrap();
-        let full = rebirth(&at("full"), made.words.clone(), ours.clone());
+        let full = rebirth(&at("full"), made.words, ours);
         assert!(matches!(full, Err(HomeError::Occupied(_))));
         recovered(&at("again")).unwrap();
         recovered(&at("again")).unwrap();
