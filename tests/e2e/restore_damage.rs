@@ -21,14 +21,15 @@ fn a_restore_names_what_too_few_shards_are_left_of() {
     plain(&gone, 4);
     let path = folder.to_str().unwrap();
     saved(&keeper.larder(&["backup", path]));
-    doomed.iter_mut().for_each(Node::destroy);
 
+    // What is new goes to the emptiest first, which are the new providers.
     let mut others: Vec<Node> = (4..=7).map(|i| fleet.provider(i, "2GiB")).collect();
     others.iter_mut().for_each(Node::start);
     offered(&keeper, 7);
     fs::create_dir(&kept).unwrap();
     noise(&kept.join("late"), 4_000, 3 << 20);
     saved(&keeper.larder(&["backup", path]));
+    doomed.iter_mut().for_each(Node::destroy);
 
     let target = fleet.path("back");
     let line = ["restore", "latest", "--target", target.to_str().unwrap()];

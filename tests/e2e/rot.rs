@@ -6,7 +6,7 @@ use crate::fleet::{Fleet, Node, offered};
 use crate::folder::{files, plain, same};
 use crate::losses::{count, restore, shards, whole};
 use crate::until::until;
-use larder_rpc::{LedgerProvider, NodeInfo};
+use larder_rpc::{ContractParams, Nano, NodeInfo, RenterContract};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn one_flipped_byte_in_every_shard_of_two_is_found_unpaid_and_repaired() {
     plain(&folder, 12);
     let summary = saved(&keeper.larder(&["backup", "--class", "low", folder.to_str().unwrap()]));
     assert_eq!((&summary["k"], &summary["n"]), (&2.into(), &4.into()));
-    keeper.settled();
+    let contracts = keeper.settled();
     let ledger = &fleet.founder;
     let holding = |p: &&Node| p.stores().shards > 0;
     let holders: Vec<(&Node, NodeInfo)> = { providers.iter() }
@@ -44,19 +44,35 @@ fn one_flipped_byte_in_every_shard_of_two_is_found_unpaid_and_repaired() {
     restore(&keeper, &fleet.path("at once"));
     same(&folder, &fleet.path("at once"));
 
-    let proven: Vec<LedgerProvider> = holders.iter().map(|(_, i)| ledger.provider(i)).collect();
-    for ((_, info), was) in rotten.iter().zip(&proven) {
+    for (_, info) in rotten {
+        let before = contracts.iter().find(|c| c.provider == info.node);
+        let before = before.unwrap();
         until("the loss is on the ledger", FOUND, || {
-            let now = ledger.provider(info);
-            let less = now.active_bytes < was.active_bytes;
-            less.then_some(())
+            let now = rate(ledger, before);
+            now.is_none_or(|now| now < before.rate).then_some(())
         });
     }
-    let repairs = whole(&keeper, &providers, before);
+    for (_, info) in sound {
+        let before = contracts.iter().find(|c| c.provider == info.node);
+        let before = before.unwrap();
+        assert!(rate(ledger, before).is_some_and(|now| now >= before.rate));
+    }
+    let repairs = until("what rotted is replaced", FOUND, || {
+        let repairs = whole(&keeper, &providers, before);
+        (count(&repairs, "shards_repaired") >= rotted).then_some(repairs)
+    });
     assert_eq!(count(&repairs, "shards_repaired"), rotted);
-    let _ = sound;
     restore(&keeper, &fleet.path("repaired"));
     same(&folder, &fleet.path("repaired"));
+}
+
+/// What a contract pays in an epoch, as the ledger holds it; `None`: it is closed.
+fn rate(ledger: &Node, of: &RenterContract) -> Option<Nano> {
+    let params = ContractParams {
+        contract: of.contract,
+    };
+    let shown = ledger.ask(|node| async move { node.ledger_get_contract(&params).await });
+    shown.ok().map(|contract| contract.rate)
 }
 
 /// Flips one bit in the middle of every shard; lengths, names, times of outboards stay. Gives how

@@ -281,7 +281,11 @@ fn append(path: &Path) -> io::Result<File> {
 
 fn ended(name: &str, logs: &Logs, how: &str) -> Failure {
     let said = fs::read_to_string(&logs.err).unwrap_or_default();
-    Failure::new(1, format_args!("{name} ended ({how}): {}", last(&said)))
+    let why = match last(&said) {
+        "" => String::new(),
+        last => format!(": {last}"),
+    };
+    Failure::new(1, format_args!("{name} ended ({how}){why}"))
 }
 
 fn failed(name: &str, verb: &str, said: &[u8]) -> Failure {

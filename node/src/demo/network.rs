@@ -6,7 +6,7 @@ use super::fleet::{Node, Yard};
 use super::plan::Plan;
 use super::usage::Usage;
 use crate::cli::Failure;
-use larder_rpc::{Client, Empty};
+use larder_rpc::{Client, Empty, Role};
 use larder_types::NodeId;
 use larder_types::size::GIB;
 use std::path::Path;
@@ -62,6 +62,15 @@ impl Network {
         self.validator.check()?;
         self.keeper.check()?;
         self.providers.iter_mut().try_for_each(Node::check)
+    }
+
+    /// How many of the nodes say that they validate.
+    pub(super) fn validators(&self) -> usize {
+        let others = [&self.validator, &self.keeper];
+        let nodes = self.providers.iter().chain(others);
+        nodes
+            .filter(|n| n.info.roles.contains(&Role::Validator))
+            .count()
     }
 
     /// All providers by name, those that fell among them.

@@ -149,6 +149,10 @@ async fn lose_and_mend(
     ))?;
     let place = rows.len();
     let mended = until_mended(net, plan, before, loss, out).await?;
+    out.remark(format_args!(
+        "   {} shards rebuilt and placed with others",
+        mended.shards
+    ))?;
     let repaired = row("repaired", net).await?;
     let whole = repaired.segments.saturating_sub(mended.worst);
     rows.insert(
@@ -213,7 +217,7 @@ async fn sum_up(
         k: backup.k,
         n: backup.n,
         cost: backup.cost.0,
-        validators: 1,
+        validators: net.validators(),
         killed: net.fallen.len(),
         mended,
         paid: paid.collect(),

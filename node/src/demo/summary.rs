@@ -82,7 +82,7 @@ pub(super) struct Summary {
     pub(super) k: u16,
     pub(super) n: u16,
     pub(super) cost: Amount,
-    pub(super) validators: u32,
+    pub(super) validators: usize,
     pub(super) killed: usize,
     pub(super) mended: Mended,
     pub(super) paid: Vec<Paid>,
