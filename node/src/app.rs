@@ -316,10 +316,8 @@ async fn up(
 
     let (driver, inbox) = driver::inbox();
     let calls = Calls::default();
-    let shards = open_shards(&home, settings.provide.as_ref())?;
     let spool = Spool::open(&home.dir).map_err(AppError::Spool)?;
     let (suspects, suspected) = scrub::suspects();
-    let streams = Streams::new(driver.clone(), shards.clone(), suspects.clone());
     let validators = Validators {
         own: node,
         validator: genesis.validator,
@@ -341,13 +339,16 @@ async fn up(
         settings.provide.clone(),
         store.engine_rows().await?,
     )?;
+    let known = engine.stored_shards();
+    let shards = open_shards(&home, settings.provide.as_ref(), &known)?;
+    let streams = Streams::new(driver.clone(), shards.clone(), suspects.clone());
     spool
         .keep_only(&engine.uploading())
         .map_err(AppError::Spool)?;
     if let Some(shards) = &shards
         && settings.provide.is_some()
     {
-        trash_strays(shards, &engine.stored_shards())?;
+        trash_strays(shards, &known)?;
     }
     let pool = Pool {
         driver: driver.clone(),
@@ -416,6 +417,7 @@ async fn up(
             driver: driver.clone(),
             suspects: suspected,
             epoch: genesis.params.epoch,
+            again: scrub::AGAIN,
         };
         let token = stop.clone();
         tasks.spawn(async move {
@@ -609,20 +611,25 @@ fn validate(home: &Home, chain: &Chain) -> Result<larder_consensus::solo::Spawne
     Ok(Solo::spawn(proposer, state, Limits::default(), clock))
 }
 
-fn open_shards(home: &Home, provide: Option<&Provide>) -> Result<Option<ShardStore>, AppError> {
+fn open_shards(
+    home: &Home,
+    provide: Option<&Provide>,
+    known: &[ShardRoot],
+) -> Result<Option<ShardStore>, AppError> {
     let dir = home.dir.join("shards");
     let quota = match provide {
         Some(provide) => provide.quota,
         // What was promised is still served, though nothing new is taken.
-        None if dir.exists() => Bytes(0),
+        None if dir.exists() || !known.is_empty() => Bytes(0),
         None => return Ok(None),
     };
-    let store = ShardStore::open(&StoreConfig {
+    let config = StoreConfig {
         dir,
+        twin: home.dir.join("shards.mark"),
         quota,
         reserve: RESERVE,
-    })?;
-    Ok(Some(store))
+    };
+    Ok(Some(ShardStore::open(&config, known)?))
 }
 
 /// Shards without a row: the node was killed between a shard's sync and its row's, or between a

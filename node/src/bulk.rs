@@ -199,9 +199,15 @@ async fn give(
             write_header(stream, &BulkReply::Go).await?;
             shards::send(store, root, stream).await
         }
-        Err(absent) => {
-            write_header(stream, &BulkReply::Denied(Deny::UnknownShard)).await?;
-            Err(absent.into())
+        Err(e) => {
+            // Who hears that there is no such shard rebuilds it.
+            let deny = if matches!(e, StoreError::Absent { .. }) {
+                Deny::UnknownShard
+            } else {
+                Deny::Disk
+            };
+            write_header(stream, &BulkReply::Denied(deny)).await?;
+            Err(e.into())
         }
     }
 }

@@ -95,12 +95,13 @@ mod tests {
     const SHARD: [u8; 4] = [7; 4];
 
     fn store(dir: &std::path::Path) -> ShardStore {
-        ShardStore::open(&StoreConfig {
+        let config = StoreConfig {
             dir: dir.to_owned(),
+            twin: dir.join("twin"),
             quota: Bytes(1 << 20),
             reserve: Bytes(0),
-        })
-        .unwrap()
+        };
+        ShardStore::open(&config, &[]).unwrap()
     }
 
     fn put(store: &ShardStore) -> ShardRoot {

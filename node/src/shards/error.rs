@@ -59,6 +59,17 @@ pub enum StoreError {
         /// The range's length, bytes.
         count: u64,
     },
+    /// The folder is not the one that the shards were stored in: its disk is not mounted, or it is
+    /// another's. It says nothing about any shard.
+    #[error(
+        "{} does not name this node's store: is its disk mounted? Mount it, and nothing is lost; \
+         only if it is gone for good, make that file anew, empty",
+        mark.display()
+    )]
+    Elsewhere {
+        /// The file that should name it.
+        mark: PathBuf,
+    },
     /// The file system failed.
     #[error("cannot {act} {}: {source}", path.display())]
     Io {
@@ -69,6 +80,19 @@ pub enum StoreError {
         /// What the system says.
         source: io::Error,
     },
+}
+
+impl StoreError {
+    /// Whether it is the medium that failed, and not this process, its rights, or a network: with
+    /// few others, such a shard is lost.
+    pub(super) fn is_mediums(&self) -> bool {
+        use rustix::io::Errno;
+        let Self::Io { source, .. } = self else {
+            return false;
+        };
+        let says = Errno::from_io_error(source);
+        says.is_some_and(|e| [Errno::IO, Errno::BADMSG, Errno::ISDIR].contains(&e))
+    }
 }
 
 /// Names the act and the path of an I/O error.

@@ -1,10 +1,12 @@
 //! Where a store's files are, and how one becomes durable.
 //!
 //! `shards/<first byte of the root, hex>/<cid>` is a shard, `<cid>.ob` beside it its outboard,
-//! `<cid>.<n>.tmp` one being written; `trash/<ms since 1970>.<cid>` a deleted shard.
+//! `<cid>.<n>.tmp` one being written; `shards/store.mark` says which store it is;
+//! `trash/<ms since 1970>.<cid>` a deleted shard.
 
 use larder_types::{ShardRoot, Time};
 use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -19,14 +21,36 @@ pub(super) const TEMPORARY: &str = ".tmp";
 #[derive(Debug)]
 pub(super) struct Files {
     dir: PathBuf,
+    /// What its mark says.
+    id: String,
 }
 
 impl Files {
-    /// Makes the folders that are missing, durably.
-    pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
-        let files = Self {
+    /// Makes the folders that are missing, durably, unless the store that holds the `known` shards
+    /// is another one. Its mark and `twin`, which lies where the database does, say the same.
+    pub(super) fn open(dir: &Path, twin: &Path, known: &[ShardRoot]) -> Result<Self, StoreError> {
+        let mut files = Self {
             dir: dir.to_owned(),
+            id: format!("{:032x}", rand::random::<u128>()),
         };
+        let mark = files.mark();
+        let ours = text(twin)?.filter(|id| !id.is_empty());
+        let here = text(&mark)?;
+        match here {
+            Some(id) if ours.as_ref() == Some(&id) => files.id = id,
+            // The operator's word that a new one begins.
+            Some(id) if id.is_empty() => files.mark_new(twin)?,
+            None if known.is_empty() => files.mark_new(twin)?,
+            // From before there were marks, or the home is.
+            here if ours.is_none() && known.iter().any(|root| files.shard(root).is_file()) => {
+                match here {
+                    Some(id) => files.id = id,
+                    None => write(&mark, &files.id)?,
+                }
+                write(twin, &files.id)?;
+            }
+            Some(_) | None => return Err(StoreError::Elsewhere { mark }),
+        }
         make(&files.trash())?;
         for byte in 0..=u8::MAX {
             make(&files.fan_out(byte))?;
@@ -34,6 +58,27 @@ impl Files {
         sync_dir(&dir.join("shards"))?;
         sync_dir(dir)?;
         Ok(files)
+    }
+
+    /// The twin first: a mark without one is not taken for ours.
+    fn mark_new(&self, twin: &Path) -> Result<(), StoreError> {
+        make(&self.dir.join("shards"))?;
+        write(twin, &self.id)?;
+        write(&self.mark(), &self.id)
+    }
+
+    /// That the folder is the one that was opened: its disk is there.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let mark = self.mark();
+        match text(&mark)? {
+            Some(id) if id == self.id => Ok(()),
+            Some(_) | None => Err(StoreError::Elsewhere { mark }),
+        }
+    }
+
+    /// The file that says which store this is.
+    pub(super) fn mark(&self) -> PathBuf {
+        self.dir.join("shards").join("store.mark")
     }
 
     /// The store's own folder.
@@ -96,6 +141,27 @@ pub(super) fn trashed_at(name: &str) -> Option<Time> {
 
 fn make(dir: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(dir).map_err(io_error("create", dir))
+}
+
+/// What a small file says; `None` if there is none.
+fn text(path: &Path) -> Result<Option<String>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(io_error("read", path)(e)),
+    }
+}
+
+/// Writes a small file, durably, whole or not at all.
+fn write(path: &Path, text: &str) -> Result<(), StoreError> {
+    let new = path.with_extension("new");
+    let written = File::create(&new).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    let renamed = written.and_then(|()| fs::rename(&new, path));
+    renamed.map_err(io_error("write", path))?;
+    path.parent().map_or(Ok(()), sync_dir)
 }
 
 /// Makes the names in a folder durable.

@@ -59,26 +59,30 @@ impl ShardStore {
         })
     }
 
-    /// Looks at a shard as [`ShardStore::scrub`] does, and once more before anything bad is said
-    /// of it: what a cable or a controller got wrong once is not lost.
+    /// Looks at a shard as [`ShardStore::scrub`] does.
     #[must_use]
     pub fn look(&self, root: &ShardRoot) -> Look {
-        if let Ok(len) = self.scrub(root) {
-            return Look::Sound { len };
-        }
         match self.scrub(root) {
             Ok(len) => Look::Sound { len },
-            Err(StoreError::Io { act, path, source }) => {
-                Look::Unreadable(StoreError::Io { act, path, source })
-            }
-            // Where the folder itself is gone or closed to us, a file's absence says nothing.
-            Err(damage) => match fs::read_dir(self.inner.files.folder(root)) {
-                Ok(_) => Look::Damaged(damage),
-                Err(e) => {
-                    let folder = self.inner.files.folder(root);
-                    Look::Unreadable(io_error("list", &folder)(e))
+            Err(e @ (StoreError::Absent { .. } | StoreError::Rotten { .. })) => {
+                match self.check() {
+                    Ok(()) => Look::Damaged(e),
+                    Err(elsewhere) => Look::Unreadable(elsewhere),
                 }
-            },
+            }
+            Err(e) => Look::Unreadable(e),
+        }
+    }
+
+    /// Makes the next look ask the disk, and not what memory kept of the last one.
+    pub fn forget(&self, root: &ShardRoot) {
+        let path = self.inner.files.shard(root);
+        let forgotten = File::open(path).and_then(|file| {
+            let advice = rustix::fs::Advice::DontNeed;
+            rustix::fs::fadvise(&file, 0, None, advice).map_err(io::Error::from)
+        });
+        if let Err(error) = forgotten {
+            tracing::debug!(%root, %error, "memory keeps what was read of a shard");
         }
     }
 
@@ -121,7 +125,7 @@ impl ShardReader for ShardStore {
         let len = self
             .inner
             .len(shard)?
-            .ok_or(StoreError::Absent { root: *shard })?;
+            .ok_or_else(|| self.inner.absent(shard))?;
         let stored = fs::read(self.inner.files.outboard(shard)).ok();
         let outboard = stored.and_then(|bytes| Outboard::from_bytes(&bytes).ok());
         match outboard {
@@ -141,11 +145,22 @@ fn chunks(len: u64) -> u64 {
 }
 
 impl Inner {
+    /// What it means that a shard's file is not found: where the folder itself is gone, closed to us
+    /// or another one, nothing.
+    fn absent(&self, root: &ShardRoot) -> StoreError {
+        let folder = self.files.folder(root);
+        let listed = fs::read_dir(&folder).map_err(io_error("list", &folder));
+        match self.files.check().and_then(|()| listed.map(drop)) {
+            Ok(()) => StoreError::Absent { root: *root },
+            Err(unknown) => unknown,
+        }
+    }
+
     fn open_shard(&self, root: &ShardRoot) -> Result<(File, u64), StoreError> {
         let path = self.files.shard(root);
         let file = match File::open(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreError::Absent { root: *root });
+                return Err(self.absent(root));
             }
             opened => opened.map_err(io_error("open", &path))?,
         };

@@ -2,8 +2,9 @@
 //! tells the engine which ones the disk does not give back as they were stored: one pass at the
 //! start and one every seven epochs, and at once whatever serving or proving stumbled over. A
 //! declared loss costs less than one that is found out, but it cannot be taken back: so each shard
-//! is looked at twice, and a disk that does not answer at all is the operator's business, not a
-//! loss. `docs/protocol.md` §3.10 *A provider's loss*.
+//! is looked at twice, what is not there or cannot be read once more at the end of a pass, and a
+//! disk that does not answer, is not mounted, or lacks much at once is the operator's business, not
+//! a loss. `docs/protocol.md` §3.10 *A provider's loss*.
 
 use super::{Look, ShardStore, StoreError};
 use crate::driver::{DriverHandle, Stopping};
@@ -26,9 +27,11 @@ const SUSPECTS: usize = 256;
 /// So many shards that cannot be read, one after the other in an order that has nothing to do with
 /// where they lie on the disk, mean that the disk is gone, and not just they.
 const DEAD_DISK: usize = 4;
-/// If not one of so many shards has a file, the folder is not the one that they were stored in: a
-/// disk that was not mounted, most likely.
-const OTHER_FOLDER: usize = 16;
+/// If so many shards have no file, and they are more than a quarter of all, they were moved, or
+/// their disk is not mounted, most likely.
+const MANY_ABSENT: usize = 4;
+/// Between two looks at a shard that seems damaged.
+pub const AGAIN: Duration = Duration::from_millis(250);
 
 /// Where serving and proving name shards that seem damaged.
 #[derive(Debug, Clone)]
@@ -61,6 +64,8 @@ pub struct Scrubber {
     pub suspects: mpsc::Receiver<ShardRoot>,
     /// The network's epoch.
     pub epoch: Millis,
+    /// Between two looks at a shard that seems damaged.
+    pub again: Duration,
 }
 
 impl Scrubber {
@@ -69,11 +74,18 @@ impl Scrubber {
         let every = Duration::from_millis(self.epoch.0.saturating_mul(EVERY_EPOCHS).max(1));
         let mut passes = tokio::time::interval(every);
         passes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut whole = true;
         loop {
             let scrubbed = tokio::select! {
                 biased;
-                Some(root) = self.suspects.recv() => self.suspected(root).await,
-                _ = passes.tick() => self.pass().await.map(|()| false),
+                Some(root) = self.suspects.recv() => {
+                    // Where a pass has just found too much amiss, another one finds it, too.
+                    self.suspected(root).await.map(|damaged| damaged && whole)
+                }
+                _ = passes.tick() => self.pass().await.map(|found| {
+                    whole = found;
+                    false
+                }),
             };
             match scrubbed {
                 // Where one shard is damaged, others may be.
@@ -85,11 +97,14 @@ impl Scrubber {
     }
 
     /// Everything that is stored, in the order of the roots, from anywhere on: a node that is
-    /// restarted often gets everywhere all the same.
-    async fn pass(&mut self) -> Result<(), Stopping> {
+    /// restarted often gets everywhere all the same. Whether all that is amiss could be reported.
+    async fn pass(&mut self) -> Result<bool, Stopping> {
         let mut roots = self.driver.query(Engine::sound_shards).await?;
-        if roots.is_empty() || self.is_elsewhere(&roots).await {
-            return Ok(());
+        if roots.is_empty() {
+            return Ok(true);
+        }
+        if self.is_elsewhere().await {
+            return Ok(false);
         }
         roots.sort_unstable();
         let first = rand::rng().random_range(0..roots.len());
@@ -101,26 +116,59 @@ impl Scrubber {
             }
             let began = Instant::now();
             let look = self.look(root).await;
+            if let Look::Unreadable(e @ StoreError::Elsewhere { .. }) = &look {
+                tracing::error!("{e}. Nothing is declared lost");
+                return Ok(false);
+            }
             let rest = pause(&look).saturating_sub(began.elapsed());
-            let damaged = findings.add(root, look);
-            self.report(damaged).await?;
+            if findings.add(root, look) {
+                self.report(vec![root]).await?;
+            }
             tokio::time::sleep(rest).await;
         }
-        let damaged = findings.end();
         tracing::debug!("{all} shards scrubbed");
-        self.report(damaged).await
+        let (mut absent, mut lost) = (Vec::new(), Vec::new());
+        for root in self.still(findings.end()).await? {
+            match self.look(root).await {
+                Look::Sound { .. } => tracing::warn!(%root, "a shard is readable again"),
+                Look::Damaged(StoreError::Absent { .. }) => absent.push(root),
+                Look::Damaged(_) => lost.push(root),
+                Look::Unreadable(e) if e.is_mediums() => lost.push(root),
+                Look::Unreadable(e) => tracing::error!("{e}; check the disk"),
+            }
+        }
+        let few = absent.len() < MANY_ABSENT || absent.len() * 4 <= all;
+        if few {
+            lost.append(&mut absent);
+        } else {
+            tracing::error!(
+                "{} of {all} stored shards are not in the shard folder: were they moved, or is \
+                 their disk not mounted? They are not declared lost; each epoch that is not \
+                 proven costs its pay",
+                absent.len()
+            );
+        }
+        if !lost.is_empty() && self.is_elsewhere().await {
+            return Ok(false);
+        }
+        self.report(lost).await.map(|()| few)
     }
 
     /// One shard that did not come out right; whether it is damaged.
     async fn suspected(&self, root: ShardRoot) -> Result<bool, Stopping> {
         let known = self.driver.query(Engine::sound_shards).await?;
-        if !known.contains(&root) || self.is_elsewhere(&known).await {
+        if !known.contains(&root) || self.is_elsewhere().await {
             return Ok(false);
         }
         match self.look(root).await {
             Look::Sound { .. } => {
                 tracing::warn!(%root, "a shard could not be read once, and is sound now");
                 Ok(false)
+            }
+            // A pass tells one that is gone from a disk that is.
+            Look::Damaged(e @ StoreError::Absent { .. }) => {
+                tracing::error!("{e}");
+                Ok(true)
             }
             Look::Damaged(e) => {
                 tracing::debug!("{e}");
@@ -139,8 +187,7 @@ impl Scrubber {
         if damaged.is_empty() {
             return Ok(());
         }
-        let still = |engine: &Engine| damaged.into_iter().filter(|r| engine.is_sound(r)).collect();
-        let damaged: Vec<ShardRoot> = self.driver.query(still).await?;
+        let damaged = self.still(damaged).await?;
         for root in &damaged {
             tracing::error!(%root, "a stored shard is damaged; it will be declared lost");
         }
@@ -148,28 +195,45 @@ impl Scrubber {
         self.driver.input(told).await
     }
 
-    async fn look(&self, root: ShardRoot) -> Look {
-        let store = self.store.clone();
-        spawn_blocking(move || store.look(&root))
-            .await
-            .expect("the store does not panic")
+    /// Those of which the engine still knows no damage, and which it has not dropped.
+    async fn still(&self, roots: Vec<ShardRoot>) -> Result<Vec<ShardRoot>, Stopping> {
+        let still = |engine: &Engine| roots.into_iter().filter(|r| engine.is_sound(r)).collect();
+        self.driver.query(still).await
     }
 
-    /// Whether the store's folder holds none of many shards.
-    async fn is_elsewhere(&self, roots: &[ShardRoot]) -> bool {
-        if roots.len() < OTHER_FOLDER {
-            return false;
+    /// Looks at a shard, and once more before anything bad is said of it: what a cable or a
+    /// controller got wrong once is not lost. Whether there is a file is a pass's to ask again.
+    async fn look(&self, root: ShardRoot) -> Look {
+        let look = self.blocking(move |store| store.look(&root)).await;
+        if let Look::Sound { .. } | Look::Damaged(StoreError::Absent { .. }) = look {
+            return look;
         }
-        let (store, roots) = (self.store.clone(), roots.to_vec());
-        let elsewhere = spawn_blocking(move || !roots.iter().any(|root| store.contains(root)));
-        let elsewhere = elsewhere.await.expect("the store does not panic");
-        if elsewhere {
+        tokio::time::sleep(self.again).await;
+        let again = move |store: &ShardStore| {
+            store.forget(&root);
+            store.look(&root)
+        };
+        self.blocking(again).await
+    }
+
+    /// Whether the store's folder is another one, or does not say.
+    async fn is_elsewhere(&self) -> bool {
+        let checked = self.blocking(ShardStore::check).await;
+        if let Err(e) = &checked {
             tracing::error!(
-                "the shard folder holds none of the stored shards: is its disk mounted? Nothing \
-                 is declared lost; each epoch that is not proven costs its pay"
+                "{e}. Nothing is declared lost; each epoch that is not proven costs its pay"
             );
         }
-        elsewhere
+        checked.is_err()
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&ShardStore) -> T + Send + 'static,
+    ) -> T {
+        let store = self.store.clone();
+        let done = spawn_blocking(move || work(&store)).await;
+        done.expect("the store does not panic")
     }
 }
 
@@ -187,59 +251,61 @@ fn pause(look: &Look) -> Duration {
 struct Findings {
     /// Whether the disk has answered at all.
     answered: bool,
-    /// Shards that could not be read, since the disk last answered.
+    /// Shards that the medium did not give, since it last answered.
     unreadable: Vec<ShardRoot>,
+    /// What is worth another look at the end: those among such as could be read, and the absent.
+    later: Vec<ShardRoot>,
 }
 
 impl Findings {
-    /// Adds one look; gives the shards that are now known to be damaged.
-    fn add(&mut self, root: ShardRoot, look: Look) -> Vec<ShardRoot> {
+    /// Adds one look; whether the shard is damaged for certain.
+    fn add(&mut self, root: ShardRoot, look: Look) -> bool {
         match look {
             Look::Sound { .. } => {
-                self.answered = true;
-                self.few_unreadable()
+                self.has_answered();
+                false
+            }
+            Look::Damaged(e @ StoreError::Absent { .. }) => {
+                tracing::debug!("{e}");
+                self.later.push(root);
+                false
             }
             Look::Damaged(e) => {
                 tracing::debug!("{e}");
-                let present = !matches!(e, StoreError::Absent { .. });
-                self.answered |= present;
-                let mut damaged = if present {
-                    self.few_unreadable()
-                } else {
-                    Vec::new()
-                };
-                damaged.push(root);
-                damaged
+                self.has_answered();
+                true
             }
             Look::Unreadable(e) => {
                 tracing::error!("{e}; check the disk");
-                self.unreadable.push(root);
-                Vec::new()
+                // Handles, memory and rights come back.
+                if e.is_mediums() {
+                    self.unreadable.push(root);
+                }
+                false
             }
         }
     }
 
-    /// The pass is over.
+    /// The pass is over; gives what is to be looked at once more.
     fn end(mut self) -> Vec<ShardRoot> {
         if self.answered {
-            return self.few_unreadable();
-        }
-        if !self.unreadable.is_empty() {
+            self.has_answered();
+        } else if !self.unreadable.is_empty() {
             tracing::error!("no shard can be read: check the disk; nothing is declared lost");
         }
-        Vec::new()
+        self.later
     }
 
-    fn few_unreadable(&mut self) -> Vec<ShardRoot> {
-        let unreadable = std::mem::take(&mut self.unreadable);
+    fn has_answered(&mut self) {
+        self.answered = true;
+        let mut unreadable = std::mem::take(&mut self.unreadable);
         if unreadable.len() < DEAD_DISK {
-            return unreadable;
+            return self.later.append(&mut unreadable);
         }
         tracing::error!(
             "{} shards in a row cannot be read: check the disk; they are not declared lost",
             unreadable.len()
         );
-        Vec::new()
     }
 }
 

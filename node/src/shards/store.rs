@@ -19,6 +19,8 @@ use super::{ShardWriter, StoreError};
 pub struct StoreConfig {
     /// Its folder, made if missing.
     pub dir: PathBuf,
+    /// A file beside the database that says which store is ours.
+    pub twin: PathBuf,
     /// The most that shards and outboards may take.
     pub quota: Bytes,
     /// What stays free on the disk whatever the quota says.
@@ -42,12 +44,13 @@ pub(super) struct Inner {
 
 impl ShardStore {
     /// Opens a store, removes what was being written when the last process ended, and counts what is
-    /// there.
+    /// there. `known` is what it should hold.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if the folder cannot be made, listed or cleaned.
-    pub fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let files = Files::open(&config.dir)?;
+    /// [`StoreError::Elsewhere`] if the folder is not the one that was opened before;
+    /// [`StoreError::Io`] if it cannot be made, listed or cleaned.
+    pub fn open(config: &StoreConfig, known: &[ShardRoot]) -> Result<Self, StoreError> {
+        let files = Files::open(&config.dir, &config.twin, known)?;
         let mut used = 0;
         for byte in 0..=u8::MAX {
             used += clean(&files, byte)?;
@@ -71,12 +74,22 @@ impl ShardStore {
     /// is replaced once the new one is whole.
     ///
     /// # Errors
-    /// [`StoreError::Full`] if quota or disk have no room, [`StoreError::Io`].
+    /// [`StoreError::Full`] if quota or disk have no room, [`StoreError::Elsewhere`],
+    /// [`StoreError::Io`].
     pub fn begin(&self, root: ShardRoot, len: u64) -> Result<ShardWriter, StoreError> {
+        self.inner.files.check()?;
         let needed = footprint(len);
         let disk = self.inner.disk_free()?;
         self.inner.account().promise(needed, disk)?;
         ShardWriter::new(self.inner.clone(), root, len, needed)
+    }
+
+    /// That the folder is the one that was opened: what it lacks is gone.
+    ///
+    /// # Errors
+    /// [`StoreError::Elsewhere`], [`StoreError::Io`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.inner.files.check()
     }
 
     /// Whether the shard is there.

@@ -17,12 +17,16 @@ fn open(dir: &Path) -> ShardStore {
 }
 
 fn open_with(dir: &Path, quota: Bytes, reserve: Bytes) -> ShardStore {
-    ShardStore::open(&StoreConfig {
+    ShardStore::open(&config(dir, quota, reserve), &[]).unwrap()
+}
+
+fn config(dir: &Path, quota: Bytes, reserve: Bytes) -> StoreConfig {
+    StoreConfig {
         dir: dir.to_owned(),
+        twin: dir.join("twin"),
         quota,
         reserve,
-    })
-    .unwrap()
+    }
 }
 
 /// A shard of `len` bytes and its root.
@@ -77,6 +81,71 @@ fn shards_of_all_sizes_come_back_after_a_restart() {
         store.scrub(&root).unwrap();
     }
     assert_eq!(leftovers(&store), 0);
+}
+
+#[test]
+fn only_its_own_folder_is_a_store() {
+    let dir = TempDir::new().unwrap();
+    let (root, bytes) = shard(40_000);
+    let config = config(dir.path(), QUOTA, Bytes(0));
+    let open = |known: &[ShardRoot]| ShardStore::open(&config, known);
+    let elsewhere = |done: Result<(), StoreError>| {
+        assert!(
+            matches!(done, Err(StoreError::Elsewhere { .. })),
+            "{done:?}"
+        );
+    };
+    let store = open(&[]).unwrap();
+    put(&store, root, &bytes).unwrap();
+    open(&[root]).unwrap();
+
+    // The disk goes, under a running node and at a start; nothing is made in its place.
+    let (shards, away) = (dir.path().join("shards"), dir.path().join("away"));
+    let mark = shards.join("store.mark");
+    fs::rename(&shards, &away).unwrap();
+    elsewhere(store.open_shard(&root).map(drop));
+    elsewhere(store.begin(root, 40_000).map(drop));
+    elsewhere(open(&[root]).map(drop));
+    assert!(!shards.exists());
+    for foreign in ["", "another's"] {
+        fs::create_dir_all(store.inner.files.folder(&root)).unwrap();
+        fs::write(&mark, foreign).unwrap();
+        elsewhere(store.check());
+        assert!(!matches!(
+            store.scrub(&root),
+            Err(StoreError::Absent { .. })
+        ));
+    }
+    elsewhere(open(&[root]).map(drop));
+    elsewhere(open(&[]).map(drop));
+    fs::remove_dir_all(&shards).unwrap();
+    fs::rename(&away, &shards).unwrap();
+    store.check().unwrap();
+
+    // A store of before is adopted once; one that was marked never.
+    fs::remove_file(&mark).unwrap();
+    elsewhere(open(&[root]).map(drop));
+    fs::remove_file(&config.twin).unwrap();
+    elsewhere(open(&[shard(1).0]).map(drop));
+    let adopted = open(&[shard(1).0, root]).unwrap();
+    adopted.scrub(&root).unwrap();
+    open(&[root]).unwrap();
+
+    // The operator's word: it is gone for good.
+    fs::write(&mark, "").unwrap();
+    open(&[shard(1).0]).unwrap().check().unwrap();
+    open(&[shard(1).0]).unwrap();
+}
+
+#[test]
+fn what_memory_keeps_is_dropped_between_two_looks() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    let (root, bytes) = shard(40_000);
+    store.forget(&root);
+    put(&store, root, &bytes).unwrap();
+    store.forget(&root);
+    assert!(matches!(store.look(&root), Look::Sound { len } if len >= 40_000));
 }
 
 #[test]

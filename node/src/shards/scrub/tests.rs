@@ -94,12 +94,13 @@ impl Bench {
     /// A store of `count` sound shards.
     fn new(count: u8) -> Self {
         let dir = TempDir::new().unwrap();
-        let store = ShardStore::open(&StoreConfig {
+        let config = StoreConfig {
             dir: dir.path().to_owned(),
+            twin: dir.path().join("twin"),
             quota: Bytes(1 << 30),
             reserve: Bytes(0),
-        })
-        .unwrap();
+        };
+        let store = ShardStore::open(&config, &[]).unwrap();
         let mut roots = Vec::new();
         for n in 0..count {
             let bytes = vec![n; LEN];
@@ -129,6 +130,7 @@ impl Bench {
             driver,
             suspects: suspected,
             epoch: Millis(60_000),
+            again: Duration::ZERO,
         };
         Self {
             dir,
@@ -186,23 +188,54 @@ async fn flipped_short_and_missing_shards_are_found() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_gone_is_no_loss() {
-    let mut bench = Bench::new(20);
-    let shards = bench.dir.path().join("shards");
-    fs::rename(&shards, bench.dir.path().join("elsewhere")).unwrap();
-    assert!(bench.pass().await.is_empty());
-    // A disk that is not mounted: the folders are made anew, and empty.
-    for n in 0..bench.roots.len() {
-        fs::create_dir_all(bench.file(n).parent().unwrap()).unwrap();
+async fn a_folder_that_is_gone_or_another_is_no_loss() {
+    for count in [1, 2, 20] {
+        let mut bench = Bench::new(count);
+        let (shards, away) = (
+            bench.dir.path().join("shards"),
+            bench.dir.path().join("elsewhere"),
+        );
+        fs::rename(&shards, &away).unwrap();
+        assert!(bench.pass().await.is_empty());
+        // A disk that is not mounted: the folders are made anew, and hold what came since.
+        for n in 0..bench.roots.len() {
+            fs::create_dir_all(bench.file(n).parent().unwrap()).unwrap();
+        }
+        fs::write(bench.file(0), b"rotten").unwrap();
+        for mark in [None, Some("another's")] {
+            if let Some(mark) = mark {
+                fs::write(shards.join("store.mark"), mark).unwrap();
+            }
+            assert!(bench.pass().await.is_empty());
+            let suspected = bench.scrubber.suspected(bench.roots[0]).await;
+            assert_eq!(suspected, Ok(false));
+            assert!(bench.reported().await.is_empty());
+        }
+        fs::remove_dir_all(&shards).unwrap();
+        fs::rename(&away, &shards).unwrap();
+        assert!(bench.pass().await.is_empty());
+        fs::remove_file(bench.file(0)).unwrap();
+        assert_eq!(bench.pass().await, [0]);
     }
-    assert!(bench.pass().await.is_empty());
-    bench.suspects.add(bench.roots[0]);
-    assert!(bench.pass().await.is_empty());
+}
 
-    let mut few = Bench::new(2);
-    let shards = few.dir.path().join("shards");
-    fs::rename(&shards, few.dir.path().join("elsewhere")).unwrap();
-    assert!(few.pass().await.is_empty());
+#[tokio::test]
+async fn many_absent_at_once_are_no_loss_but_all_rotten_are() {
+    let mut bench = Bench::new(20);
+    for n in 0..5 {
+        fs::remove_file(bench.file(n)).unwrap();
+    }
+    assert_eq!(bench.pass().await, [0, 1, 2, 3, 4], "a quarter");
+    let suspected = bench.scrubber.suspected(bench.roots[0]).await;
+    assert_eq!(suspected, Ok(true), "a pass is asked for");
+    assert!(bench.reported().await.is_empty());
+    fs::remove_file(bench.file(5)).unwrap();
+    fs::write(bench.file(6), b"rotten").unwrap();
+    assert_eq!(bench.pass().await, [6]);
+    for n in 0..20 {
+        fs::write(bench.file(n), vec![99; LEN]).unwrap();
+    }
+    assert_eq!(bench.pass().await, Vec::from_iter(0..20));
 }
 
 #[tokio::test]
@@ -224,24 +257,40 @@ async fn a_shard_that_cannot_be_read_on_a_disk_that_answers_is_lost() {
 
 #[test]
 fn a_disk_that_dies_on_the_way_is_no_loss() {
+    use rustix::io::Errno;
     let root = |n: u8| ShardRoot([n; 32]);
-    let gone = || {
-        Look::Unreadable(StoreError::Absent {
-            root: ShardRoot([0; 32]),
+    let fails = |errno: Errno| {
+        Look::Unreadable(StoreError::Io {
+            act: "read",
+            path: PathBuf::new(),
+            source: errno.into(),
         })
     };
+    let gone = || fails(Errno::IO);
     let sound = || Look::Sound { len: 1 };
     let mut findings = Findings::default();
-    assert!(findings.add(root(0), sound()).is_empty());
+    assert!(!findings.add(root(0), sound()));
     for n in 1..9 {
-        assert!(findings.add(root(n), gone()).is_empty());
+        assert!(!findings.add(root(n), gone()));
     }
     // It is back, or what answers is memory: neither makes the eight a loss.
-    assert!(findings.add(root(9), sound()).is_empty());
-    assert!(findings.add(root(10), gone()).is_empty());
-    assert_eq!(findings.add(root(11), sound()), [root(10)]);
-    assert!(findings.add(root(12), gone()).is_empty());
-    assert_eq!(findings.end(), [root(12)]);
+    assert!(!findings.add(root(9), sound()));
+    assert!(findings.later.is_empty());
+    assert!(!findings.add(root(10), gone()));
+    assert!(!findings.add(root(11), sound()));
+    assert_eq!(findings.later, [root(10)]);
+    // What is not the medium's fault is nobody's loss.
+    for errno in [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::ACCESS,
+        Errno::PERM,
+        Errno::STALE,
+    ] {
+        assert!(!findings.add(root(12), fails(errno)));
+    }
+    assert!(!findings.add(root(13), gone()));
+    assert_eq!(findings.end(), [root(10), root(13)]);
 }
 
 #[tokio::test]
