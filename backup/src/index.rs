@@ -212,8 +212,13 @@ impl Index {
         }
         if let Some(no) = insert_segment(&mut tx, segment, len, &contents.blobs, true).await? {
             insert_snapshots(&mut tx, no, &contents.snapshots).await?;
-            mark_listed(&mut tx, (no, segment.class), &contents.listed()).await?;
         }
+        // It may have been there before, and what it lists be new.
+        let no = sqlx::query_scalar("SELECT no FROM segments WHERE id = ?")
+            .bind(&segment.id.0[..])
+            .fetch_one(&mut *tx)
+            .await?;
+        mark_listed(&mut tx, (no, segment.class), &contents.listed()).await?;
         tx.commit().await?;
         Ok(())
     }

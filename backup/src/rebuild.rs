@@ -64,7 +64,8 @@ impl From<BackupError> for RebuildError {
 
 impl Vault {
     /// Enters every metadata segment that the index does not know, and every data segment that
-    /// one of them lists. What the index knows already stays.
+    /// one of them lists. What the index knows already stays; if data segments are kept that it
+    /// does not know, metadata that it knows is read again for what it says of them.
     ///
     /// # Errors
     /// [`RebuildError`] if segments cannot be listed or the index not written; a single segment
@@ -117,7 +118,13 @@ impl<'a, S: Segments> Rebuild<'a, S> {
                 index.mark_durable(id, 0).await?;
             }
         }
-        let is_due = |s: &KnownSegment| s.kind == SegmentKind::Meta && !known.contains(&s.id);
+        // A backup drops what was pending: what read metadata lists may be here again. They are
+        // read once more.
+        let is_new = |s: &KnownSegment| !known.contains(&s.id);
+        let again = list
+            .iter()
+            .any(|s| s.kind == SegmentKind::Data && is_new(s));
+        let is_due = |s: &KnownSegment| s.kind == SegmentKind::Meta && (again || is_new(s));
         let due: Vec<_> = list.into_iter().filter(is_due).collect();
         progress.segments_total(due.len() as u64);
         Ok(Self {
@@ -149,7 +156,7 @@ impl<'a, S: Segments> Rebuild<'a, S> {
         let unlisted = data.filter(|(id, _)| !self.known.contains(id)).count();
         self.summary.unlisted = unlisted as u64;
         for id in std::mem::take(&mut self.absent) {
-            self.lose(id, "no provider is known to keep it".to_owned());
+            self.lose(id, "too few of its shards are known to be kept".to_owned());
         }
         Ok(self.summary)
     }
@@ -200,10 +207,11 @@ impl<'a, S: Segments> Rebuild<'a, S> {
         let is_kept = |id: &SegmentId| self.kept.contains_key(id);
         let index = &self.vault.index;
         index.enter(&segment, len, &contents, is_kept).await?;
-        self.known.insert(segment.id);
-        self.summary.segments += 1;
-        self.summary.blobs += contents.blobs.len() as u64;
-        self.summary.snapshots += contents.snapshots.len() as u64;
+        if self.known.insert(segment.id) {
+            self.summary.segments += 1;
+            self.summary.blobs += contents.blobs.len() as u64;
+            self.summary.snapshots += contents.snapshots.len() as u64;
+        }
         for listing in &contents.listings {
             if !self.kept.contains_key(&listing.segment) {
                 self.absent.insert(listing.segment);

@@ -313,13 +313,15 @@ impl Engine {
         self.provider.as_ref().is_some_and(|p| p.is_sound(root))
     }
 
-    /// The segments that can be fetched.
+    /// The segments that can be fetched: providers hold at least k positions.
     #[must_use]
     pub fn known_segments(&self) -> Vec<SegmentReport> {
+        let enough =
+            |row: &SegmentRow| row.holders.iter().flatten().count() >= usize::from(row.code.k());
         self.renter
             .segments
             .iter()
-            .filter(|(_, row)| !row.roots.is_empty())
+            .filter(|(_, row)| !row.roots.is_empty() && enough(row))
             .map(|(id, row)| SegmentReport {
                 segment: *id,
                 class: row.class,

@@ -16,6 +16,7 @@ use crate::working::Working;
 use futures::StreamExt as _;
 use larder_backup::{RebuildError, RebuildSummary, Segments as _, Vault};
 use larder_engine::head::{Chosen, SegmentEntry, SignedHead, choose};
+use larder_engine::report::{RepairState, SegmentHealth};
 use larder_engine::standing::RecoveryState;
 use larder_engine::{Command, Engine, Input};
 use larder_keys::RecoveryKeys;
@@ -121,6 +122,8 @@ impl Recovery {
         let keys = self.keys.as_ref().ok_or_else(no_rendezvous)?;
         self.follow(working).await?;
         let Gathered { chosen, mut silent } = self.gather(keys, working).await?;
+        // Now, before contracts move on by what this node does.
+        let uncovered = self.uncovered(&chosen);
         self.tell(Command::Recovered {
             seq: chosen.seq,
             entries: chosen.segments.clone(),
@@ -140,11 +143,15 @@ impl Recovery {
         working.at("publishing", String::new());
         let kept = heads::kept(&self.driver, KEPT_WAIT).await;
         let holders = kept.map_err(stopping)?.map_or(0, |s| s.holders);
-        recovered(&self.home).map_err(|e| RpcError::new(Code::Internal, e))?;
+        // Shards that nothing explains: the heads were old, or a catalogue is lost. Not the end.
+        if state.strangers == 0 {
+            recovered(&self.home).map_err(|e| RpcError::new(Code::Internal, e))?;
+        }
         lost.extend(failures(&rebuilt));
         let found = heads_found(&chosen);
         let mut summary = self.summary(vault, &state, lost, found).await?;
         summary.providers_silent = count(silent.len() as u64);
+        summary.uncovered = uncovered;
         summary.head_holders = holders;
         summary.seconds = began.elapsed().as_secs_f64();
         Ok(summary)
@@ -210,6 +217,15 @@ impl Recovery {
             sound: providers.iter().filter(is_sound).copied().collect(),
             providers,
         }
+    }
+
+    /// Contracts of which the ledger has newer revisions than every head. Alone that is no loss:
+    /// they also move on by repair and renewal.
+    fn uncovered(&self, chosen: &Chosen) -> u32 {
+        let guard = self.ledger.read();
+        let active = guard.0.contracts_of(&self.account);
+        let active = active.map(|(_, _, leaf)| (leaf.contract_id, leaf.revision));
+        count(chosen.uncovered(active).len() as u64)
     }
 
     // Heads.
@@ -350,8 +366,19 @@ impl Recovery {
         heads: HeadsFound,
     ) -> Result<RecoverSummary, RpcError> {
         let snapshots = vault.snapshots().await.map_err(internal)?;
-        let look = |e: &Engine| (e.spendable(), e.segments().below_full);
-        let (balance, below_full) = self.driver.query(look).await.map_err(stopping)?;
+        let look = |e: &Engine| (e.spendable(), e.segments().below_full, e.below_full());
+        let looked = self.driver.query(look).await.map_err(stopping)?;
+        let (balance, below_full, health) = looked;
+        // Segments below their threshold are not listed to the vault, which names the others.
+        // What is being placed is an upload, not a loss.
+        let is_gone = |h: &&SegmentHealth| h.alive < h.code.k() && h.state != RepairState::Placing;
+        for gone in health.iter().filter(is_gone) {
+            let segment = gone.segment.to_string();
+            if !failures.iter().any(|f| f.segment == segment) {
+                let reason = format!("{} of {} shards needed", gone.alive, gone.code.k());
+                failures.push(SegmentFailure { segment, reason });
+            }
+        }
         let gone = state.segments.saturating_sub(state.restorable);
         let lost = gone.max(failures.len() as u64);
         failures.truncate(NAMED);
@@ -367,6 +394,8 @@ impl Recovery {
             segments_below_full: below_full,
             lost,
             failures,
+            uncovered: 0,
+            strangers: state.strangers,
             head_holders: 0,
             seconds: 0.0,
         })

@@ -306,3 +306,42 @@ async fn data_that_turn_up_after_their_listing_count_from_then_on() {
     assert_eq!((found.unlisted, found.lost.len()), (0, 0), "{found:?}");
     check_restore(&bench, &anew, "out2").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_a_backup_gave_up_and_that_turn_up_again_are_known_again() {
+    let bench = Bench::new().await;
+    bench.write("a", &noise(1, 1_000_000));
+    bench.backup().await;
+    let old = bench.vault.resolve("latest").await.unwrap().1;
+    let data = bench.kept(SegmentKind::Data).await[0];
+    let (path, aside) = (
+        bench.segments.path(data).unwrap(),
+        bench.dir.path().join("aside"),
+    );
+    std::fs::rename(&path, &aside).unwrap();
+    let anew = bench.anew("anew").await;
+    let found = rebuild(&anew, &bench.segments).await;
+    assert_eq!(found.lost.len(), 1, "{found:?}");
+    // Other files, so that nothing of the old ones is stored again.
+    bench.write("a", &noise(2, 500_000));
+    let second = backup_to(&anew, bench.options(), &bench.segments).await;
+    assert!(second.unwrap().bytes_new > 500_000);
+
+    std::fs::rename(&aside, &path).unwrap();
+    let found = rebuild(&anew, &bench.segments).await;
+    assert_eq!((found.segments, found.snapshots), (1, 0), "{found:?}");
+    assert_eq!((found.unlisted, found.lost.len()), (0, 0), "{found:?}");
+    let mut options = bench.restore_options("out").await;
+    options.snapshot = old;
+    let out = below(&options.target, &bench.src());
+    let summary = restore_from(&anew, options, &bench.segments).await;
+    assert_eq!(summary.incomplete.count, 0, "{summary:?}");
+    assert_eq!(std::fs::read(out.join("a")).unwrap(), noise(1, 1_000_000));
+    // And it is listed: the next backup lists nothing anew.
+    let listings = bench.blobs(BlobKind::Listing).await.len();
+    let third = backup_to(&anew, bench.options(), &bench.segments).await;
+    assert!(third.unwrap().bytes_new < 10_000);
+    assert_eq!(bench.blobs(BlobKind::Listing).await.len(), listings);
+    let again = rebuild(&anew, &bench.segments).await;
+    assert_eq!((again.segments, again.unlisted), (0, 0), "{again:?}");
+}

@@ -111,6 +111,13 @@ fn report(summary: &RecoverSummary, home: &Path, out: Out) -> Asked {
             ),
         ));
     }
+    if summary.strangers > 0 {
+        return Err(Failure::new(
+            IN_PART,
+            "newer backups may be missing: when more providers are reachable, run the same command \
+             again",
+        ));
+    }
     Ok(())
 }
 
@@ -132,6 +139,8 @@ fn object(summary: &RecoverSummary) -> serde_json::Value {
         },
         "segments_below_full": summary.segments_below_full,
         "lost": summary.lost,
+        "uncovered": summary.uncovered,
+        "strangers": summary.strangers,
         "head_holders": summary.head_holders,
         "seconds": summary.seconds,
     })
@@ -164,6 +173,9 @@ fn lines(summary: &RecoverSummary, home: &Path) -> Vec<String> {
             heads.stale_peers, heads.refused
         ));
     }
+    if let Some(line) = missed(summary) {
+        lines.push(line);
+    }
     if summary.segments_below_full > 0 {
         lines.push(format!(
             "repair    {} segments are below full redundancy: the running node repairs them",
@@ -178,6 +190,21 @@ fn lines(summary: &RecoverSummary, home: &Path) -> Vec<String> {
     lines
 }
 
+/// Whether the heads may have been old.
+fn missed(summary: &RecoverSummary) -> Option<String> {
+    match (summary.uncovered, summary.strangers) {
+        (0, 0) => None,
+        (contracts, 0) => Some(format!(
+            "warning   {contracts} contracts have moved on since the newest head; no shards were \
+             found that it does not explain"
+        )),
+        (contracts, shards) => Some(format!(
+            "warning   {shards} shards belong to nothing that was found, and {contracts} contracts \
+             are newer than every head: the newest backups may be missing"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_summary_is_that_of_the_surface() {
-        let summary = RecoverSummary {
+        let mut summary = RecoverSummary {
             account: Text(AccountId([1; 32])),
             balance: Nano(Amount::from_credits(3)),
             contracts: 4,
@@ -203,6 +230,8 @@ mod tests {
             segments_below_full: 2,
             lost: 0,
             failures: Vec::new(),
+            uncovered: 1,
+            strangers: 4,
             head_holders: 3,
             seconds: 1.5,
         };
@@ -210,13 +239,31 @@ mod tests {
         assert_eq!(value["balance"], "3");
         assert_eq!(value["heads"]["stale_peers"], 2);
         assert_eq!(value["heads"]["seq"], 9);
+        assert_eq!(
+            (&value["uncovered"], &value["strangers"]),
+            (&json!(1), &json!(4))
+        );
         let text = lines(&summary, Path::new("h")).join("\n");
         for said in [
             "1 of 4 providers",
             "2 peers showed an older",
             "larder --home h up",
+            "4 shards belong to nothing",
         ] {
             assert!(text.contains(said), "{text}");
         }
+        let out = Out {
+            json: true,
+            quiet: true,
+            verbose: false,
+        };
+        let exit =
+            |summary: &RecoverSummary| report(summary, Path::new("h"), out).map_err(|f| f.exit);
+        assert_eq!(exit(&summary), Err(IN_PART), "strangers decide");
+        summary.strangers = 0;
+        assert_eq!(exit(&summary), Ok(()), "contracts also move on by repair");
+        assert!(missed(&summary).unwrap().contains("1 contracts"));
+        summary.uncovered = 0;
+        assert_eq!(missed(&summary), None);
     }
 }

@@ -45,6 +45,10 @@ pub struct RecoverSummary {
     pub lost: u64,
     /// The first 1,000 of them, and why.
     pub failures: Vec<SegmentFailure>,
+    /// Contracts of which the ledger has newer revisions than every head that was shown.
+    pub uncovered: u32,
+    /// Shards under the contracts that belong to no segment that the heads and catalogues name.
+    pub strangers: u64,
     /// Providers that hold the new device's own head.
     pub head_holders: u32,
     /// How long it took.
