@@ -375,7 +375,7 @@ impl Recovery {
         for gone in health.iter().filter(is_gone) {
             let segment = gone.segment.to_string();
             if !failures.iter().any(|f| f.segment == segment) {
-                let reason = format!("{} of {} shards needed", gone.alive, gone.code.k());
+                let reason = format!("{} shards found of {} needed", gone.alive, gone.code.k());
                 failures.push(SegmentFailure { segment, reason });
             }
         }

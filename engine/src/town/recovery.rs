@@ -138,6 +138,30 @@ fn a_silent_provider_is_named_and_found_when_it_speaks() {
 }
 
 #[test]
+fn what_cannot_be_brought_back_is_not_listed_as_stored() {
+    let mut town = Town::new(3);
+    let (a, segments) = settled_keeper(&mut town);
+    town.destroy(a);
+    (town.nodes[1].deaf, town.nodes[2].deaf) = (true, true);
+    let b = town.keeper(51, 50);
+    let found = look_up(&mut town, b, 1);
+    recover(&mut town, b, &found);
+    town.pass(Millis(20_000));
+    let state = town.nodes[b].engine().recovery_state();
+    assert_eq!((state.trees, state.segments), (1, 3));
+    assert!(state.restorable < 3, "of one at least too little is found");
+    let known = town.nodes[b].engine().known_segments();
+    assert_eq!(known.len() as u64, state.restorable);
+    (town.nodes[1].deaf, town.nodes[2].deaf) = (false, false);
+    town.until("every tree", |town| {
+        town.nodes[b].engine().recovery_state().settled
+    });
+    let known = town.nodes[b].engine().known_segments();
+    let known: Vec<SegmentId> = known.iter().map(|s| s.segment).collect();
+    assert_eq!(known, segments);
+}
+
+#[test]
 fn a_peer_that_rolled_back_is_named() {
     let mut town = Town::new(3);
     let (a, _) = settled_keeper(&mut town);
