@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(killed(1, None), Ok(0));
         assert_eq!(killed(3, None), Ok(1));
         assert_eq!(killed(64, Some(4)), Ok(4));
-        for (providers, kill, most) in [(12, 5, 4), (64, 5, 4), (11, 5, 4), (2, 1, 0)] {
+        for (providers, kill, most) in [(12, 5, 4), (64, 5, 4), (11, 5, 3), (2, 1, 0)] {
             let refused = killed(providers, Some(kill)).unwrap_err();
             assert_eq!(refused.exit, USAGE);
             let named = format!("--kill {most} is the most");
