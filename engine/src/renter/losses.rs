@@ -66,30 +66,6 @@ impl Renter {
         Some(write)
     }
 
-    /// A position is found under a contract, otherwise than by an upload of ours: in its tree. Gives
-    /// the row to persist.
-    #[allow(dead_code, reason = "for the reconciliation of trees")]
-    pub(crate) fn hold(
-        &mut self,
-        segment: &SegmentId,
-        position: u16,
-        contract: ContractId,
-    ) -> Option<Write> {
-        let row = self.segments.get_mut(segment)?;
-        let holder = row.holders.get_mut(usize::from(position))?;
-        if holder.is_some() {
-            return None;
-        }
-        *holder = Some(contract);
-        let write = Write::segment(segment, Some(row));
-        if let Some(claims) = self.claims.get_mut(segment) {
-            claims.remove(&(position, contract));
-        }
-        self.set(segment, position, Position::Placed);
-        self.reindex(segment);
-        Some(write)
-    }
-
     /// The same as [`Self::lose`], of a shard that the provider's tree still names.
     pub(crate) fn lose_claimed(&mut self, segment: &SegmentId, position: u16) -> Option<Write> {
         let row = self.segments.get(segment)?;
