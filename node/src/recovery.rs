@@ -177,7 +177,8 @@ impl Recovery {
             if height > 0 && is_fresh(head.time) {
                 return Ok(());
             }
-            if moved.elapsed() >= STILL {
+            // Without any block, a peer that has none either tells nothing of the network.
+            if height > 0 && moved.elapsed() >= STILL {
                 match self.is_newest(height).await? {
                     Some(true) => return Ok(()),
                     Some(false) => heard = Instant::now(),
