@@ -404,6 +404,8 @@ fn spending(tx: &Tx) -> (Amount, Option<Auth>) {
         Tx::Transfer(t) => (t.amount, Some(t.auth)),
         Tx::Register(r) => (r.collateral, Some(r.auth)),
         Tx::Deposit(d) => (d.amount, Some(d.auth)),
-        Tx::Faucet(_) | Tx::TreeUpdate(_) | Tx::CloseFaulted(_) => (Amount::ZERO, None),
+        Tx::Faucet(_) | Tx::TreeUpdate(_) | Tx::CloseFaulted(_) | Tx::Maintenance(_) => {
+            (Amount::ZERO, None)
+        }
     }
 }

@@ -7,8 +7,9 @@ use crate::check::Place;
 use crate::provider::Provider;
 use crate::state::{Head, Lost, Opened, Pending};
 use crate::{
-    Account, Block, CloseFaulted, Deposit, Event, Faucet, Header, Op, Register, Reveal, State,
-    Transfer, TreeUpdate, Tx, TxRefusal, Unpaid, Verdict, VerdictBatch, Verified, boundary,
+    Absence, Account, Block, CloseFaulted, Deposit, Event, Faucet, Header, Maintenance, Op,
+    Register, Reveal, State, Transfer, TreeUpdate, Tx, TxRefusal, Unpaid, Verdict, VerdictBatch,
+    Verified, boundary,
 };
 use larder_proofs::beacon::mix;
 use larder_types::{AccountId, Amount, BlockHash, Epoch, Hash, NodeId, SlotNo, Time, TxId};
@@ -167,6 +168,7 @@ impl State {
             Tx::Deposit(tx) => deposit(self, tx, id),
             Tx::TreeUpdate(tx) => Ok(update(self, tx)),
             Tx::CloseFaulted(tx) => close_faulted(self, tx),
+            Tx::Maintenance(tx) => announce(self, tx, id),
         }
     }
 
@@ -289,6 +291,10 @@ fn judge(
 fn judge_one(state: &mut State, id: &NodeId, verdict: Verdict) -> Result<Event, ApplyError> {
     let epoch = state.epoch;
     let provider = state.providers.get_mut(id).ok_or(ApplyError::Overflow)?;
+    let verdict = match provider.is_away(epoch) {
+        true => Verdict::Declared,
+        false => verdict,
+    };
     provider.verdict = Some(verdict);
     let root = provider.root();
     let unpaid = |why| Event::Unpaid {
@@ -512,6 +518,27 @@ fn close_faulted(state: &mut State, tx: &CloseFaulted) -> Result<Vec<Event>, TxR
         provider,
         contract,
         revision: None,
+    }])
+}
+
+/// The provider will be away.
+fn announce(state: &mut State, tx: &Maintenance, id: TxId) -> Result<Vec<Event>, TxRefusal> {
+    let Maintenance {
+        provider,
+        first,
+        epochs,
+        ..
+    } = *tx;
+    let record = state
+        .providers
+        .get_mut(&provider)
+        .ok_or(TxRefusal::Unregistered)?;
+    record.maintenance = Some(Absence { first, epochs });
+    Ok(vec![Event::MaintenanceAnnounced {
+        provider,
+        first,
+        epochs,
+        tx: id,
     }])
 }
 

@@ -1,6 +1,7 @@
 //! Whether a transaction may enter the next block: the rules that admission and `apply` share.
 //! Signatures are checked before, by [`crate::verify`]. `docs/protocol.md` §3.1, §3.3, §3.12.
 
+use crate::maintenance::LONGEST;
 use crate::tx::{MAX_LOST, MAX_OPS};
 use crate::{
     CloseFaulted, Deposit, Faucet, Loss, NonceError, Op, Register, State, Transfer, TreeUpdate, Tx,
@@ -104,6 +105,26 @@ pub enum TxRefusal {
     /// The shards declared lost are not in the active tree.
     #[error("the shards declared lost are not in the active tree: {0}")]
     NotHeld(ClearError),
+    /// An absence that begins too soon.
+    #[error("an absence from epoch {first}, the earliest is {earliest}")]
+    Notice {
+        /// The first epoch away.
+        first: Epoch,
+        /// The earliest that may be.
+        earliest: Epoch,
+    },
+    /// An absence of no epochs, or too many.
+    #[error("an absence of {epochs} epochs, possible are 1 to {LONGEST}")]
+    Absence {
+        /// How many.
+        epochs: u32,
+    },
+    /// An absence too soon after the one before.
+    #[error("the next absence may begin with epoch {next}")]
+    AwayAgain {
+        /// The earliest.
+        next: Epoch,
+    },
 }
 
 impl TxRefusal {
@@ -130,6 +151,9 @@ impl TxRefusal {
             Self::Sound => 117,
             Self::Losses => 118,
             Self::NotHeld(_) => 119,
+            Self::Notice { .. } => 140,
+            Self::Absence { .. } => 141,
+            Self::AwayAgain { .. } => 142,
         }
     }
 }
@@ -147,6 +171,7 @@ impl State {
             Tx::Deposit(tx) => self.check_deposit(tx, place),
             Tx::TreeUpdate(tx) => self.check_update(tx, place),
             Tx::CloseFaulted(tx) => self.check_close_faulted(tx, place),
+            Tx::Maintenance(tx) => self.check_maintenance(tx, place),
         }
     }
 

@@ -147,6 +147,17 @@ pub enum Event {
         /// Since when.
         epoch: Epoch,
     },
+    /// A provider will be away: unpaid, not struck.
+    MaintenanceAnnounced {
+        /// Who.
+        provider: NodeId,
+        /// The first epoch away.
+        first: Epoch,
+        /// How many.
+        epochs: u32,
+        /// By which transaction.
+        tx: TxId,
+    },
     /// A provider declared shards lost; they are no longer in its tree, nor paid.
     LossDeclared {
         /// Who stored.

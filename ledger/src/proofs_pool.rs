@@ -150,7 +150,10 @@ impl ProofsPool {
         let (verdicts, hashes): (Vec<Verdict>, Vec<Option<Hash>>) = state
             .slot_providers(slot)
             .iter()
-            .map(|p| self.verdict(&p.node, slot, silent))
+            .map(|p| match p.is_away(state.epoch()) {
+                true => (Verdict::Declared, None),
+                false => self.verdict(&p.node, slot, silent),
+            })
             .unzip();
         let hashes: Vec<Hash> = hashes.into_iter().flatten().collect();
         VerdictBatch {

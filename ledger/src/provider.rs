@@ -1,7 +1,7 @@
 //! A provider's record and its arithmetic: pay, unpaid epochs, charges and the settlement of a
 //! contract, each O(1) whatever the number of contracts. `docs/protocol.md` §3.3, §3.4.
 
-use crate::Verdict;
+use crate::{Absence, Verdict};
 use larder_proofs::{ContractLeaf, ProviderRoot, ProviderTree};
 use larder_types::{AccountId, Amount, Epoch, NodeId};
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,8 @@ pub struct Provider {
     pub faulted: Option<Epoch>,
     /// The newest epoch, of those that have ended, in which it proved.
     pub passed: Option<Epoch>,
+    /// The newest absence it announced, past or to come.
+    pub maintenance: Option<Absence>,
 }
 
 /// What a contract's close moved.
@@ -84,6 +86,7 @@ impl Provider {
             paid: false,
             faulted: None,
             passed: None,
+            maintenance: None,
         }
     }
 
@@ -103,6 +106,13 @@ impl Provider {
     #[must_use]
     pub const fn consecutive_misses(&self) -> u32 {
         self.misses.trailing_ones()
+    }
+
+    /// Whether it announced that it is away in `epoch`: it is not asked, nor paid, nor struck.
+    #[must_use]
+    pub fn is_away(&self, epoch: Epoch) -> bool {
+        self.maintenance
+            .is_some_and(|absence| absence.covers(epoch))
     }
 
     /// All credit in the record; `None` on overflow.

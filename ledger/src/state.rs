@@ -271,13 +271,15 @@ impl State {
     }
 
     /// The challenge that a provider must answer in this epoch, once its slot has opened; it may
-    /// do so until its slot's window closes. `None` too if it has no contract.
+    /// do so until its slot's window closes. `None` too if it has no contract, or announced that it is
+    /// away.
     #[must_use]
     pub fn challenge_for(&self, provider: &NodeId) -> Option<Challenge> {
         let record = self.provider(provider)?;
         let slot = self.slot_of(provider);
         let opened = self.opened.iter().find(|opened| opened.slot >= slot)?;
-        (record.sum() > Amount::ZERO).then(|| Challenge {
+        let is_asked = record.sum() > Amount::ZERO && !record.is_away(self.epoch);
+        is_asked.then(|| Challenge {
             chain_id: self.genesis.chain_id(),
             slot_no: slot,
             beacon: opened.beacon,
@@ -456,6 +458,7 @@ fn record_bytes(p: &Provider) -> Vec<u8> {
             p.paid,
             p.faulted,
             p.passed,
+            p.maintenance,
         ),
     ))
 }

@@ -4,6 +4,7 @@
 mod faults;
 mod histories;
 mod losses;
+mod maintenance;
 mod world;
 
 use crate::apply::ApplyError;

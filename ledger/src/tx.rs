@@ -2,6 +2,7 @@
 //! own tag and layout; whatever moves a balance carries a nonce and an expiry.
 //! `docs/protocol.md` §3.1, §3.3, §3.12.
 
+use crate::Maintenance;
 use larder_contracts::{Auth, Remains, SignedLeaf};
 use larder_keys::{Signer, Tag, verify};
 use larder_proofs::{ClearError, ContractLeaf, LostShard, cleared};
@@ -41,6 +42,8 @@ pub enum Tx {
     TreeUpdate(TreeUpdate),
     /// A renter ends a contract with a provider that is FAULTED.
     CloseFaulted(CloseFaulted),
+    /// A provider announces an absence.
+    Maintenance(Maintenance),
 }
 
 /// A renter ends its contract with a FAULTED provider. It moves credit to the renter only, and
@@ -430,6 +433,7 @@ impl Tx {
                 let bytes = tx.to_layout();
                 verify(&tx.renter.0, CLOSE_FAULTED, genesis, &bytes, &tx.sig)
             }
+            Self::Maintenance(tx) => tx.verify(genesis),
         }
     }
 }

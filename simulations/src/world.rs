@@ -494,7 +494,8 @@ impl World {
                 | Event::Revised { .. }
                 | Event::Unpaid { .. }
                 | Event::Charged { .. }
-                | Event::Vested { .. } => {}
+                | Event::Vested { .. }
+                | Event::MaintenanceAnnounced { .. } => {}
             }
         }
     }

@@ -43,6 +43,10 @@ enum Step {
     CloseFaulted {
         pick: usize,
     },
+    Maintenance {
+        node: usize,
+        epochs: u32,
+    },
     Transfer {
         from: usize,
         amount: u64,
@@ -77,6 +81,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (any::<usize>(), 1..4u64).prop_map(|(pick, factor)| Step::Extend { pick, factor }),
         3 => any::<usize>().prop_map(|pick| Step::Close { pick }),
         3 => any::<usize>().prop_map(|pick| Step::CloseFaulted { pick }),
+        2 => (0..3usize, 0..5u32)
+            .prop_map(|(node, epochs)| Step::Maintenance { node, epochs }),
         1 => (0..2usize, any::<u64>()).prop_map(|(from, amount)| Step::Transfer { from, amount }),
         2 => (0..3usize).prop_map(|node| Step::Silence { node }),
         1 => (0..3usize).prop_map(|node| Step::Lie { node }),
@@ -195,6 +201,10 @@ fn act(world: &mut World, step: &Step) {
             world.attempt(world.close_faulted(&leaf, renter));
             let is_sound = world.record(node).faulted.is_none();
             assert!(!is_sound || world.refused > refused, "a sound provider");
+        }
+        Step::Maintenance { node, epochs } => {
+            let first = world.state.epoch() + 1 + epochs;
+            world.attempt(world.maintenance(NODES[node], first, epochs));
         }
         Step::Transfer { from, amount } => {
             let from = RENTERS[from];

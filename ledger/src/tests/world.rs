@@ -4,9 +4,9 @@
 use crate::mempool::Limits;
 use crate::propose::{due, has_reason};
 use crate::{
-    AdmitError, Admitted, Block, CloseFaulted, Event, Faucet, Genesis, Loss, Mempool, Op, Outcome,
-    ProofsPool, Proposer, Provider, Register, Skip, State, Transfer, TreeUpdate, Tx, Verified,
-    verify,
+    AdmitError, Admitted, Block, CloseFaulted, Event, Faucet, Genesis, Loss, Maintenance, Mempool,
+    Op, Outcome, ProofsPool, Proposer, Provider, Register, Skip, State, Transfer, TreeUpdate, Tx,
+    Verified, verify,
 };
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_keys::Signer;
@@ -253,6 +253,12 @@ impl World {
         let (renter, expiry) = (signer(renter), self.state.head().height + 1_000);
         let net = self.state.genesis_hash();
         Tx::CloseFaulted(CloseFaulted::sign(&renter, leaf.contract_id, expiry, &net))
+    }
+
+    /// Announces an absence.
+    pub(super) fn maintenance(&self, node: u8, first: Epoch, epochs: u32) -> Tx {
+        let net = self.state.genesis_hash();
+        Tx::Maintenance(Maintenance::sign(&signer(node), first, epochs, &net))
     }
 
     /// A provider's record.
