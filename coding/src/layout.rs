@@ -15,6 +15,9 @@ const DECODE_BYTES: usize = 1 << 20;
 /// Most positions of a code; bounds an encoder's memory to 2 · 16 MiB.
 pub const MAX_POSITIONS: u16 = 256;
 
+/// No shard is longer, in bytes: the mask's 32-bit block counter ends at 256 GiB.
+pub const MAX_SHARD_LEN: u64 = (1 << 38) - GROUP_LEN;
+
 /// A code: k of n positions suffice; at r positions left or fewer a repair is urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "CodeParts", into = "CodeParts")]
@@ -149,15 +152,23 @@ impl fmt::Display for Rate {
     }
 }
 
+/// Whether a shard can have this length, in bytes: whole groups of 16 KiB, at least one, not more
+/// than can be masked.
+#[must_use]
+pub const fn is_shard_len(len: u64) -> bool {
+    0 < len && len <= MAX_SHARD_LEN && len.is_multiple_of(GROUP_LEN)
+}
+
 /// L: the length of each shard of a segment of `segment_len` bytes over `k` data positions; the
-/// least multiple of 16 KiB that holds it, at least one.
+/// least multiple of 16 KiB that holds it, at least one. Of a segment that no shards hold it is no
+/// length at all: [`is_shard_len`] says.
 ///
 /// # Panics
 /// If `k` is 0, which no [`Code`] has.
 #[must_use]
 pub fn shard_len(segment_len: u64, k: u16) -> u64 {
     let share = segment_len.div_ceil(u64::from(k)).max(1);
-    share.div_ceil(GROUP_LEN) * GROUP_LEN
+    share.div_ceil(GROUP_LEN).saturating_mul(GROUP_LEN)
 }
 
 /// How many column stripes a shard of `shard_len` bytes has.
@@ -209,8 +220,20 @@ mod tests {
         ] {
             let got = shard_len(len, k);
             assert_eq!(got, want, "{len} over {k}");
-            assert!(got * u64::from(k) >= len && got.is_multiple_of(GROUP_LEN));
+            assert!(got * u64::from(k) >= len && is_shard_len(got));
         }
+        for len in [
+            0,
+            1,
+            GROUP_LEN - 1,
+            GROUP_LEN + 1,
+            MAX_SHARD_LEN + GROUP_LEN,
+            u64::MAX,
+        ] {
+            assert!(!is_shard_len(len), "{len}");
+        }
+        assert!(is_shard_len(MAX_SHARD_LEN));
+        assert!(!is_shard_len(shard_len(u64::MAX, 1)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! stays with the owner's metadata; the [`RepairManifest`] is what an agent may see: roots and
 //! places, no key and no segment id. Canonical DAG-CBOR, named by CID. `docs/protocol.md` §3.11.
 
-use crate::layout::{Code, shard_len};
+use crate::layout::{Code, is_shard_len, shard_len};
 use larder_types::cid::document;
 use larder_types::codec::{self, DecodeError};
 use larder_types::{ContractId, Hash, NodeId, SegmentId, ShardRoot};
@@ -72,6 +72,12 @@ pub enum ManifestError {
     ShardLen {
         /// The least multiple of 16 KiB that fits.
         want: u64,
+        /// What the manifest says.
+        got: u64,
+    },
+    /// L is no length of a shard: not a positive multiple of 16 KiB below 256 GiB.
+    #[error("no shard has {got} bytes")]
+    Length {
         /// What the manifest says.
         got: u64,
     },
@@ -146,7 +152,13 @@ impl Manifest {
     pub fn check(&self) -> Result<(), ManifestError> {
         count("roots", self.roots.len(), self.code)?;
         scheme(&self.rs, self.code)?;
-        length(self.shard_len, shard_len(self.segment_len, self.code.k()))
+        length(self.shard_len)?;
+        let (want, got) = (shard_len(self.segment_len, self.code.k()), self.shard_len);
+        if got == want {
+            Ok(())
+        } else {
+            Err(ManifestError::ShardLen { want, got })
+        }
     }
 
     /// The manifest's CID as text, `bafyr4i…`.
@@ -189,11 +201,20 @@ impl RepairManifest {
     /// [`ManifestError`] unless it is canonical, whole and decodable by this build.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
         let m: Self = codec::decode(bytes)?;
-        count("roots", m.roots.len(), m.code)?;
-        count("places", m.places.len(), m.code)?;
-        scheme(&m.rs, m.code)?;
-        length(m.shard_len, shard_len(m.shard_len, 1))?;
+        m.check()?;
         Ok(m)
+    }
+
+    /// Whether the parts fit together: all n roots and places, an L that a shard can have, and a
+    /// code that this build computes.
+    ///
+    /// # Errors
+    /// [`ManifestError`] unless it is whole and can be rebuilt from by this build.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        count("roots", self.roots.len(), self.code)?;
+        count("places", self.places.len(), self.code)?;
+        scheme(&self.rs, self.code)?;
+        length(self.shard_len)
     }
 
     /// The manifest's CID as text, `bafyr4i…`.
@@ -228,11 +249,11 @@ fn scheme(got: &str, code: Code) -> Result<(), ManifestError> {
     }
 }
 
-fn length(got: u64, want: u64) -> Result<(), ManifestError> {
-    if got == want {
+fn length(got: u64) -> Result<(), ManifestError> {
+    if is_shard_len(got) {
         Ok(())
     } else {
-        Err(ManifestError::ShardLen { want, got })
+        Err(ManifestError::Length { got })
     }
 }
 
@@ -268,16 +289,48 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_refused() {
         type Spoil = fn(&mut Manifest);
-        let cases: [(&str, Spoil); 4] = [
-            ("roots", |m| m.roots.truncate(7)),
-            ("length", |m| m.shard_len += 16 << 10),
-            ("segment", |m| m.segment_len += 1),
-            ("scheme", |m| m.rs = m.rs.replace("high", "low")),
+        let cases: [(&str, Spoil); 9] = [
+            ("a root too few", |m| m.roots.truncate(7)),
+            ("a root too many", |m| m.roots.push(ShardRoot([0; 32]))),
+            ("no roots", |m| m.roots.clear()),
+            ("a longer shard", |m| m.shard_len += 16 << 10),
+            ("no shard", |m| m.shard_len = 0),
+            ("a shard beyond all", |m| {
+                (m.segment_len, m.shard_len) = (u64::MAX, u64::MAX);
+            }),
+            ("a longer segment", |m| m.segment_len += 1),
+            ("the other rate", |m| m.rs = m.rs.replace("high", "low")),
+            ("another version", |m| {
+                m.rs = m.rs.replace("simd 3", "simd 4")
+            }),
         ];
         for (name, spoil) in cases {
             let mut m = manifest();
             spoil(&mut m);
             assert!(Manifest::from_bytes(&m.to_bytes()).is_err(), "{name}");
+        }
+        let good = manifest().to_bytes();
+        let longer = [&good[..], &[0]].concat();
+        assert!(Manifest::from_bytes(&longer).is_err(), "a trailing byte");
+        assert!(Manifest::from_bytes(&good[1..]).is_err(), "a byte less");
+    }
+
+    #[test]
+    fn a_repair_manifest_is_whole_or_refused() {
+        type Spoil = fn(&mut RepairManifest);
+        let cases: [(&str, Spoil); 7] = [
+            ("a root too few", |m| m.roots.truncate(7)),
+            ("a place too few", |m| m.places.truncate(7)),
+            ("a place too many", |m| m.places.push(None)),
+            ("no whole groups", |m| m.shard_len += 1),
+            ("no shard", |m| m.shard_len = 0),
+            ("a shard beyond all", |m| m.shard_len = u64::MAX),
+            ("the other rate", |m| m.rs = m.rs.replace("high", "low")),
+        ];
+        for (name, spoil) in cases {
+            let mut m = manifest().repair(Vec::new());
+            spoil(&mut m);
+            assert!(RepairManifest::from_bytes(&m.to_bytes()).is_err(), "{name}");
         }
     }
 

@@ -20,7 +20,7 @@ use Kind::{Pure, Shell, Test};
 
 /// Every crate, its kind, and the crates of ours that it may depend on (tests and benches are
 /// free). A new crate or arrow is a decision: it goes here and into `docs/ARCHITECTURE.md`.
-const CRATES: [(&str, Kind, &str); 13] = [
+const CRATES: [(&str, Kind, &str); 14] = [
     ("types", Pure, ""),
     ("keys", Pure, "types"),
     ("coding", Pure, "types keys"),
@@ -38,6 +38,11 @@ const CRATES: [(&str, Kind, &str); 13] = [
     ),
     (
         "simulations",
+        Test,
+        "types keys coding proofs contracts ledger engine",
+    ),
+    (
+        "fuzz",
         Test,
         "types keys coding proofs contracts ledger engine",
     ),

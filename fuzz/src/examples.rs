@@ -1,0 +1,338 @@
+//! Chosen values: signed with known keys, so that what lies under a signature is pinned too.
+
+use larder_contracts::{Auth, Draft, Offer, ShardAck, SignedLeaf};
+use larder_engine::head::{DeviceCert, Head, SignedHead};
+use larder_engine::wire::{PlaceShard, ReadCap};
+use larder_keys::{RecoveryKeys, Signer, VaultKeys};
+use larder_ledger::block::{tx_root, verdict_root};
+use larder_ledger::{
+    Authority, Block, CloseFaulted, Deposit, Faucet, Genesis, Header, Loss, Op, Register, Transfer,
+    TreeUpdate, Tx, Verdict, VerdictBatch,
+};
+use larder_proofs::bls::SecretKey;
+use larder_proofs::{ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, Single};
+use larder_types::{
+    AccountId, Amount, BlockHash, Bytes, ContractId, GenesisHash, Hash, NodeId, Params, Profile,
+    ShardRoot, Time, codec,
+};
+use serde::Serialize;
+
+/// The network.
+pub const NET: GenesisHash = GenesisHash([5; 32]);
+/// Its start.
+pub const START: Time = Time(1_800_000_000_000);
+
+/// What examples are: each with what it shows.
+type Examples = Vec<(&'static str, Vec<u8>)>;
+
+/// The key of a seed.
+#[must_use]
+pub fn signer(seed: u8) -> Signer {
+    Signer::from_seed(&[seed; 32])
+}
+
+/// The account that pays.
+#[must_use]
+pub fn renter() -> Signer {
+    signer(1)
+}
+
+/// The node that stores.
+#[must_use]
+pub fn provider() -> Signer {
+    signer(2)
+}
+
+/// The node that makes blocks.
+#[must_use]
+pub fn validator() -> Signer {
+    signer(3)
+}
+
+/// Its BLS key.
+#[must_use]
+pub fn validator_bls() -> SecretKey {
+    SecretKey::from_seed(&[3; 32])
+}
+
+fn one<T: Serialize>(what: &'static str, value: &T) -> Examples {
+    vec![(what, codec::encode(value))]
+}
+
+/// What the provider offers.
+#[must_use]
+pub fn offered() -> Offer {
+    Offer {
+        provider: provider().node(),
+        account: signer(4).account(),
+        price: Amount::from_credits(1),
+        egress_price: Amount::ZERO,
+        free: Bytes(1 << 40),
+        min_term: 7,
+        max_term: 365,
+        collateral_epochs: 30,
+        region: "eu".into(),
+        operator: "op-1".into(),
+        addrs: vec![
+            "/ip4/127.0.0.1/tcp/4001".into(),
+            "/dns/a.example/tcp/1".into(),
+        ],
+        issued: START,
+        valid_until: Time(START.0 + 3_600_000),
+    }
+}
+
+pub(crate) fn offer() -> Examples {
+    one("an offer", &offered().sign(&provider(), &NET))
+}
+
+/// A contract between renter and provider.
+#[must_use]
+pub fn leaf() -> ContractLeaf {
+    Draft {
+        provider: provider().node(),
+        renter: renter().account(),
+        nonce16: [6; 16],
+        start: 5,
+        term: 30,
+        capacity_chunks: 1 << 20,
+        price: Amount::from_credits(1),
+        collateral_epochs: 30,
+    }
+    .leaf(&Params::profile(Profile::Private))
+}
+
+const AUTH: Auth = Auth {
+    nonce: 7,
+    expiry: 1_000,
+};
+
+/// The leaf, signed by the renter.
+#[must_use]
+pub fn signed(auth: Option<Auth>) -> SignedLeaf {
+    SignedLeaf::sign(leaf(), auth, &provider().node(), &renter(), &NET)
+}
+
+pub(crate) fn signed_leaf() -> Examples {
+    vec![
+        (
+            "a leaf that moves money",
+            codec::encode(&signed(Some(AUTH))),
+        ),
+        ("a leaf that changes content", codec::encode(&signed(None))),
+    ]
+}
+
+pub(crate) fn revision() -> Examples {
+    one(
+        "a leaf signed by both",
+        &signed(Some(AUTH)).countersign(&provider(), &NET),
+    )
+}
+
+pub(crate) fn shard_ack() -> Examples {
+    let ShardLeaf { root, chunks, .. } = shard();
+    let ack = ShardAck::sign(leaf().contract_id, root, chunks, &provider(), &NET);
+    one("an acknowledgement", &ack)
+}
+
+fn shard() -> ShardLeaf {
+    ShardLeaf {
+        root: ShardRoot([8; 32]),
+        chunks: 4_096,
+        tag: [9; 8],
+    }
+}
+
+fn loss() -> Loss {
+    let sibling = Sibling {
+        hash: Hash([10; 32]),
+        chunks: 16,
+    };
+    Loss {
+        contract: leaf().contract_id,
+        revision: 12,
+        shards: vec![LostShard {
+            index: 3,
+            leaf: shard(),
+            path: vec![sibling, sibling],
+        }],
+    }
+}
+
+fn tree_update(what: &'static str, op: Op) -> (&'static str, Tx) {
+    let update = TreeUpdate::sign(&provider(), 4, vec![op], &NET);
+    (what, Tx::TreeUpdate(update))
+}
+
+/// One transaction of each kind, and an update of each operation.
+#[must_use]
+pub fn txs() -> Vec<(&'static str, Tx)> {
+    let (account, node) = (renter(), provider());
+    let (to, amount) = (AccountId([11; 32]), Amount(1_500_000_000));
+    let id = leaf().contract_id;
+    vec![
+        ("faucet", Tx::Faucet(Faucet::sign(&account, &NET))),
+        (
+            "transfer",
+            Tx::Transfer(Transfer::sign(&account, to, amount, AUTH, &NET)),
+        ),
+        (
+            "register",
+            Tx::Register(Register::sign(&node, &account, amount, AUTH, &NET)),
+        ),
+        (
+            "deposit",
+            Tx::Deposit(Deposit::sign(node.node(), &account, amount, AUTH, &NET)),
+        ),
+        (
+            "close faulted",
+            Tx::CloseFaulted(CloseFaulted::sign(&account, id, 1_000, &NET)),
+        ),
+        tree_update("update: put", Op::Put(signed(Some(AUTH)))),
+        tree_update("update: close expired", Op::CloseExpired(id)),
+        tree_update("update: declare loss", Op::DeclareLoss(loss())),
+    ]
+}
+
+pub(crate) fn tx() -> Examples {
+    let encoded = |(what, tx): (&'static str, Tx)| (what, codec::encode(&tx));
+    txs().into_iter().map(encoded).collect()
+}
+
+fn verdicts() -> VerdictBatch {
+    VerdictBatch {
+        slot: 18,
+        verdicts: vec![
+            Verdict::Pass,
+            Verdict::Miss,
+            Verdict::Fail,
+            Verdict::Declared,
+            Verdict::Miss,
+        ],
+        proofs_root: Hash([12; 32]),
+    }
+}
+
+pub(crate) fn verdict_batch() -> Examples {
+    one("five verdicts", &verdicts())
+}
+
+/// A block with all of it.
+#[must_use]
+pub fn full_block() -> Block {
+    let txs: Vec<Tx> = txs().into_iter().map(|(_, tx)| tx).collect();
+    let verdicts = vec![verdicts()];
+    let (_, reveal): (_, Reveal) = Single::next(&[0; 32], &NET, 20, &validator_bls());
+    let header = Header {
+        height: 7,
+        time: Time(START.0 + 70_000),
+        prev: BlockHash([13; 32]),
+        epoch: 1,
+        slot: Some(20),
+        beacon: Some(reveal),
+        tx_root: tx_root(&txs),
+        verdict_root: verdict_root(&verdicts),
+        state_root: Hash([14; 32]),
+    };
+    Block {
+        sig: header.sign(&validator(), &NET),
+        header,
+        txs,
+        verdicts,
+    }
+}
+
+pub(crate) fn header() -> Examples {
+    let Block { header, .. } = full_block();
+    let quiet = Header {
+        slot: None,
+        beacon: None,
+        ..header
+    };
+    vec![
+        ("a header that opens a slot", codec::encode(&header)),
+        ("its hash", header.hash().0.to_vec()),
+        ("a header that opens none", codec::encode(&quiet)),
+        ("its hash", quiet.hash().0.to_vec()),
+    ]
+}
+
+pub(crate) fn block() -> Examples {
+    one("a block with every transaction", &full_block())
+}
+
+/// Who makes blocks.
+#[must_use]
+pub fn authority() -> Authority {
+    Authority {
+        genesis: NET,
+        validator: validator().node(),
+        bls: validator_bls().public().to_bytes(),
+    }
+}
+
+/// A network's beginning.
+#[must_use]
+pub fn genesis(params: Params) -> Genesis {
+    Genesis {
+        network: "example".into(),
+        start: START,
+        params,
+        founder: signer(15).account(),
+        supply: Amount::from_credits(1_000_000),
+        validator: validator().node(),
+        validator_bls: validator_bls().public().to_bytes(),
+        nonce: [16; 32],
+    }
+}
+
+pub(crate) fn genesis_document() -> Examples {
+    let genesis = genesis(Params::profile(Profile::Public));
+    vec![
+        ("a genesis", codec::encode(&genesis)),
+        ("its hash", genesis.hash().0.to_vec()),
+    ]
+}
+
+pub(crate) fn place_shard() -> Examples {
+    let place = PlaceShard::sign(leaf().contract_id, shard(), &renter(), &NET);
+    one("the right to place a shard", &place)
+}
+
+pub(crate) fn read_cap() -> Examples {
+    let (contract, reader) = (leaf().contract_id, NodeId([17; 32]));
+    let cap = ReadCap::sign(contract, shard().root, reader, START, &renter(), &NET);
+    one("the right to read a shard", &cap)
+}
+
+fn cert() -> DeviceCert {
+    DeviceCert::sign(&renter(), &signer(18), signer(19).public(), START, &NET)
+}
+
+pub(crate) fn device_cert() -> Examples {
+    one("a device's certificate", &cert())
+}
+
+/// What names and seals the account's heads.
+#[must_use]
+pub fn recovery_keys() -> RecoveryKeys {
+    RecoveryKeys::new(&[20; 32], &VaultKeys::from_root(&[21; 32]), &NET)
+}
+
+pub(crate) fn signed_head() -> Examples {
+    let head = Head {
+        seq: 22,
+        segments: Vec::new(),
+        contracts: Vec::new(),
+    };
+    let by = (&signer(19), &cert());
+    let sealed = SignedHead::seal(&head, [23; 12], &recovery_keys(), by, &NET);
+    one("an empty head", &sealed.expect("it is short"))
+}
+
+/// A contract's id.
+#[must_use]
+pub fn contract() -> ContractId {
+    leaf().contract_id
+}
