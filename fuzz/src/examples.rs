@@ -6,8 +6,8 @@ use larder_engine::wire::{PlaceShard, ReadCap};
 use larder_keys::{RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
-    Authority, Block, CloseFaulted, Deposit, Faucet, Genesis, Header, Loss, Op, Register, Transfer,
-    TreeUpdate, Tx, Verdict, VerdictBatch,
+    Authority, Block, CloseFaulted, Deposit, Faucet, Genesis, Header, Loss, Maintenance, Op,
+    Register, Transfer, TreeUpdate, Tx, Verdict, VerdictBatch,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, Single};
@@ -188,6 +188,10 @@ pub fn txs() -> Vec<(&'static str, Tx)> {
         (
             "close faulted",
             Tx::CloseFaulted(CloseFaulted::sign(&account, id, 1_000, &NET)),
+        ),
+        (
+            "maintenance",
+            Tx::Maintenance(Maintenance::sign(&node, 6, 2, &NET)),
         ),
         tree_update("update: put", Op::Put(signed(Some(AUTH)))),
         tree_update("update: close expired", Op::CloseExpired(id)),

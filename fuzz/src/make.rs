@@ -11,8 +11,8 @@ use larder_engine::rows::{
 };
 use larder_engine::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_ledger::{
-    Block, CloseFaulted, Deposit, Faucet, Genesis, Header, Loss, Op, Register, Reveal, Transfer,
-    TreeUpdate, Tx, Verdict, VerdictBatch,
+    Block, CloseFaulted, Deposit, Faucet, Genesis, Header, Loss, Maintenance, Op, Register, Reveal,
+    Transfer, TreeUpdate, Tx, Verdict, VerdictBatch,
 };
 use larder_proofs::{ContractLeaf, LostShard, ProviderRoot, ShardLeaf, Sibling};
 use larder_types::{
@@ -140,6 +140,7 @@ structs! {
     Register { provider, account, collateral, auth, sig_account, sig_provider }
     Deposit { provider, from, amount, auth, sig }
     CloseFaulted { contract, renter, expiry, sig }
+    Maintenance { provider, first, epochs, sig_provider }
     TreeUpdate { provider, epoch, ops, sig_provider }
     Loss { contract, revision, shards }
     LostShard { index, leaf, path }
@@ -157,6 +158,7 @@ structs! {
 enums! {
     Tx {
         Faucet(tx), Transfer(tx), Register(tx), Deposit(tx), TreeUpdate(tx), CloseFaulted(tx),
+        Maintenance(tx),
     }
     Op { Put(op), CloseExpired(op), DeclareLoss(op) }
     Verdict { Pass, Miss, Fail, Declared }
