@@ -6,10 +6,10 @@
 //! holds carry the same signatures. They cover the provider too, which the leaf does not name:
 //! otherwise whoever sees a leaf in a block could post it for a tree of its own.
 
-use larder_keys::{Signer, Tag, verify};
+use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
 use larder_proofs::ContractLeaf;
 use larder_types::layout::Layout;
-use larder_types::{AccountId, ContractId, GenesisHash, NodeId, ShardRoot, Signature};
+use larder_types::{AccountId, ContractId, GenesisHash, NodeId, ShardRoot, Signature, SubKeyId};
 use serde::{Deserialize, Serialize};
 
 /// The renter's tag.
@@ -38,7 +38,9 @@ pub struct SignedLeaf {
     pub leaf: ContractLeaf,
     /// The licence to move money, if it does.
     pub auth: Option<Auth>,
-    /// By the renter's account key, over the leaf, the provider and `auth`.
+    /// The renter's sub-key that signs; `None`: the account key.
+    pub by: Option<SubKeyId>,
+    /// By that key, over the leaf, the provider, `auth` and `by`.
     pub sig_renter: Signature,
 }
 
@@ -66,8 +68,14 @@ pub struct ShardAck {
     pub sig: Signature,
 }
 
-/// What both sides sign: leaf[240] ‖ provider[32] ‖ has_auth u8 ‖ nonce u64 ‖ expiry u64.
-fn layout(leaf: &ContractLeaf, provider: &NodeId, auth: Option<Auth>) -> Vec<u8> {
+/// What both sides sign: leaf[240] ‖ provider[32] ‖ has_auth u8 ‖ nonce u64 ‖ expiry u64 ‖
+/// has_by u8 ‖ by[32].
+fn layout(
+    leaf: &ContractLeaf,
+    provider: &NodeId,
+    auth: Option<Auth>,
+    by: Option<SubKeyId>,
+) -> Vec<u8> {
     let signed_form = ContractLeaf {
         slash_acc: 0,
         unpaid_at_start: 0,
@@ -83,23 +91,26 @@ fn layout(leaf: &ContractLeaf, provider: &NodeId, auth: Option<Auth>) -> Vec<u8>
         .u8(u8::from(auth.is_some()))
         .u64(nonce)
         .u64(expiry)
+        .option(by.map(|by| by.0))
         .finish()
 }
 
 impl SignedLeaf {
-    /// Signs `leaf`, to stand in `provider`'s tree, with the renter's account key.
+    /// Signs `leaf`, to stand in `provider`'s tree, for the renter.
     #[must_use]
     pub fn sign(
         leaf: ContractLeaf,
         auth: Option<Auth>,
         provider: &NodeId,
-        renter: &Signer,
+        renter: &AccountSigner,
         genesis: &GenesisHash,
     ) -> Self {
-        let sig_renter = renter.sign(REVISION, genesis, &layout(&leaf, provider, auth));
+        let by = renter.by();
+        let sig_renter = renter.sign(REVISION, genesis, &layout(&leaf, provider, auth, by));
         Self {
             leaf,
             auth,
+            by,
             sig_renter,
         }
     }
@@ -107,15 +118,15 @@ impl SignedLeaf {
     /// The bytes under the signatures of a contract with `provider`.
     #[must_use]
     pub fn to_layout(&self, provider: &NodeId) -> Vec<u8> {
-        layout(&self.leaf, provider, self.auth)
+        layout(&self.leaf, provider, self.auth, self.by)
     }
 
-    /// Whether the renter that the leaf names signed it for `provider`.
+    /// Whether the renter that the leaf names, or the sub-key that `by` names, signed it for
+    /// `provider`. That the sub-key may is the ledger's to say.
     #[must_use]
     pub fn verify(&self, provider: &NodeId, genesis: &GenesisHash) -> bool {
-        let renter = &self.leaf.renter.0;
         verify(
-            renter,
+            &signing_key(&self.leaf.renter, self.by),
             REVISION,
             genesis,
             &self.to_layout(provider),
@@ -196,6 +207,10 @@ mod tests {
 
     const NET: GenesisHash = GenesisHash([5; 32]);
 
+    fn own(key: &Signer) -> AccountSigner {
+        AccountSigner::own(key.clone())
+    }
+
     fn leaf(renter: &Signer, node: &Signer) -> ContractLeaf {
         Draft {
             provider: node.node(),
@@ -218,7 +233,7 @@ mod tests {
             expiry: 100,
         });
         let (account, provider) = (renter.account(), node.node());
-        let signed = SignedLeaf::sign(leaf(&renter, &node), auth, &provider, &renter, &NET);
+        let signed = SignedLeaf::sign(leaf(&renter, &node), auth, &provider, &own(&renter), &NET);
         assert!(signed.verify(&provider, &NET));
         assert!(!signed.verify(&provider, &GenesisHash([6; 32])));
         let revision = signed.countersign(&node, &NET);
@@ -242,10 +257,33 @@ mod tests {
     }
 
     #[test]
+    fn a_sub_key_signs_under_its_own_name() {
+        let (renter, node) = (Signer::from_seed(&[1; 32]), Signer::from_seed(&[2; 32]));
+        let device = Signer::from_seed(&[3; 32]);
+        let (provider, leaf) = (node.node(), leaf(&renter, &node));
+        let hand = AccountSigner::sub(renter.account(), device.clone());
+        let signed = SignedLeaf::sign(leaf, None, &provider, &hand, &NET);
+        assert!(signed.verify(&provider, &NET));
+        assert_eq!(signed.by, Some(SubKeyId(device.public())));
+        for by in [None, Some(SubKeyId(node.public()))] {
+            let other = SignedLeaf {
+                by,
+                ..signed.clone()
+            };
+            assert!(!other.verify(&provider, &NET));
+        }
+        // Nor does the account's own signature pass for a sub-key's.
+        let mut own = SignedLeaf::sign(leaf, None, &provider, &own(&renter), &NET);
+        own.by = Some(SubKeyId(renter.public()));
+        assert!(!own.verify(&provider, &NET));
+    }
+
+    #[test]
     fn what_the_ledger_fills_in_leaves_signatures_good() {
         let (renter, node) = (Signer::from_seed(&[1; 32]), Signer::from_seed(&[2; 32]));
         let provider = node.node();
-        let mut signed = SignedLeaf::sign(leaf(&renter, &node), None, &provider, &renter, &NET);
+        let mut signed =
+            SignedLeaf::sign(leaf(&renter, &node), None, &provider, &own(&renter), &NET);
         signed.leaf.slash_acc = 1 << 60;
         signed.leaf.unpaid_at_start = 9;
         assert!(signed.verify(&provider, &NET));
@@ -256,7 +294,7 @@ mod tests {
         let (renter, node) = (Signer::from_seed(&[1; 32]), Signer::from_seed(&[2; 32]));
         let thief = Signer::from_seed(&[3; 32]);
         let leaf = leaf(&renter, &node);
-        let signed = SignedLeaf::sign(leaf, None, &node.node(), &renter, &NET);
+        let signed = SignedLeaf::sign(leaf, None, &node.node(), &own(&renter), &NET);
         assert!(!signed.verify(&thief.node(), &NET));
         let stolen = signed.countersign(&thief, &NET);
         assert!(!stolen.verify(&thief.node(), &renter.account(), &NET));
@@ -273,7 +311,7 @@ mod tests {
         };
         let provider = node.node();
         let revision =
-            SignedLeaf::sign(forged, None, &provider, &node, &NET).countersign(&node, &NET);
+            SignedLeaf::sign(forged, None, &provider, &own(&node), &NET).countersign(&node, &NET);
         assert!(revision.verify(&provider, &node.account(), &NET));
         assert!(!revision.verify(&provider, &renter.account(), &NET));
     }

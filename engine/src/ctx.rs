@@ -6,7 +6,7 @@ use crate::io::{Effect, Job, Notice, OpId, Submission};
 use crate::ops::{Ops, Pending};
 use crate::rows::Write;
 use crate::wire::Request;
-use larder_keys::{RecoveryKeys, Signer};
+use larder_keys::{AccountSigner, RecoveryKeys, Signer};
 use larder_ledger::Account;
 use larder_types::{AccountId, Epoch, GenesisHash, Millis, NodeId, Params, Schedule, Time};
 use rand_core::Rng;
@@ -22,8 +22,8 @@ pub struct Identity {
     pub schedule: Schedule,
     /// The node key: provider id and libp2p identity.
     pub node_key: Signer,
-    /// The account key (on the device until ledger sub-keys exist).
-    pub account_key: Signer,
+    /// What signs for the account: a ledger sub-key.
+    pub ledger_key: AccountSigner,
     /// The device key: it signs heads.
     pub device_key: Signer,
     /// Its certificate; without one the node publishes no head.
@@ -42,7 +42,7 @@ impl Identity {
     /// The account's id.
     #[must_use]
     pub fn account(&self) -> AccountId {
-        self.account_key.account()
+        self.ledger_key.account()
     }
 }
 

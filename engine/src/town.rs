@@ -14,7 +14,7 @@ use crate::rows::{Snapshot, Write};
 use crate::view::{ActiveView, BlockInput, ProviderView, RentedView};
 use crate::wire::{BulkHeader, BulkReply, Request, Response};
 use crate::{Engine, Identity, OpId, Provide, Token};
-use larder_keys::{RecoveryKeys, Signer, VaultKeys};
+use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::{Account, Op, Tx};
 use larder_proofs::{ContractLeaf, ProviderTree};
 use larder_types::size::GIB;
@@ -72,7 +72,7 @@ fn identity(machine: u8, words: u8) -> Identity {
         params: params(),
         schedule: Schedule::new(START, &params()),
         node_key: key(0x10, machine),
-        account_key,
+        ledger_key: AccountSigner::own(account_key),
         device_key,
         cert: Some(cert),
         recovery: RecoveryKeys::new(&[words; 32], &VaultKeys::from_root(&[words; 32]), &NET),

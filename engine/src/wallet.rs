@@ -245,7 +245,7 @@ impl Wallet {
         }
         let auth = self.reserve(ctx).ok_or(SendRefusal::Busy)?;
         let tx = Tx::Transfer(Transfer::sign(
-            &ctx.me.account_key,
+            &ctx.me.ledger_key,
             to,
             amount,
             auth,
@@ -289,7 +289,7 @@ impl Wallet {
         }
         let expiry = ctx.chain.height + EXPIRY_BLOCKS.min(ctx.me.params.max_expiry);
         let me = ctx.me;
-        let close = CloseFaulted::sign(&me.account_key, contract, expiry, &me.genesis);
+        let close = CloseFaulted::sign(&me.ledger_key, contract, expiry, &me.genesis);
         let tx = Tx::CloseFaulted(close);
         let out = Outgoing {
             op: None,
@@ -314,7 +314,7 @@ impl Wallet {
             .values()
             .any(|out| matches!(out.tx, Tx::Faucet(_)));
         if owed && !asked {
-            let tx = Tx::Faucet(Faucet::sign(&ctx.me.account_key, &ctx.me.genesis));
+            let tx = Tx::Faucet(Faucet::sign(&ctx.me.ledger_key, &ctx.me.genesis));
             self.queue_for_epoch(ctx, tx, ctx.chain.epoch.saturating_add(1));
         }
     }
@@ -404,8 +404,11 @@ fn spending(tx: &Tx) -> (Amount, Option<Auth>) {
         Tx::Transfer(t) => (t.amount, Some(t.auth)),
         Tx::Register(r) => (r.collateral, Some(r.auth)),
         Tx::Deposit(d) => (d.amount, Some(d.auth)),
-        Tx::Faucet(_) | Tx::TreeUpdate(_) | Tx::CloseFaulted(_) | Tx::Maintenance(_) => {
-            (Amount::ZERO, None)
-        }
+        Tx::Faucet(_)
+        | Tx::TreeUpdate(_)
+        | Tx::CloseFaulted(_)
+        | Tx::Maintenance(_)
+        | Tx::Delegate(_)
+        | Tx::Revoke(_) => (Amount::ZERO, None),
     }
 }

@@ -4,10 +4,12 @@
 
 use crate::head::SignedHead;
 use larder_contracts::{Refusal, ShardAck, SignedLeaf, SignedOffer};
-use larder_keys::{Signer, Tag, verify};
+use larder_keys::{AccountSigner, Tag, signing_key, verify};
 use larder_proofs::ShardLeaf;
 use larder_types::layout::Layout;
-use larder_types::{ContractId, GenesisHash, Hash, NodeId, ShardRoot, Signature, Time};
+use larder_types::{
+    AccountId, ContractId, GenesisHash, Hash, NodeId, ShardRoot, Signature, SubKeyId, Time,
+};
 use serde::{Deserialize, Serialize};
 
 /// Most shard leaves in one message.
@@ -137,7 +139,9 @@ pub struct PlaceShard {
     pub contract: ContractId,
     /// What will stand in the content tree.
     pub leaf: ShardLeaf,
-    /// The renter's signature.
+    /// The renter's sub-key that signs; `None`: the account key.
+    pub by: Option<SubKeyId>,
+    /// By that key.
     pub sig: Signature,
 }
 
@@ -152,7 +156,9 @@ pub struct ReadCap {
     pub reader: NodeId,
     /// Until when.
     pub expiry: Time,
-    /// The owner's signature.
+    /// The owner's sub-key that signs; `None`: the account key.
+    pub by: Option<SubKeyId>,
+    /// By that key.
     pub sig: Signature,
 }
 
@@ -160,34 +166,37 @@ const PLACE: Tag = Tag("place shard");
 const READ: Tag = Tag("read cap");
 
 impl PlaceShard {
-    fn layout(contract: &ContractId, leaf: &ShardLeaf) -> Vec<u8> {
+    fn layout(&self) -> Vec<u8> {
         Layout::new()
-            .fixed(contract)
-            .fixed(leaf.to_bytes())
+            .fixed(self.contract)
+            .fixed(self.leaf.to_bytes())
+            .option(self.by.map(|by| by.0))
             .finish()
     }
 
     /// Signs the right to place `leaf`.
     #[must_use]
-    pub fn sign(contract: ContractId, leaf: ShardLeaf, key: &Signer, net: &GenesisHash) -> Self {
-        let sig = key.sign(PLACE, net, &Self::layout(&contract, &leaf));
-        Self {
+    pub fn sign(
+        contract: ContractId,
+        leaf: ShardLeaf,
+        key: &AccountSigner,
+        net: &GenesisHash,
+    ) -> Self {
+        let mut place = Self {
             contract,
             leaf,
-            sig,
-        }
+            by: key.by(),
+            sig: Signature::default(),
+        };
+        place.sig = key.sign(PLACE, net, &place.layout());
+        place
     }
 
-    /// Whether `renter` signed it.
+    /// Whether it is signed for `renter` by the key that it names.
     #[must_use]
-    pub fn is_signed_by(&self, renter: &[u8; 32], net: &GenesisHash) -> bool {
-        verify(
-            renter,
-            PLACE,
-            net,
-            &Self::layout(&self.contract, &self.leaf),
-            &self.sig,
-        )
+    pub fn is_signed_by(&self, renter: &AccountId, net: &GenesisHash) -> bool {
+        let key = signing_key(renter, self.by);
+        verify(&key, PLACE, net, &self.layout(), &self.sig)
     }
 }
 
@@ -198,6 +207,7 @@ impl ReadCap {
             .fixed(self.root)
             .fixed(self.reader)
             .u64(self.expiry.0)
+            .option(self.by.map(|by| by.0))
             .finish()
     }
 
@@ -208,7 +218,7 @@ impl ReadCap {
         root: ShardRoot,
         reader: NodeId,
         expiry: Time,
-        key: &Signer,
+        key: &AccountSigner,
         net: &GenesisHash,
     ) -> Self {
         let mut cap = Self {
@@ -216,15 +226,17 @@ impl ReadCap {
             root,
             reader,
             expiry,
+            by: key.by(),
             sig: Signature::default(),
         };
         cap.sig = key.sign(READ, net, &cap.layout());
         cap
     }
 
-    /// Whether `owner` signed it.
+    /// Whether it is signed for `owner` by the key that it names.
     #[must_use]
-    pub fn is_signed_by(&self, owner: &[u8; 32], net: &GenesisHash) -> bool {
-        verify(owner, READ, net, &self.layout(), &self.sig)
+    pub fn is_signed_by(&self, owner: &AccountId, net: &GenesisHash) -> bool {
+        let key = signing_key(owner, self.by);
+        verify(&key, READ, net, &self.layout(), &self.sig)
     }
 }

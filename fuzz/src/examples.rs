@@ -3,17 +3,17 @@
 use larder_contracts::{Auth, Draft, Offer, ShardAck, SignedLeaf};
 use larder_engine::head::{DeviceCert, Head, SignedHead};
 use larder_engine::wire::{PlaceShard, ReadCap};
-use larder_keys::{RecoveryKeys, Signer, VaultKeys};
+use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
-    Authority, Block, CloseFaulted, Deposit, Faucet, Genesis, Header, Loss, Maintenance, Op,
-    Register, Transfer, TreeUpdate, Tx, Verdict, VerdictBatch,
+    Authority, Block, CloseFaulted, Delegate, Deposit, Faucet, Genesis, Grant, Header, Loss,
+    Maintenance, May, Op, Register, Revoke, Transfer, TreeUpdate, Tx, Verdict, VerdictBatch,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, Single};
 use larder_types::{
     AccountId, Amount, BlockHash, Bytes, ContractId, GenesisHash, Hash, NodeId, Params, Profile,
-    ShardRoot, Time, codec,
+    ShardRoot, SubKeyId, Time, codec,
 };
 use serde::Serialize;
 
@@ -33,8 +33,8 @@ pub fn signer(seed: u8) -> Signer {
 
 /// The account that pays.
 #[must_use]
-pub fn renter() -> Signer {
-    signer(1)
+pub fn renter() -> AccountSigner {
+    AccountSigner::own(signer(1))
 }
 
 /// The node that stores.
@@ -160,6 +160,22 @@ fn loss() -> Loss {
     }
 }
 
+/// The same account, by a sub-key.
+fn sub_key() -> AccountSigner {
+    AccountSigner::sub(renter().account(), signer(20))
+}
+
+fn delegate() -> Delegate {
+    let grant = Grant {
+        may: May::OPEN.and(May::TRANSFER),
+        cap: Some(Amount(2_000_000_000)),
+        issued: START,
+        until: Time(START.0 + 1_000),
+    };
+    let subkey = SubKeyId(signer(20).public());
+    Delegate::sign(&signer(1), &signer(18), subkey, grant, &NET)
+}
+
 fn tree_update(what: &'static str, op: Op) -> (&'static str, Tx) {
     let update = TreeUpdate::sign(&provider(), 4, vec![op], &NET);
     (what, Tx::TreeUpdate(update))
@@ -192,6 +208,21 @@ pub fn txs() -> Vec<(&'static str, Tx)> {
         (
             "maintenance",
             Tx::Maintenance(Maintenance::sign(&node, 6, 2, &NET)),
+        ),
+        (
+            "transfer by a sub-key",
+            Tx::Transfer(Transfer::sign(&sub_key(), to, amount, AUTH, &NET)),
+        ),
+        ("delegate", Tx::Delegate(delegate())),
+        (
+            "revoke",
+            Tx::Revoke(Revoke::sign(
+                account.account(),
+                &signer(18),
+                SubKeyId(signer(20).public()),
+                START,
+                &NET,
+            )),
         ),
         tree_update("update: put", Op::Put(signed(Some(AUTH)))),
         tree_update("update: close expired", Op::CloseExpired(id)),
@@ -311,7 +342,7 @@ pub(crate) fn read_cap() -> Examples {
 }
 
 fn cert() -> DeviceCert {
-    DeviceCert::sign(&renter(), &signer(18), signer(19).public(), START, &NET)
+    DeviceCert::sign(&signer(1), &signer(18), signer(19).public(), START, &NET)
 }
 
 pub(crate) fn device_cert() -> Examples {

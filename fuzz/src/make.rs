@@ -11,13 +11,13 @@ use larder_engine::rows::{
 };
 use larder_engine::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_ledger::{
-    Block, CloseFaulted, Deposit, Faucet, Genesis, Header, Loss, Maintenance, Op, Register, Reveal,
-    Transfer, TreeUpdate, Tx, Verdict, VerdictBatch,
+    Block, CloseFaulted, Delegate, Deposit, Faucet, Genesis, Header, Loss, Maintenance, May, Op,
+    Register, Reveal, Revoke, Transfer, TreeUpdate, Tx, Verdict, VerdictBatch,
 };
 use larder_proofs::{ContractLeaf, LostShard, ProviderRoot, ShardLeaf, Sibling};
 use larder_types::{
     AccountId, Amount, BlobId, BlockHash, Bytes, Class, ContractId, GenesisHash, Hash, Millis,
-    NodeId, Params, Profile, SegmentId, ShardRoot, Signature, Time, TxId,
+    NodeId, Params, Profile, SegmentId, ShardRoot, Signature, SubKeyId, Time, TxId,
 };
 
 /// A type whose values can be made.
@@ -89,14 +89,15 @@ ids!(
     NodeId,
     SegmentId,
     ShardRoot,
+    SubKeyId,
     TxId
 );
-numbers!(Amount, Bytes, Millis, Time);
+numbers!(Amount, Bytes, May, Millis, Time);
 
 // contracts
 structs! {
     Auth { nonce, expiry }
-    SignedLeaf { leaf, auth, sig_renter }
+    SignedLeaf { leaf, auth, by, sig_renter }
     Revision { signed, sig_provider }
     ShardAck { contract_id, root, chunks, sig }
     Offer {
@@ -135,11 +136,13 @@ enums! {
 
 // ledger
 structs! {
-    Faucet { account, sig }
-    Transfer { from, to, amount, auth, sig }
-    Register { provider, account, collateral, auth, sig_account, sig_provider }
-    Deposit { provider, from, amount, auth, sig }
-    CloseFaulted { contract, renter, expiry, sig }
+    Faucet { account, by, sig }
+    Transfer { from, to, amount, auth, by, sig }
+    Register { provider, account, collateral, auth, by, sig_account, sig_provider }
+    Deposit { provider, from, amount, auth, by, sig }
+    CloseFaulted { contract, renter, expiry, by, sig }
+    Delegate { account, admin, subkey, may, cap, issued, until, sig_account, sig_admin }
+    Revoke { account, admin, subkey, issued, sig_admin }
     Maintenance { provider, first, epochs, sig_provider }
     TreeUpdate { provider, epoch, ops, sig_provider }
     Loss { contract, revision, shards }
@@ -158,7 +161,7 @@ structs! {
 enums! {
     Tx {
         Faucet(tx), Transfer(tx), Register(tx), Deposit(tx), TreeUpdate(tx), CloseFaulted(tx),
-        Maintenance(tx),
+        Maintenance(tx), Delegate(tx), Revoke(tx),
     }
     Op { Put(op), CloseExpired(op), DeclareLoss(op) }
     Verdict { Pass, Miss, Fail, Declared }
@@ -167,8 +170,8 @@ enums! {
 
 // engine
 structs! {
-    PlaceShard { contract, leaf, sig }
-    ReadCap { contract, root, reader, expiry, sig }
+    PlaceShard { contract, leaf, by, sig }
+    ReadCap { contract, root, reader, expiry, by, sig }
     DeviceCert { account, admin_pk, device_pk, expiry, sig_account, sig_admin }
     SignedHead { key, seq, sealed, cert, sig }
     Head { seq, segments, contracts }

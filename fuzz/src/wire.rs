@@ -7,7 +7,9 @@ use larder_contracts::{Revision, Room, ShardAck, SignedLeaf, SignedOffer, judge}
 use larder_engine::head::{DeviceCert, Head, SegmentEntry, SignedHead};
 use larder_engine::wire::{BulkHeader, BulkReply, PlaceShard, ReadCap, Request, Response};
 use larder_ledger::{Block, Genesis, Header, State, Tx, VerdictBatch, verify};
-use larder_types::{Amount, Class, Hash, NodeId, Params, Profile, Signature, Time, codec};
+use larder_types::{
+    AccountId, Amount, Class, Hash, NodeId, Params, Profile, Signature, Time, codec,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -60,8 +62,8 @@ wires! {
     "response" Response, "engine", Vec::new(), seen;
     "bulk_header" BulkHeader, "engine", Vec::new(), seen;
     "bulk_reply" BulkReply, "engine", Vec::new(), seen;
-    "place_shard" PlaceShard, "engine", examples::place_shard(), |place| seen(place.is_signed_by(&[1; 32], &examples::NET));
-    "read_cap" ReadCap, "engine", examples::read_cap(), |cap| seen(cap.is_signed_by(&[1; 32], &examples::NET));
+    "place_shard" PlaceShard, "engine", examples::place_shard(), |place| seen(place.is_signed_by(&AccountId([1; 32]), &examples::NET));
+    "read_cap" ReadCap, "engine", examples::read_cap(), |cap| seen(cap.is_signed_by(&AccountId([1; 32]), &examples::NET));
     "device_cert" DeviceCert, "engine", examples::device_cert(), |cert| seen(cert.holds(Time(1), &examples::NET));
     "signed_head" SignedHead, "engine", examples::signed_head(), |head| {
         seen(head.open(&examples::recovery_keys(), &head.cert.account, &examples::NET));

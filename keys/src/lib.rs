@@ -1,11 +1,13 @@
 //! From twenty-four words to every key of an account, by labelled derivation; signing keys as
 //! types. Secrets are zeroized when dropped and never printed. `docs/protocol.md` §3.1.
 
+pub mod account;
 pub mod recovery;
 pub mod signing;
 pub mod vault;
 pub mod words;
 
+pub use account::{AccountSigner, signing_key};
 pub use recovery::RecoveryKeys;
 pub use signing::{Signer, Tag, sign_layout, verify, verify_key};
 pub use vault::VaultKeys;

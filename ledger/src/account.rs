@@ -1,8 +1,8 @@
 //! An account's record: its balance, what it spent of its nonces, whether the faucet served it.
-//! Admin keys, sub-keys and existence deposits join it in later issues. `docs/protocol.md` §3.3.
+//! Its sub-keys stand apart ([`crate::SubKeys`]). `docs/protocol.md` §3.1, §3.3.
 
 use crate::Nonces;
-use larder_types::Amount;
+use larder_types::{Amount, Time};
 use serde::{Deserialize, Serialize};
 
 /// One account.
@@ -15,4 +15,9 @@ pub struct Account {
     pub nonces: Nonces,
     /// Whether it has had its grant.
     pub granted: bool,
+    /// Its admin key, once it has delegated.
+    #[serde(with = "serde_bytes")]
+    pub admin: Option<[u8; 32]>,
+    /// When its newest revocation was signed: no delegation from before makes a sub-key.
+    pub revoked: Time,
 }

@@ -7,9 +7,9 @@ use crate::check::Place;
 use crate::provider::Provider;
 use crate::state::{Head, Lost, Opened, Pending};
 use crate::{
-    Absence, Account, Block, CloseFaulted, Deposit, Event, Faucet, Header, Maintenance, Op,
-    Register, Reveal, State, Transfer, TreeUpdate, Tx, TxRefusal, Unpaid, Verdict, VerdictBatch,
-    Verified, boundary,
+    Absence, Account, Block, CloseFaulted, Delegate, Deposit, Event, Faucet, Header, Maintenance,
+    May, Op, Register, Reveal, Revoke, State, SubKey, Transfer, TreeUpdate, Tx, TxRefusal, Unpaid,
+    Verdict, VerdictBatch, Verified, boundary,
 };
 use larder_proofs::beacon::mix;
 use larder_types::{AccountId, Amount, BlockHash, Epoch, Hash, NodeId, SlotNo, Time, TxId};
@@ -120,7 +120,7 @@ impl State {
         let mut next = self.clone();
         let mut events = next.begin(&block.header, &block.verdicts)?;
         for (index, tx) in block.txs.iter().enumerate() {
-            let event = next.include(tx, block.header.height);
+            let event = next.include(tx, Place::of(&block.header));
             events.extend(event.map_err(|why| ApplyError::Tx { index, why })?);
         }
         next.seal(&block.header);
@@ -151,24 +151,20 @@ impl State {
         Ok(events)
     }
 
-    /// Includes one transaction at `height`; on error nothing changes.
-    pub(crate) fn include(&mut self, tx: &Tx, height: u64) -> Result<Vec<Event>, TxRefusal> {
-        self.check(
-            tx,
-            Place {
-                height,
-                epoch: self.epoch,
-            },
-        )?;
+    /// Includes one transaction at `place`; on error nothing changes.
+    pub(crate) fn include(&mut self, tx: &Tx, place: Place) -> Result<Vec<Event>, TxRefusal> {
+        self.check(tx, place)?;
         let id = tx.id();
         match tx {
             Tx::Faucet(tx) => grant(self, tx, id),
-            Tx::Transfer(tx) => transfer(self, tx, id),
-            Tx::Register(tx) => register(self, tx, id),
-            Tx::Deposit(tx) => deposit(self, tx, id),
-            Tx::TreeUpdate(tx) => Ok(update(self, tx)),
+            Tx::Transfer(tx) => transfer(self, tx, place, id),
+            Tx::Register(tx) => register(self, tx, place, id),
+            Tx::Deposit(tx) => deposit(self, tx, place, id),
+            Tx::TreeUpdate(tx) => Ok(update(self, tx, place)),
             Tx::CloseFaulted(tx) => close_faulted(self, tx),
             Tx::Maintenance(tx) => announce(self, tx, id),
+            Tx::Delegate(tx) => Ok(delegate(self, tx, place, id)),
+            Tx::Revoke(tx) => Ok(revoke(self, tx, id)),
         }
     }
 
@@ -390,7 +386,12 @@ fn grant(state: &mut State, tx: &Faucet, id: TxId) -> Result<Vec<Event>, TxRefus
     }])
 }
 
-fn transfer(state: &mut State, tx: &Transfer, id: TxId) -> Result<Vec<Event>, TxRefusal> {
+fn transfer(
+    state: &mut State,
+    tx: &Transfer,
+    place: Place,
+    id: TxId,
+) -> Result<Vec<Event>, TxRefusal> {
     let Transfer {
         from,
         to,
@@ -402,6 +403,8 @@ fn transfer(state: &mut State, tx: &Transfer, id: TxId) -> Result<Vec<Event>, Tx
     account_mut(&mut state.accounts, &from)
         .nonces
         .spend(auth.nonce)?;
+    let deed = place.deed(May::TRANSFER, amount);
+    state.subkeys.spend(&from, tx.by, &deed)?;
     Ok(vec![Event::Transferred {
         from,
         to,
@@ -410,7 +413,12 @@ fn transfer(state: &mut State, tx: &Transfer, id: TxId) -> Result<Vec<Event>, Tx
     }])
 }
 
-fn register(state: &mut State, tx: &Register, id: TxId) -> Result<Vec<Event>, TxRefusal> {
+fn register(
+    state: &mut State,
+    tx: &Register,
+    place: Place,
+    id: TxId,
+) -> Result<Vec<Event>, TxRefusal> {
     let Register {
         provider,
         account,
@@ -420,6 +428,8 @@ fn register(state: &mut State, tx: &Register, id: TxId) -> Result<Vec<Event>, Tx
     } = *tx;
     let index = u32::try_from(state.providers.len()).map_err(|_| TxRefusal::Overflow)?;
     spend(state, &account, collateral, auth.nonce)?;
+    let deed = place.deed(May::TRANSFER, collateral);
+    state.subkeys.spend(&account, tx.by, &deed)?;
     let record = Provider::new(provider, index, account, collateral);
     state.providers.insert(provider, record);
     Ok(vec![Event::Registered {
@@ -431,7 +441,12 @@ fn register(state: &mut State, tx: &Register, id: TxId) -> Result<Vec<Event>, Tx
     }])
 }
 
-fn deposit(state: &mut State, tx: &Deposit, id: TxId) -> Result<Vec<Event>, TxRefusal> {
+fn deposit(
+    state: &mut State,
+    tx: &Deposit,
+    place: Place,
+    id: TxId,
+) -> Result<Vec<Event>, TxRefusal> {
     let Deposit {
         provider,
         from,
@@ -445,6 +460,8 @@ fn deposit(state: &mut State, tx: &Deposit, id: TxId) -> Result<Vec<Event>, TxRe
         .ok_or(TxRefusal::Unregistered)?;
     let free = record.free.checked_add(amount).ok_or(TxRefusal::Overflow)?;
     spend(state, &from, amount, auth.nonce)?;
+    let deed = place.deed(May::TRANSFER, amount);
+    state.subkeys.spend(&from, tx.by, &deed)?;
     if let Some(record) = state.providers.get_mut(&provider) {
         record.free = free;
     }
@@ -456,9 +473,51 @@ fn deposit(state: &mut State, tx: &Deposit, id: TxId) -> Result<Vec<Event>, TxRe
     }])
 }
 
+/// The first delegation fixes the account's admin key; each replaces the one before for its
+/// sub-key, whose spending in this epoch stays counted.
+fn delegate(state: &mut State, tx: &Delegate, place: Place, id: TxId) -> Vec<Event> {
+    let Delegate {
+        account,
+        admin,
+        subkey,
+        may,
+        cap,
+        issued,
+        until,
+        ..
+    } = *tx;
+    account_mut(&mut state.accounts, &account).admin = Some(admin);
+    let before = state.subkeys.get(&account, &subkey);
+    let key = SubKey {
+        may,
+        cap,
+        issued,
+        until,
+        spent: before.map_or((place.epoch, Amount::ZERO), |key| key.spent),
+    };
+    state.subkeys.authorise(account, subkey, key, place.time);
+    vec![Event::Delegated {
+        account,
+        subkey,
+        tx: id,
+    }]
+}
+
+/// The sub-key is gone, and with it every delegation that was signed before.
+fn revoke(state: &mut State, tx: &Revoke, id: TxId) -> Vec<Event> {
+    let (account, subkey) = (tx.account, tx.subkey);
+    account_mut(&mut state.accounts, &account).revoked = tx.issued;
+    state.subkeys.revoke(account, subkey);
+    vec![Event::Revoked {
+        account,
+        subkey,
+        tx: id,
+    }]
+}
+
 /// Merges operations by contract: the highest revision wins; all act at the epoch's end.
-fn update(state: &mut State, tx: &TreeUpdate) -> Vec<Event> {
-    let new = |op: &&Op| state.is_new(&tx.provider, op);
+fn update(state: &mut State, tx: &TreeUpdate, place: Place) -> Vec<Event> {
+    let new = |op: &&Op| state.is_new(&tx.provider, op, place);
     let ops: Vec<(Op, Option<Lost>)> = tx
         .ops
         .iter()

@@ -5,7 +5,7 @@ use crate::apply::{ApplyError, account_mut, credit};
 use crate::provider::{Provider, SLASH_ACC_LEAST, Settlement};
 use crate::state::{Lost, Pending, Seat};
 use crate::strikes::{self, EpochEnd};
-use crate::{Account, Ended, Event, Skip, State, Unpaid};
+use crate::{Account, Deed, Ended, Event, May, Skip, State, SubKeyError, Unpaid};
 use larder_contracts::{SignedLeaf, same_money};
 use larder_proofs::{APPEND_ONLY, ContractLeaf};
 use larder_types::{AccountId, Amount, ContractId, Epoch, NodeId};
@@ -159,6 +159,8 @@ fn act(
 /// An Open, a Revise, or a Close + Open: which, the active leaf decides.
 fn put(state: &mut State, provider: &NodeId, signed: &SignedLeaf) -> Result<Event, Skip> {
     refuse_faulted(state, provider)?;
+    let began = state.schedule().epoch_start(state.epoch);
+    state.permit_put(signed, state.epoch, began).map_err(skip)?;
     let active = state
         .contract(&signed.leaf.contract_id)
         .map(|(i, holder, leaf)| (i, holder, *leaf));
@@ -182,6 +184,13 @@ fn refuse_faulted(state: &State, provider: &NodeId) -> Result<(), Skip> {
     match record.faulted {
         Some(_) => Err(Skip::Faulted),
         None => Ok(()),
+    }
+}
+
+const fn skip(why: SubKeyError) -> Skip {
+    match why {
+        SubKeyError::Unauthorised | SubKeyError::Verb => Skip::SubKey,
+        SubKeyError::Cap { .. } => Skip::Cap,
     }
 }
 
@@ -429,9 +438,10 @@ struct Funded {
     paid: Amount,
 }
 
-/// Spends the nonce and takes rate × term + deposit from the renter, to whom `refund` comes first.
+/// Spends the nonce and takes rate × term + deposit from the renter, to whom `refund` comes first;
+/// what is more than that counts against the cap of the sub-key that signed.
 fn fund(
-    state: &State,
+    state: &mut State,
     record: &mut Provider,
     signed: &SignedLeaf,
     refund: Amount,
@@ -451,6 +461,16 @@ fn fund(
     if record.free < leaf.collateral {
         return Err(Skip::Free);
     }
+    let deed = Deed {
+        need: May::NOTHING,
+        amount: paid.saturating_sub(refund),
+        epoch: state.epoch,
+        time: state.schedule().epoch_start(state.epoch),
+    };
+    state
+        .subkeys
+        .spend(&leaf.renter, signed.by, &deed)
+        .map_err(skip)?;
     Ok(Funded { renter, paid })
 }
 

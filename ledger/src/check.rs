@@ -2,19 +2,24 @@
 //! Signatures are checked before, by [`crate::verify`]. `docs/protocol.md` §3.1, §3.3, §3.12.
 
 use crate::maintenance::LONGEST;
+use crate::subkey::MAX_SUB_KEYS;
 use crate::tx::{MAX_LOST, MAX_OPS};
 use crate::{
-    CloseFaulted, Deposit, Faucet, Loss, NonceError, Op, Register, State, Transfer, TreeUpdate, Tx,
+    CloseFaulted, Deed, Delegate, Deposit, Faucet, Header, Loss, May, NonceError, Op, Register,
+    Revoke, State, SubKeyError, Transfer, TreeUpdate, Tx,
 };
 use larder_contracts::{Auth, SignedLeaf, same_money};
 use larder_proofs::ClearError;
-use larder_types::{AccountId, Amount, Epoch, NodeId};
+use larder_types::{AccountId, Amount, Epoch, Millis, NodeId, SubKeyId, Time};
 
 /// Most contracts of one provider with operations pending: what one epoch's updates may hold.
 pub const MAX_PENDING: usize = 4096;
 
 /// The most that a declared revision may lie above the active one: no provider signs so often.
 const MAX_LEAP: u64 = 1 << 32;
+
+/// How far a delegation's time may lie ahead: clocks differ.
+const MAX_AHEAD: Millis = Millis::from_secs(3_600);
 
 /// Where a transaction would be included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub struct Place {
     pub height: u64,
     /// The block's epoch.
     pub epoch: Epoch,
+    /// The block's time.
+    pub time: Time,
 }
 
 /// Why a transaction cannot be included.
@@ -125,6 +132,58 @@ pub enum TxRefusal {
         /// The earliest.
         next: Epoch,
     },
+    /// The sub-key that signed it may not.
+    #[error(transparent)]
+    SubKey(#[from] SubKeyError),
+    /// The admin key is not the one in the account's record.
+    #[error("the admin key is not the account's")]
+    Admin,
+    /// Verbs that do not exist, or an end before its beginning.
+    #[error("the delegation makes no sense")]
+    Delegation,
+    /// The account has as many sub-keys as it may.
+    #[error("an account has at most {MAX_SUB_KEYS} sub-keys")]
+    SubKeys,
+    /// It was signed in what is still the future.
+    #[error("it was signed at {issued:?}, which is far ahead")]
+    Ahead {
+        /// When.
+        issued: Time,
+    },
+    /// A delegation or revocation that was signed later is in force.
+    #[error("a newer delegation or revocation is in force")]
+    Superseded,
+    /// Nobody has paid the account anything, and the network lets nobody begin with nothing.
+    #[error("the ledger does not know the account; somebody must pay it first")]
+    NoAccount,
+}
+
+impl Place {
+    /// In the block with this header.
+    pub(crate) const fn of(header: &Header) -> Self {
+        Self {
+            height: header.height,
+            epoch: header.epoch,
+            time: header.time,
+        }
+    }
+
+    /// What a signature included here is to be good for.
+    pub(crate) const fn deed(self, need: May, amount: Amount) -> Deed {
+        Deed {
+            need,
+            amount,
+            epoch: self.epoch,
+            time: self.time,
+        }
+    }
+}
+
+fn check_issued(issued: Time, place: Place) -> Result<(), TxRefusal> {
+    match issued > place.time.after(MAX_AHEAD) {
+        true => Err(TxRefusal::Ahead { issued }),
+        false => Ok(()),
+    }
 }
 
 impl TxRefusal {
@@ -154,6 +213,15 @@ impl TxRefusal {
             Self::Notice { .. } => 140,
             Self::Absence { .. } => 141,
             Self::AwayAgain { .. } => 142,
+            Self::SubKey(SubKeyError::Unauthorised) => 160,
+            Self::SubKey(SubKeyError::Verb) => 161,
+            Self::SubKey(SubKeyError::Cap { .. }) => 162,
+            Self::Admin => 163,
+            Self::Delegation => 164,
+            Self::SubKeys => 165,
+            Self::Ahead { .. } => 166,
+            Self::Superseded => 167,
+            Self::NoAccount => 168,
         }
     }
 }
@@ -165,17 +233,20 @@ impl State {
     /// [`TxRefusal`] names the first rule it breaks.
     pub fn check(&self, tx: &Tx, place: Place) -> Result<(), TxRefusal> {
         match tx {
-            Tx::Faucet(tx) => self.check_faucet(tx),
+            Tx::Faucet(tx) => self.check_faucet(tx, place),
             Tx::Transfer(tx) => self.check_transfer(tx, place),
             Tx::Register(tx) => self.check_register(tx, place),
             Tx::Deposit(tx) => self.check_deposit(tx, place),
             Tx::TreeUpdate(tx) => self.check_update(tx, place),
             Tx::CloseFaulted(tx) => self.check_close_faulted(tx, place),
             Tx::Maintenance(tx) => self.check_maintenance(tx, place),
+            Tx::Delegate(tx) => self.check_delegate(tx, place),
+            Tx::Revoke(tx) => self.check_revoke(tx, place),
         }
     }
 
-    fn check_faucet(&self, tx: &Faucet) -> Result<(), TxRefusal> {
+    fn check_faucet(&self, tx: &Faucet, place: Place) -> Result<(), TxRefusal> {
+        self.check_key(&tx.account, tx.by, place.deed(May::NOTHING, Amount::ZERO))?;
         let grant = self.params().faucet.ok_or(TxRefusal::NoFaucet)?;
         if self
             .account(&tx.account)
@@ -187,6 +258,7 @@ impl State {
     }
 
     fn check_transfer(&self, tx: &Transfer, place: Place) -> Result<(), TxRefusal> {
+        self.check_key(&tx.from, tx.by, place.deed(May::TRANSFER, tx.amount))?;
         self.check_payment(&tx.from, tx.amount, tx.auth, place)
     }
 
@@ -194,12 +266,14 @@ impl State {
         if self.provider(&tx.provider).is_some() {
             return Err(TxRefusal::Registered);
         }
+        self.check_key(&tx.account, tx.by, place.deed(May::TRANSFER, tx.collateral))?;
         self.check_auth(&tx.account, tx.auth, place)?;
         self.check_balance(&tx.account, tx.collateral)
     }
 
     fn check_deposit(&self, tx: &Deposit, place: Place) -> Result<(), TxRefusal> {
         self.check_registered(&tx.provider)?;
+        self.check_key(&tx.from, tx.by, place.deed(May::TRANSFER, tx.amount))?;
         self.check_payment(&tx.from, tx.amount, tx.auth, place)
     }
 
@@ -221,6 +295,58 @@ impl State {
         let have = self.balance(account);
         if have < needed {
             return Err(TxRefusal::Balance { needed, have });
+        }
+        Ok(())
+    }
+
+    /// Whether the key that signs for `account` may do so.
+    fn check_key(
+        &self,
+        account: &AccountId,
+        by: Option<SubKeyId>,
+        deed: Deed,
+    ) -> Result<(), TxRefusal> {
+        Ok(self.sub_keys().permit(account, by, &deed)?)
+    }
+
+    fn check_delegate(&self, tx: &Delegate, place: Place) -> Result<(), TxRefusal> {
+        let account = self.account(&tx.account);
+        if account.is_none() && self.params().faucet.is_none() {
+            return Err(TxRefusal::NoAccount);
+        }
+        let account = account.copied().unwrap_or_default();
+        if account.admin.is_some_and(|admin| admin != tx.admin) {
+            return Err(TxRefusal::Admin);
+        }
+        if !May::ALL.allows(tx.may) || tx.until <= place.time || tx.until <= tx.issued {
+            return Err(TxRefusal::Delegation);
+        }
+        check_issued(tx.issued, place)?;
+        let keys = self.sub_keys();
+        let newest = keys
+            .get(&tx.account, &tx.subkey)
+            .map_or(account.revoked, |key| key.issued);
+        if tx.issued <= newest.max(account.revoked) {
+            return Err(TxRefusal::Superseded);
+        }
+        let others = keys
+            .of(&tx.account)
+            .filter(|(id, key)| *id != tx.subkey && place.time < key.until);
+        if others.count() >= MAX_SUB_KEYS {
+            return Err(TxRefusal::SubKeys);
+        }
+        Ok(())
+    }
+
+    fn check_revoke(&self, tx: &Revoke, place: Place) -> Result<(), TxRefusal> {
+        let account = self.account(&tx.account).ok_or(TxRefusal::NoAccount)?;
+        if account.admin != Some(tx.admin) {
+            return Err(TxRefusal::Admin);
+        }
+        check_issued(tx.issued, place)?;
+        let held = self.sub_keys().get(&tx.account, &tx.subkey);
+        if tx.issued <= account.revoked || held.is_some_and(|key| tx.issued < key.issued) {
+            return Err(TxRefusal::Superseded);
         }
         Ok(())
     }
@@ -256,6 +382,7 @@ impl State {
 
     fn check_close_faulted(&self, tx: &CloseFaulted, place: Place) -> Result<(), TxRefusal> {
         self.check_expiry(tx.expiry, place)?;
+        self.check_key(&tx.renter, tx.by, place.deed(May::NOTHING, Amount::ZERO))?;
         let (_, provider, leaf) = self.contract(&tx.contract).ok_or(TxRefusal::NoContract)?;
         if leaf.renter != tx.renter {
             return Err(TxRefusal::NotTheRenter);
@@ -292,7 +419,7 @@ impl State {
         if pending.saturating_add(tx.ops.len()) > MAX_PENDING {
             return Err(TxRefusal::Pending);
         }
-        if !tx.ops.iter().any(|op| self.is_new(&tx.provider, op)) {
+        if !tx.ops.iter().any(|op| self.is_new(&tx.provider, op, place)) {
             return Err(TxRefusal::Stale);
         }
         Ok(())
@@ -307,7 +434,7 @@ impl State {
                 auth: Some(auth),
                 ..
             }) if self.moves_money(leaf) => self.check_auth(&leaf.renter, *auth, place),
-            Op::DeclareLoss(loss) if self.is_new(provider, op) => self.check_loss(loss),
+            Op::DeclareLoss(loss) if self.is_new(provider, op, place) => self.check_loss(loss),
             Op::DeclareLoss(_) | Op::Put(_) | Op::CloseExpired(_) => Ok(()),
         }
     }

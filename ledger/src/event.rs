@@ -2,7 +2,7 @@
 //! and state alone. `docs/protocol.md` §3.3–3.6.
 
 use crate::Verdict;
-use larder_types::{AccountId, Amount, ContractId, Epoch, NodeId, SlotNo, TxId};
+use larder_types::{AccountId, Amount, ContractId, Epoch, NodeId, SlotNo, SubKeyId, TxId};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened.
@@ -39,6 +39,24 @@ pub enum Event {
         to: AccountId,
         /// How much.
         amount: Amount,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// An account has authorised a sub-key.
+    Delegated {
+        /// Whose.
+        account: AccountId,
+        /// Which.
+        subkey: SubKeyId,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// An account has taken a sub-key's authority away.
+    Revoked {
+        /// Whose.
+        account: AccountId,
+        /// Which.
+        subkey: SubKeyId,
         /// By which transaction.
         tx: TxId,
     },
@@ -279,6 +297,12 @@ pub enum Skip {
     /// The nonce was spent meanwhile.
     #[error("its nonce is spent")]
     Nonce,
+    /// The sub-key that signed it is not authorised, or not for this.
+    #[error("its sub-key is not authorised for it")]
+    SubKey,
+    /// It is more than the sub-key that signed it may spend in this epoch.
+    #[error("it is beyond its sub-key's cap")]
+    Cap,
     /// A newer revision is active already.
     #[error("a newer revision is active")]
     Stale,

@@ -175,5 +175,6 @@ fn next_place(state: &State, now: Time) -> Place {
     Place {
         height: state.head().height.saturating_add(1),
         epoch: state.schedule().epoch_at(now).max(state.epoch()),
+        time: now,
     }
 }

@@ -2,6 +2,7 @@
 //! and proof results. `docs/protocol.md` §3.5.
 
 use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root, verdict_root};
+use crate::check::Place;
 use crate::mempool::Mempool;
 use crate::proofs_pool::ProofsPool;
 use crate::{Block, Header, Reveal, State, Tx, VerdictBatch};
@@ -68,7 +69,7 @@ pub fn propose(
     };
     let mut next = state.clone();
     next.begin(&header, &verdicts).ok()?;
-    let txs = include(&mut next, mempool, header.height);
+    let txs = include(&mut next, mempool, Place::of(&header));
     next.seal(&header);
     header.tx_root = tx_root(&txs);
     header.state_root = next.root();
@@ -81,7 +82,7 @@ pub fn propose(
 }
 
 /// The waiting transactions that apply, oldest first, as many as a block holds.
-fn include(next: &mut State, mempool: &Mempool, height: u64) -> Vec<Tx> {
+fn include(next: &mut State, mempool: &Mempool, place: Place) -> Vec<Tx> {
     let mut txs = Vec::new();
     let mut room = MAX_BLOCK_TX_BYTES;
     for (tx, bytes) in mempool.iter() {
@@ -91,7 +92,7 @@ fn include(next: &mut State, mempool: &Mempool, height: u64) -> Vec<Tx> {
         let Some(left) = room.checked_sub(bytes) else {
             continue;
         };
-        if next.include(tx, height).is_ok() {
+        if next.include(tx, place).is_ok() {
             room = left;
             txs.push(tx.clone());
         }

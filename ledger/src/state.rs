@@ -4,8 +4,11 @@
 //! single accounts need an authenticated map, which a later issue brings.
 //! `docs/protocol.md` §3.3, §3.5.
 
+use crate::check::Place;
 use crate::provider::Provider;
-use crate::{Account, Authority, Genesis, GenesisError, Op, pairs};
+use crate::{
+    Account, Authority, Deed, Genesis, GenesisError, May, Op, SubKeyError, SubKeys, pairs,
+};
 use larder_contracts::{Remains, SignedLeaf};
 use larder_proofs::{Challenge, ContractLeaf};
 use larder_types::{
@@ -101,6 +104,7 @@ pub struct State {
     pub(crate) judged: BTreeSet<SlotNo>,
     #[serde(with = "pairs")]
     pub(crate) accounts: BTreeMap<AccountId, Account>,
+    pub(crate) subkeys: SubKeys,
     #[serde(with = "pairs")]
     pub(crate) providers: BTreeMap<NodeId, Provider>,
     #[serde(with = "pairs")]
@@ -142,6 +146,7 @@ impl State {
             opened: Vec::new(),
             judged: BTreeSet::new(),
             accounts: BTreeMap::from([(genesis.founder, founder)]),
+            subkeys: SubKeys::default(),
             providers: BTreeMap::new(),
             contracts: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -205,6 +210,30 @@ impl State {
     #[must_use]
     pub fn account(&self, id: &AccountId) -> Option<&Account> {
         self.accounts.get(id)
+    }
+
+    /// The sub-keys that accounts have authorised.
+    #[must_use]
+    pub const fn sub_keys(&self) -> &SubKeys {
+        &self.subkeys
+    }
+
+    /// Whether the key that signed a leaf may put it, as things stand at `time` in `epoch`; what
+    /// it spends aside.
+    pub(crate) fn permit_put(
+        &self,
+        signed: &SignedLeaf,
+        epoch: Epoch,
+        time: Time,
+    ) -> Result<(), SubKeyError> {
+        let active = self.contract(&signed.leaf.contract_id).map(|c| c.2);
+        let deed = Deed {
+            need: verbs(active, &signed.leaf),
+            amount: Amount::ZERO,
+            epoch,
+            time,
+        };
+        self.subkeys.permit(&signed.leaf.renter, signed.by, &deed)
     }
 
     /// An account's balance; nothing if it has no record.
@@ -351,8 +380,9 @@ impl State {
         })
     }
 
-    /// Whether an operation is newer than what is active or pending.
-    pub(crate) fn is_new(&self, provider: &NodeId, op: &Op) -> bool {
+    /// Whether an operation is newer than what is active or pending. What no key of the renter's
+    /// may put is not: it would only keep out what the renter did sign.
+    pub(crate) fn is_new(&self, provider: &NodeId, op: &Op, place: Place) -> bool {
         let id = op.contract_id();
         let active = self.contract(&id);
         if active.is_some_and(|(_, holder, _)| holder != *provider) {
@@ -367,6 +397,7 @@ impl State {
                         .map(|put| put.leaf.revision),
                 );
                 newest.is_none_or(|newest| signed.leaf.revision > newest)
+                    && self.permit_put(signed, place.epoch, place.time).is_ok()
             }
             Op::CloseExpired(_) => active.is_some() && pending.is_none_or(|p| !p.close),
             Op::DeclareLoss(loss) => {
@@ -429,10 +460,14 @@ impl State {
         put(&codec::encode(&(&self.opened, &self.judged, self.burned)));
         put(&codec::encode(&(
             self.accounts.len(),
+            self.subkeys.len(),
             self.providers.len(),
             self.pending.len(),
         )));
         for entry in &self.accounts {
+            put(&codec::encode(&entry));
+        }
+        for entry in self.subkeys.iter() {
             put(&codec::encode(&entry));
         }
         for provider in self.providers.values() {
@@ -442,6 +477,20 @@ impl State {
             put(&codec::encode(&entry));
         }
         Hash(*hasher.finalize().as_bytes())
+    }
+}
+
+/// What a sub-key must be allowed to turn the `active` leaf of a contract into `new`.
+fn verbs(active: Option<&ContractLeaf>, new: &ContractLeaf) -> May {
+    let Some(old) = active else {
+        return May::OPEN;
+    };
+    let renews = new.end_epoch > old.end_epoch;
+    let adds = new.capacity_chunks > old.capacity_chunks || new.content_root != old.content_root;
+    match (renews, adds) {
+        (true, true) => May::RENEW.and(May::ADD),
+        (true, false) => May::RENEW,
+        (false, _) => May::ADD,
     }
 }
 

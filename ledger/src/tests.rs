@@ -5,6 +5,8 @@ mod faults;
 mod histories;
 mod losses;
 mod maintenance;
+mod replays;
+mod subkeys;
 mod world;
 
 use crate::apply::ApplyError;
@@ -14,7 +16,7 @@ use crate::{
 };
 use larder_contracts::{Auth, extend};
 use larder_types::{Amount, Hash, Params, Profile, Signature, codec};
-use world::{START, World, dev, genesis, signer};
+use world::{START, World, dev, genesis, owner, signer};
 
 const ALICE: u8 = 10;
 const BOB: u8 = 11;
@@ -31,14 +33,14 @@ fn refused(result: Result<Admitted, AdmitError>) -> TxRefusal {
 fn the_faucet_serves_each_account_once() {
     let mut world = World::with(dev(), &[ALICE], &[]);
     assert_eq!(world.balance(ALICE), Amount::from_credits(100));
-    let again = Tx::Faucet(Faucet::sign(&signer(ALICE), &world.state.genesis_hash()));
+    let again = Tx::Faucet(Faucet::sign(&owner(ALICE), &world.state.genesis_hash()));
     assert_eq!(refused(world.admit(again)), TxRefusal::Granted);
     let params = Params {
         faucet: None,
         ..dev()
     };
     let mut public = World::new(params);
-    let tx = Tx::Faucet(Faucet::sign(&signer(ALICE), &public.state.genesis_hash()));
+    let tx = Tx::Faucet(Faucet::sign(&owner(ALICE), &public.state.genesis_hash()));
     assert_eq!(refused(public.admit(tx)), TxRefusal::NoFaucet);
 }
 
@@ -66,7 +68,7 @@ fn credit_is_not_spent_twice() {
         let auth = Auth { nonce, expiry: 50 };
         let amount = Amount::from_credits(80);
         Tx::Transfer(Transfer::sign(
-            &signer(ALICE),
+            &owner(ALICE),
             signer(to).account(),
             amount,
             auth,
@@ -93,7 +95,7 @@ fn expiry_and_nonces_are_bounded() {
     let pay = |nonce, expiry| {
         let auth = Auth { nonce, expiry };
         Tx::Transfer(Transfer::sign(
-            &signer(ALICE),
+            &owner(ALICE),
             signer(BOB).account(),
             Amount(1),
             auth,

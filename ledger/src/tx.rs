@@ -2,13 +2,13 @@
 //! own tag and layout; whatever moves a balance carries a nonce and an expiry.
 //! `docs/protocol.md` §3.1, §3.3, §3.12.
 
-use crate::Maintenance;
+use crate::{Delegate, Maintenance, Revoke};
 use larder_contracts::{Auth, Remains, SignedLeaf};
-use larder_keys::{Signer, Tag, verify};
+use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
 use larder_proofs::{ClearError, ContractLeaf, LostShard, cleared};
 use larder_types::layout::Layout;
 use larder_types::{
-    AccountId, Amount, ContractId, Epoch, GenesisHash, NodeId, Signature, TxId, codec,
+    AccountId, Amount, ContractId, Epoch, GenesisHash, NodeId, Signature, SubKeyId, TxId, codec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,10 @@ pub enum Tx {
     CloseFaulted(CloseFaulted),
     /// A provider announces an absence.
     Maintenance(Maintenance),
+    /// An account authorises a sub-key.
+    Delegate(Delegate),
+    /// An account takes a sub-key's authority away.
+    Revoke(Revoke),
 }
 
 /// A renter ends its contract with a FAULTED provider. It moves credit to the renter only, and
@@ -57,7 +61,9 @@ pub struct CloseFaulted {
     pub renter: AccountId,
     /// The last height at which it may be included.
     pub expiry: u64,
-    /// By the renter.
+    /// The sub-key that signs; `None`: the account key.
+    pub by: Option<SubKeyId>,
+    /// By that key.
     pub sig: Signature,
 }
 
@@ -67,7 +73,9 @@ pub struct CloseFaulted {
 pub struct Faucet {
     /// Who receives.
     pub account: AccountId,
-    /// By the account.
+    /// The sub-key that signs; `None`: the account key.
+    pub by: Option<SubKeyId>,
+    /// By that key.
     pub sig: Signature,
 }
 
@@ -83,7 +91,9 @@ pub struct Transfer {
     pub amount: Amount,
     /// Against replay.
     pub auth: Auth,
-    /// By the payer.
+    /// The sub-key that signs; `None`: the account key.
+    pub by: Option<SubKeyId>,
+    /// By that key.
     pub sig: Signature,
 }
 
@@ -99,7 +109,9 @@ pub struct Register {
     pub collateral: Amount,
     /// Against replay.
     pub auth: Auth,
-    /// By the account.
+    /// The sub-key that signs; `None`: the account key.
+    pub by: Option<SubKeyId>,
+    /// By that key.
     pub sig_account: Signature,
     /// By the node, over the same bytes.
     pub sig_provider: Signature,
@@ -117,7 +129,9 @@ pub struct Deposit {
     pub amount: Amount,
     /// Against replay.
     pub auth: Auth,
-    /// By the payer.
+    /// The sub-key that signs; `None`: the account key.
+    pub by: Option<SubKeyId>,
+    /// By that key.
     pub sig: Signature,
 }
 
@@ -185,32 +199,43 @@ impl Op {
 }
 
 impl Faucet {
+    fn to_layout(&self) -> Vec<u8> {
+        signed_by(Layout::new().fixed(self.account), self.by)
+    }
+
     /// Asks for `account`'s grant.
     #[must_use]
-    pub fn sign(account: &Signer, genesis: &GenesisHash) -> Self {
-        let sig = account.sign(FAUCET, genesis, &account.public());
-        Self {
+    pub fn sign(account: &AccountSigner, genesis: &GenesisHash) -> Self {
+        let mut faucet = Self {
             account: account.account(),
-            sig,
-        }
+            by: account.by(),
+            sig: Signature::default(),
+        };
+        faucet.sig = account.sign(FAUCET, genesis, &faucet.to_layout());
+        faucet
     }
+}
+
+/// Ends the layout of what an account signs: by which of its keys.
+fn signed_by(layout: Layout, by: Option<SubKeyId>) -> Vec<u8> {
+    layout.option(by.map(|by| by.0)).finish()
 }
 
 impl Transfer {
     fn to_layout(&self) -> Vec<u8> {
-        Layout::new()
+        let layout = Layout::new()
             .fixed(self.from)
             .fixed(self.to)
             .u64(self.amount.0)
             .u64(self.auth.nonce)
-            .u64(self.auth.expiry)
-            .finish()
+            .u64(self.auth.expiry);
+        signed_by(layout, self.by)
     }
 
     /// Sends `amount` from the signer's account.
     #[must_use]
     pub fn sign(
-        from: &Signer,
+        from: &AccountSigner,
         to: AccountId,
         amount: Amount,
         auth: Auth,
@@ -222,6 +247,7 @@ impl Transfer {
             to,
             amount,
             auth,
+            by: from.by(),
             sig,
         };
         transfer.sig = from.sign(TRANSFER, genesis, &transfer.to_layout());
@@ -231,20 +257,20 @@ impl Transfer {
 
 impl Register {
     fn to_layout(&self) -> Vec<u8> {
-        Layout::new()
+        let layout = Layout::new()
             .fixed(self.provider)
             .fixed(self.account)
             .u64(self.collateral.0)
             .u64(self.auth.nonce)
-            .u64(self.auth.expiry)
-            .finish()
+            .u64(self.auth.expiry);
+        signed_by(layout, self.by)
     }
 
     /// Registers `node`, paid to and funded by `account`.
     #[must_use]
     pub fn sign(
         node: &Signer,
-        account: &Signer,
+        account: &AccountSigner,
         collateral: Amount,
         auth: Auth,
         genesis: &GenesisHash,
@@ -254,6 +280,7 @@ impl Register {
             account: account.account(),
             collateral,
             auth,
+            by: account.by(),
             sig_account: Signature::default(),
             sig_provider: Signature::default(),
         };
@@ -266,20 +293,20 @@ impl Register {
 
 impl Deposit {
     fn to_layout(&self) -> Vec<u8> {
-        Layout::new()
+        let layout = Layout::new()
             .fixed(self.provider)
             .fixed(self.from)
             .u64(self.amount.0)
             .u64(self.auth.nonce)
-            .u64(self.auth.expiry)
-            .finish()
+            .u64(self.auth.expiry);
+        signed_by(layout, self.by)
     }
 
     /// Deposits `amount` from the signer's account for `provider`.
     #[must_use]
     pub fn sign(
         provider: NodeId,
-        from: &Signer,
+        from: &AccountSigner,
         amount: Amount,
         auth: Auth,
         genesis: &GenesisHash,
@@ -290,6 +317,7 @@ impl Deposit {
             from: from.account(),
             amount,
             auth,
+            by: from.by(),
             sig,
         };
         deposit.sig = from.sign(DEPOSIT, genesis, &deposit.to_layout());
@@ -374,20 +402,26 @@ fn count(layout: Layout, parts: usize) -> Layout {
 
 impl CloseFaulted {
     fn to_layout(&self) -> Vec<u8> {
-        Layout::new()
+        let layout = Layout::new()
             .fixed(self.contract)
             .fixed(self.renter)
-            .u64(self.expiry)
-            .finish()
+            .u64(self.expiry);
+        signed_by(layout, self.by)
     }
 
     /// Ends `contract`, which the signer pays for.
     #[must_use]
-    pub fn sign(renter: &Signer, contract: ContractId, expiry: u64, genesis: &GenesisHash) -> Self {
+    pub fn sign(
+        renter: &AccountSigner,
+        contract: ContractId,
+        expiry: u64,
+        genesis: &GenesisHash,
+    ) -> Self {
         let mut close = Self {
             contract,
             renter: renter.account(),
             expiry,
+            by: renter.by(),
             sig: Signature::default(),
         };
         close.sig = renter.sign(CLOSE_FAULTED, genesis, &close.to_layout());
@@ -411,29 +445,25 @@ impl Tx {
     /// Whether every signature in it is good. [`crate::verify`] is what calls this.
     #[must_use]
     pub(crate) fn is_signed(&self, genesis: &GenesisHash) -> bool {
+        let signed = |account: &AccountId, by, tag, bytes: &[u8], sig| {
+            verify(&signing_key(account, by), tag, genesis, bytes, sig)
+        };
         match self {
-            Self::Faucet(Faucet { account, sig }) => {
-                verify(&account.0, FAUCET, genesis, &account.0, sig)
-            }
-            Self::Transfer(tx) => verify(&tx.from.0, TRANSFER, genesis, &tx.to_layout(), &tx.sig),
+            Self::Faucet(tx) => signed(&tx.account, tx.by, FAUCET, &tx.to_layout(), &tx.sig),
+            Self::Transfer(tx) => signed(&tx.from, tx.by, TRANSFER, &tx.to_layout(), &tx.sig),
             Self::Register(tx) => {
-                let bytes = tx.to_layout();
-                verify(&tx.account.0, REGISTER, genesis, &bytes, &tx.sig_account)
-                    && verify(
-                        &tx.provider.0,
-                        REGISTER_PROVIDER,
-                        genesis,
-                        &bytes,
-                        &tx.sig_provider,
-                    )
+                let (bytes, node) = (tx.to_layout(), &tx.provider.0);
+                signed(&tx.account, tx.by, REGISTER, &bytes, &tx.sig_account)
+                    && verify(node, REGISTER_PROVIDER, genesis, &bytes, &tx.sig_provider)
             }
-            Self::Deposit(tx) => verify(&tx.from.0, DEPOSIT, genesis, &tx.to_layout(), &tx.sig),
+            Self::Deposit(tx) => signed(&tx.from, tx.by, DEPOSIT, &tx.to_layout(), &tx.sig),
             Self::TreeUpdate(tx) => tx.verify(genesis),
             Self::CloseFaulted(tx) => {
-                let bytes = tx.to_layout();
-                verify(&tx.renter.0, CLOSE_FAULTED, genesis, &bytes, &tx.sig)
+                signed(&tx.renter, tx.by, CLOSE_FAULTED, &tx.to_layout(), &tx.sig)
             }
             Self::Maintenance(tx) => tx.verify(genesis),
+            Self::Delegate(tx) => tx.verify(genesis),
+            Self::Revoke(tx) => tx.verify(genesis),
         }
     }
 }

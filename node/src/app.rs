@@ -27,6 +27,7 @@ use crate::validators::Validators;
 use larder_backup::Vault;
 use larder_consensus::{Clock, Solo};
 use larder_engine::{Engine, Identity, Provide};
+use larder_keys::AccountSigner;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Genesis, Proposer};
 use larder_rpc::Endpoint;
@@ -329,7 +330,7 @@ async fn up(
         params: settings.faucet.params(&genesis.params),
         schedule: Schedule::new(genesis.start, &genesis.params),
         node_key: home.keys.node.clone(),
-        account_key: home.keys.account.clone(),
+        ledger_key: AccountSigner::own(home.keys.account.clone()),
         device_key: home.keys.device.clone(),
         cert: home.keys.cert.clone(),
         recovery: home.recovery_keys()?,

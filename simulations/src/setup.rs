@@ -14,7 +14,7 @@ use crate::world::World;
 use larder_contracts::Auth;
 use larder_engine::head::DeviceCert;
 use larder_engine::{Identity, Provide};
-use larder_keys::{RecoveryKeys, Signer, VaultKeys};
+use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::{Genesis, Transfer, Tx};
 use larder_proofs::bls::SecretKey;
 use larder_types::size::{GIB, KIB};
@@ -119,7 +119,13 @@ impl World {
         };
         self.founder.nonce += 1;
         let net = self.chain.state.genesis_hash();
-        let tx = Transfer::sign(&self.founder.key, account, FUNDS, auth, &net);
+        let tx = Transfer::sign(
+            &AccountSigner::own(self.founder.key.clone()),
+            account,
+            FUNDS,
+            auth,
+            &net,
+        );
         self.chain
             .tx(Tx::Transfer(tx), self.now)
             .expect("the founder can fund the accounts");
@@ -157,7 +163,7 @@ fn machine(
         params: setting.params.clone(),
         schedule: Schedule::new(START, &setting.params),
         node_key: key("node key"),
-        account_key,
+        ledger_key: AccountSigner::own(account_key),
         device_key,
         cert,
         recovery: RecoveryKeys::new(&derive(options.seed, "rendezvous", i), &vault, &net),

@@ -488,6 +488,8 @@ impl World {
                 | Event::EpochBegan { .. }
                 | Event::Granted { .. }
                 | Event::Transferred { .. }
+                | Event::Delegated { .. }
+                | Event::Revoked { .. }
                 | Event::Registered { .. }
                 | Event::Deposited { .. }
                 | Event::Pending { .. }

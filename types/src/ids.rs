@@ -73,6 +73,8 @@ id32! {
     Hash,
     /// An account: its ed25519 public key.
     AccountId,
+    /// A ledger sub-key of an account: its ed25519 public key.
+    SubKeyId,
     /// A node (a provider's id): its ed25519 public key, which is also its libp2p key.
     NodeId,
     /// A contract: `derive_key("larder v1 contract", provider ‖ renter ‖ nonce16)`.

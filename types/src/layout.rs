@@ -51,6 +51,12 @@ impl Layout {
         self.u32(len).fixed(v)
     }
 
+    /// Appends whether there is a value of a fixed width, then the value, or zeros.
+    #[must_use]
+    pub fn option<const N: usize>(self, v: Option<[u8; N]>) -> Self {
+        self.u8(u8::from(v.is_some())).fixed(v.unwrap_or([0; N]))
+    }
+
     /// The bytes.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {

@@ -17,7 +17,7 @@ pub use amount::Amount;
 pub use class::Class;
 pub use ids::{
     AccountId, BlobId, BlockHash, ContractId, GenesisHash, Hash, NodeId, SegmentId, ShardRoot,
-    Signature, TxId,
+    Signature, SubKeyId, TxId,
 };
 pub use params::{Params, Profile};
 pub use schedule::{Epoch, Schedule, SlotNo};

@@ -2,7 +2,7 @@
 
 use super::*;
 use larder_contracts::{Auth, Draft, SignedLeaf};
-use larder_keys::Signer;
+use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{
     Event, Faucet, Genesis, Op, Register, Transfer, TreeUpdate, TxRefusal, Unpaid, Verdict,
 };
@@ -61,6 +61,10 @@ fn own(mut blocks: mpsc::Receiver<Committed>) -> watch::Receiver<(State, Vec<Eve
     seen
 }
 
+fn owner(key: &Signer) -> AccountSigner {
+    AccountSigner::own(key.clone())
+}
+
 type Seen = watch::Receiver<(State, Vec<Event>)>;
 
 async fn until(seen: &mut Seen, want: impl Fn(&State, &[Event]) -> bool) -> State {
@@ -101,10 +105,10 @@ async fn with_contract(solo: &Solo, seen: &mut Seen) -> (State, ContractId) {
     let net = state.genesis_hash();
     let (alice, node) = (signer(10), signer(20));
     let auth = |nonce| Auth { nonce, expiry: 500 };
-    solo.submit(Tx::Faucet(Faucet::sign(&alice, &net)))
+    solo.submit(Tx::Faucet(Faucet::sign(&owner(&alice), &net)))
         .await
         .unwrap();
-    let register = Register::sign(&node, &node, Amount::ZERO, auth(0), &net);
+    let register = Register::sign(&node, &owner(&node), Amount::ZERO, auth(0), &net);
     solo.submit(Tx::Register(register)).await.unwrap();
     until(seen, |s, _| s.provider(&node.node()).is_some()).await;
     let leaf = Draft {
@@ -118,7 +122,7 @@ async fn with_contract(solo: &Solo, seen: &mut Seen) -> (State, ContractId) {
         collateral_epochs: 0,
     }
     .leaf(state.params());
-    let signed = SignedLeaf::sign(leaf, Some(auth(0)), &node.node(), &alice, &net);
+    let signed = SignedLeaf::sign(leaf, Some(auth(0)), &node.node(), &owner(&alice), &net);
     let op = Op::Put(signed);
     solo.submit(Tx::TreeUpdate(TreeUpdate::sign(&node, 0, vec![op], &net)))
         .await
@@ -168,7 +172,7 @@ async fn bad_transactions_are_refused_with_the_reason() {
     let mut seen = own(blocks);
     let net = genesis().genesis_hash();
     let alice = signer(10);
-    let mut forged = Faucet::sign(&alice, &net);
+    let mut forged = Faucet::sign(&owner(&alice), &net);
     forged.account = signer(11).account();
     assert!(matches!(
         solo.submit(Tx::Faucet(forged)).await,
@@ -178,7 +182,7 @@ async fn bad_transactions_are_refused_with_the_reason() {
         nonce: 0,
         expiry: 9,
     };
-    let pay = Transfer::sign(&alice, signer(11).account(), Amount(1), auth, &net);
+    let pay = Transfer::sign(&owner(&alice), signer(11).account(), Amount(1), auth, &net);
     let poor = solo.submit(Tx::Transfer(pay.clone())).await;
     assert!(matches!(
         poor,
@@ -186,7 +190,7 @@ async fn bad_transactions_are_refused_with_the_reason() {
             TxRefusal::Balance { .. }
         )))
     ));
-    solo.submit(Tx::Faucet(Faucet::sign(&alice, &net)))
+    solo.submit(Tx::Faucet(Faucet::sign(&owner(&alice), &net)))
         .await
         .unwrap();
     until(&mut seen, |s, _| s.account(&alice.account()).is_some()).await;
@@ -216,9 +220,12 @@ async fn nothing_follows_a_block_that_is_not_durable() {
     let first = first.durable();
     let second = blocks.recv().await.unwrap();
     // While the second is being written, transactions are admitted, but no third is made.
-    solo.submit(Tx::Faucet(Faucet::sign(&signer(10), &state.genesis_hash())))
-        .await
-        .unwrap();
+    solo.submit(Tx::Faucet(Faucet::sign(
+        &owner(&signer(10)),
+        &state.genesis_hash(),
+    )))
+    .await
+    .unwrap();
     let span = std::time::Duration::from_secs(60);
     assert!(tokio::time::timeout(span, blocks.recv()).await.is_err());
     assert_eq!(second.block().get().header.prev, first.get().hash());
@@ -269,7 +276,7 @@ async fn blocks_come_at_slots_and_keep_their_distance() {
         last = header.time;
         drop(committed.durable());
         if i % 3 == 0 {
-            solo.submit(Tx::Faucet(Faucet::sign(&signer(100 + i), &net)))
+            solo.submit(Tx::Faucet(Faucet::sign(&owner(&signer(100 + i)), &net)))
                 .await
                 .unwrap();
         }

@@ -109,6 +109,7 @@ impl Held {
                 ..*active
             },
             auth: None,
+            by: None,
             sig_renter: Signature::default(),
         };
         let revision = signed.countersign(&ctx.me.node_key, &ctx.me.genesis);

@@ -78,7 +78,7 @@ impl Provider {
         let me = ctx.me;
         let tx = Tx::Register(Register::sign(
             &me.node_key,
-            &me.account_key,
+            &me.ledger_key,
             deposit,
             auth,
             &me.genesis,

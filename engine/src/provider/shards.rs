@@ -46,7 +46,7 @@ impl Provider {
             .contracts
             .get_mut(contract)
             .ok_or(Deny::UnknownContract)?;
-        if !place.is_signed_by(&held.leaf().renter.0, &ctx.me.genesis) {
+        if !place.is_signed_by(&held.leaf().renter, &ctx.me.genesis) {
             return Err(Deny::BadSignature);
         }
         if !leaf.is_sound() {
@@ -107,7 +107,7 @@ impl Provider {
             .ok_or(Deny::UnknownContract)?;
         let good = cap.reader == from
             && ctx.now <= cap.expiry
-            && cap.is_signed_by(&held.leaf().renter.0, &ctx.me.genesis);
+            && cap.is_signed_by(&held.leaf().renter, &ctx.me.genesis);
         if !good {
             return Err(Deny::BadSignature);
         }

@@ -189,7 +189,7 @@ impl Renter {
             source.root,
             me.node(),
             expiry,
-            &me.account_key,
+            &me.ledger_key,
             &me.genesis,
         );
         let job = Job::Get {

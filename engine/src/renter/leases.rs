@@ -444,7 +444,7 @@ fn next_start(ctx: &Ctx<'_>) -> Epoch {
 
 /// Signs a leaf for one provider.
 fn sign(ctx: &Ctx<'_>, leaf: ContractLeaf, auth: Option<Auth>, provider: &NodeId) -> SignedLeaf {
-    SignedLeaf::sign(leaf, auth, provider, &ctx.me.account_key, &ctx.me.genesis)
+    SignedLeaf::sign(leaf, auth, provider, &ctx.me.ledger_key, &ctx.me.genesis)
 }
 
 /// The most that is paid for a capacity without asking the user: what was agreed, per chunk.

@@ -141,6 +141,7 @@ fn unsigned(leaf: &ContractLeaf) -> SignedLeaf {
             ..*leaf
         },
         auth: None,
+        by: None,
         sig_renter: Signature::default(),
     }
 }

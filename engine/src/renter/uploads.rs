@@ -407,7 +407,7 @@ impl Renter {
             chunks,
             tag: shard_tag(&repair_id(segment), position),
         };
-        let place = PlaceShard::sign(contract, leaf, &ctx.me.account_key, &ctx.me.genesis);
+        let place = PlaceShard::sign(contract, leaf, &ctx.me.ledger_key, &ctx.me.genesis);
         lease.reserved += chunks;
         lease.puts += 1;
         let job = Job::Put {

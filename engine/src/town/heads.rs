@@ -138,7 +138,7 @@ fn a_provider_keeps_the_newest_head_of_its_own_renters_devices() {
     assert_eq!(put(&mut town, long), Response::Denied(Deny::WrongBytes));
     let mut past = identity(62, 50);
     past.cert = Some(DeviceCert::sign(
-        &past.account_key,
+        past.ledger_key.key(),
         &Signer::from_seed(&[9; 32]),
         past.device_key.public(),
         START,

@@ -52,7 +52,7 @@ fn leaf(content: &ContentTree, revision: u64) -> ContractLeaf {
 
 fn cosigned(leaf: ContractLeaf) -> Revision {
     let (renter, provider) = (identity(50, 50), identity(1, 1));
-    SignedLeaf::sign(leaf, None, &provider.node(), &renter.account_key, &NET)
+    SignedLeaf::sign(leaf, None, &provider.node(), &renter.ledger_key, &NET)
         .countersign(&provider.node_key, &NET)
 }
 
@@ -185,6 +185,7 @@ fn what_the_active_tree_lost_is_lost_and_what_lies_beyond_is_signed_again() {
         signed: SignedLeaf {
             leaf: lost,
             auth: None,
+            by: None,
             sig_renter: Signature::default(),
         },
         sig_provider: Signature::default(),

@@ -1,6 +1,6 @@
 //! Strikes, FAULTED and what renters may do then. `docs/protocol.md` §3.6, §3.10.
 
-use super::world::{World, dev, signer};
+use super::world::{World, dev, owner, signer};
 use super::{ALICE, BOB, NODE, refused};
 use crate::{CloseFaulted, Ended, Event, Op, Skip, Tx, TxRefusal};
 use larder_contracts::{Auth, extend};
@@ -281,7 +281,7 @@ fn a_fault_close_expires() {
     silence(&mut world, NODE);
     world.run_to_epoch(4);
     let (net, height) = (world.state.genesis_hash(), world.state.head().height);
-    let close = CloseFaulted::sign(&signer(ALICE), leaf.contract_id, height, &net);
+    let close = CloseFaulted::sign(&owner(ALICE), leaf.contract_id, height, &net);
     let want = TxRefusal::Expired {
         expiry: height,
         height: height + 1,

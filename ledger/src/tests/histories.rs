@@ -1,11 +1,12 @@
 //! Random histories: opens, revisions, extensions, misses, false proofs, declared losses, closes,
-//! fault closes, transfers, replays and pauses, with the invariants checked after each block (see `World::check_claims`) and the whole chain
+//! fault closes, transfers, delegations, revocations, replays and pauses, with the invariants checked after each block (see `World::check_claims`) and the whole chain
 //! replayed at the end; and a provider's charges against its contracts' claims.
 
-use super::world::{World, dev, signer};
+use super::world::{World, dev, owner, signer};
 use crate::provider::Provider;
-use crate::{Op, Tx};
+use crate::{Grant, May, Op, Tx};
 use larder_contracts::{Auth, extend};
+use larder_keys::AccountSigner;
 use larder_proofs::ContractLeaf;
 use larder_types::{Amount, ContractId, Epoch, Hash, Millis, Params};
 use proptest::prelude::*;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 
 const RENTERS: [u8; 2] = [10, 11];
 const NODES: [u8; 3] = [20, 21, 22];
+/// Sub-keys, shared by both renters.
+const KEYS: std::ops::Range<u8> = 60..63;
 /// What each contract of the charges' test holds at first.
 const CHUNKS: u64 = 1 << 20;
 
@@ -51,6 +54,22 @@ enum Step {
         from: usize,
         amount: u64,
     },
+    Delegate {
+        renter: usize,
+        key: u8,
+        may: u8,
+        cap: Option<u64>,
+        epochs: u32,
+    },
+    Revoke {
+        renter: usize,
+        key: u8,
+    },
+    /// From now on this sub-key signs, or the account key.
+    Hand {
+        renter: usize,
+        key: Option<u8>,
+    },
     Silence {
         node: usize,
     },
@@ -84,6 +103,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..3usize, 0..5u32)
             .prop_map(|(node, epochs)| Step::Maintenance { node, epochs }),
         1 => (0..2usize, any::<u64>()).prop_map(|(from, amount)| Step::Transfer { from, amount }),
+        2 => (0..2usize, KEYS, 0..17u8, prop::option::of(0..200_000_000_000u64), 1..6u32).prop_map(
+            |(renter, key, may, cap, epochs)| Step::Delegate { renter, key, may, cap, epochs }
+        ),
+        1 => (0..2usize, KEYS).prop_map(|(renter, key)| Step::Revoke { renter, key }),
+        2 => (0..2usize, prop::option::weighted(0.8, KEYS))
+            .prop_map(|(renter, key)| Step::Hand { renter, key }),
         2 => (0..3usize).prop_map(|node| Step::Silence { node }),
         1 => (0..3usize).prop_map(|node| Step::Lie { node }),
         1 => (0..3usize).prop_map(|node| Step::Speak { node }),
@@ -211,6 +236,31 @@ fn act(world: &mut World, step: &Step) {
             let amount = Amount(amount % world.balance(from).0.max(1));
             let tx = world.transfer(from, RENTERS[0], amount);
             world.attempt(tx);
+        }
+        Step::Delegate {
+            renter,
+            key,
+            may,
+            cap,
+            epochs,
+        } => {
+            let grant = Grant {
+                may: May(may),
+                cap: cap.map(Amount),
+                issued: world.now,
+                until: world.now.after(Millis(u64::from(epochs) * 8_000)),
+            };
+            world.attempt(world.delegate(RENTERS[renter], key, grant));
+        }
+        Step::Revoke { renter, key } => {
+            world.attempt(world.revoke(RENTERS[renter], key, world.now));
+        }
+        Step::Hand { renter, key } => {
+            let hand = key.map_or_else(
+                || owner(RENTERS[renter]),
+                |key| AccountSigner::sub(signer(RENTERS[renter]).account(), signer(key)),
+            );
+            world.hands.insert(RENTERS[renter], hand);
         }
         Step::Silence { node } => {
             world.silent.insert(signer(NODES[node]).node());

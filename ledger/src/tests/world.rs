@@ -4,16 +4,17 @@
 use crate::mempool::Limits;
 use crate::propose::{due, has_reason};
 use crate::{
-    AdmitError, Admitted, Block, CloseFaulted, Event, Faucet, Genesis, Loss, Maintenance, Mempool,
-    Op, Outcome, ProofsPool, Proposer, Provider, Register, Skip, State, Transfer, TreeUpdate, Tx,
-    Verified, verify,
+    AdmitError, Admitted, Block, CloseFaulted, Delegate, Event, Faucet, Genesis, Grant, Loss,
+    Maintenance, Mempool, Op, Outcome, ProofsPool, Proposer, Provider, Register, Revoke, Skip,
+    State, SubKey, SubKeys, Transfer, TreeUpdate, Tx, Verified, verify,
 };
 use larder_contracts::{Auth, Draft, SignedLeaf};
-use larder_keys::Signer;
+use larder_keys::{AccountSigner, Signer};
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
 use larder_types::{
-    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Params, Profile, Time, codec,
+    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Params, Profile, SubKeyId, Time,
+    codec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,8 @@ pub(super) struct World {
     pub(super) trees: BTreeMap<Hash, ContentTree>,
     /// The newest leaf signed for each contract.
     pub(super) signed: BTreeMap<ContractId, SignedLeaf>,
+    /// The sub-keys by which accounts sign; the others sign themselves.
+    pub(super) hands: BTreeMap<u8, AccountSigner>,
     /// Transactions that the mempool refused.
     pub(super) refused: u32,
     proposer: Proposer,
@@ -42,6 +45,21 @@ pub(super) struct World {
 
 pub(super) fn signer(seed: u8) -> Signer {
     Signer::from_seed(&[seed; 32])
+}
+
+/// The account of this seed, by its own key.
+pub(super) fn owner(seed: u8) -> AccountSigner {
+    AccountSigner::own(signer(seed))
+}
+
+/// Its admin key.
+pub(super) fn admin(seed: u8) -> Signer {
+    signer(seed + 100)
+}
+
+/// The id of the sub-key of this seed.
+pub(super) fn sub_key(seed: u8) -> SubKeyId {
+    SubKeyId(signer(seed).public())
 }
 
 pub(super) fn dev() -> Params {
@@ -75,6 +93,7 @@ impl World {
             liars: BTreeSet::new(),
             trees: BTreeMap::new(),
             signed: BTreeMap::new(),
+            hands: BTreeMap::new(),
             state,
             refused: 0,
             proposer,
@@ -87,7 +106,7 @@ impl World {
         let mut world = Self::new(params);
         for account in renters {
             world.submit(Tx::Faucet(Faucet::sign(
-                &signer(*account),
+                &owner(*account),
                 &world.state.genesis_hash(),
             )));
         }
@@ -99,7 +118,7 @@ impl World {
     }
 
     pub(super) fn register(&self, node: u8, collateral: Amount) -> Tx {
-        let account = signer(node);
+        let account = self.hand(node);
         let auth = self.auth(&account.account());
         let net = self.state.genesis_hash();
         Tx::Register(Register::sign(
@@ -120,7 +139,7 @@ impl World {
 
     pub(super) fn transfer(&self, from: u8, to: u8, amount: Amount) -> Tx {
         let auth = self.auth(&signer(from).account());
-        let (from, to) = (signer(from), signer(to).account());
+        let (from, to) = (self.hand(from), signer(to).account());
         Tx::Transfer(Transfer::sign(
             &from,
             to,
@@ -128,6 +147,39 @@ impl World {
             auth,
             &self.state.genesis_hash(),
         ))
+    }
+
+    /// The key by which an account signs.
+    pub(super) fn hand(&self, account: u8) -> AccountSigner {
+        let own = || owner(account);
+        self.hands.get(&account).cloned().unwrap_or_else(own)
+    }
+
+    /// From now on the sub-key `key` signs for `account`.
+    pub(super) fn hand_to(&mut self, account: u8, key: u8) {
+        let hand = AccountSigner::sub(signer(account).account(), signer(key));
+        self.hands.insert(account, hand);
+    }
+
+    pub(super) fn delegate(&self, account: u8, key: u8, grant: Grant) -> Tx {
+        let net = self.state.genesis_hash();
+        let (own, admin) = (signer(account), admin(account));
+        Tx::Delegate(Delegate::sign(&own, &admin, sub_key(key), grant, &net))
+    }
+
+    pub(super) fn revoke(&self, account: u8, key: u8, issued: Time) -> Tx {
+        let (net, account, admin) = (
+            self.state.genesis_hash(),
+            signer(account).account(),
+            admin(account),
+        );
+        Tx::Revoke(Revoke::sign(account, &admin, sub_key(key), issued, &net))
+    }
+
+    /// A sub-key's record.
+    pub(super) fn sub_key(&self, account: u8, key: u8) -> Option<&SubKey> {
+        let account = signer(account).account();
+        self.state.sub_keys().get(&account, &sub_key(key))
     }
 
     pub(super) fn admit(&mut self, tx: Tx) -> Result<Admitted, AdmitError> {
@@ -169,7 +221,7 @@ impl World {
         renter: u8,
         auth: Option<Auth>,
     ) -> Op {
-        let (provider, renter) = (signer(provider).node(), signer(renter));
+        let (provider, renter) = (signer(provider).node(), self.hand(renter));
         let net = self.state.genesis_hash();
         let signed = SignedLeaf::sign(leaf, auth, &provider, &renter, &net);
         self.signed.insert(leaf.contract_id, signed.clone());
@@ -250,7 +302,7 @@ impl World {
     }
 
     pub(super) fn close_faulted(&self, leaf: &ContractLeaf, renter: u8) -> Tx {
-        let (renter, expiry) = (signer(renter), self.state.head().height + 1_000);
+        let (renter, expiry) = (self.hand(renter), self.state.head().height + 1_000);
         let net = self.state.genesis_hash();
         Tx::CloseFaulted(CloseFaulted::sign(&renter, leaf.contract_id, expiry, &net))
     }
@@ -314,13 +366,14 @@ impl World {
     }
 
     fn commit(&mut self, made: &Verified<Block>) {
-        let epoch = self.state.epoch();
+        let (epoch, before) = (self.state.epoch(), self.state.sub_keys().clone());
         let events = self.state.apply(made).unwrap();
         self.events.extend(events);
         self.blocks.push(made.get().clone());
         self.mempool.prune(&self.state, self.now);
         self.pool.prune(&self.state);
         self.check_claims(epoch != self.state.epoch());
+        self.check_caps(&before);
     }
 
     /// Every provider that is asked and not silent proves.
@@ -357,6 +410,20 @@ impl World {
             }
         }
         assert_eq!(self.state.total_credit(), u128::from(self.state.supply().0));
+    }
+
+    /// No sub-key has spent more since `before` than its cap allows.
+    fn check_caps(&self, before: &SubKeys) {
+        let epoch = self.state.epoch();
+        for ((account, id), key) in self.state.sub_keys().iter() {
+            let spent = key.spent_in(epoch);
+            let was = before.get(account, id).map(|key| key.spent_in(epoch));
+            assert!(
+                was.unwrap_or_default() == spent || key.cap.is_none_or(|cap| spent <= cap),
+                "{spent} spent, the cap is {:?}",
+                key.cap
+            );
+        }
     }
 
     pub(super) fn balance(&self, account: u8) -> Amount {

@@ -13,7 +13,7 @@ use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Res
 use crate::{Engine, Identity, Provide};
 use larder_contracts::lose::{Remains, lose};
 use larder_contracts::{Draft, SignedLeaf, revise};
-use larder_keys::Signer;
+use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{Loss, Op, Tx};
 use larder_proofs::{ContentTree, ContractLeaf, ProviderTree, ShardLeaf, cleared};
 use larder_types::{
@@ -65,7 +65,7 @@ fn holes_and(shards: &[u8]) -> Vec<ShardLeaf> {
 /// A provider, its disk, its renter's key and the leaf that is active on the ledger.
 struct Bench {
     me: Identity,
-    renter: Signer,
+    renter: AccountSigner,
     rows: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
     engine: Engine,
     active: ContractLeaf,
@@ -84,7 +84,7 @@ impl Bench {
             schedule: Schedule::new(Time(0), &params),
             params,
             node_key: Signer::from_seed(&[1; 32]),
-            account_key: Signer::from_seed(&[2; 32]),
+            ledger_key: AccountSigner::own(Signer::from_seed(&[2; 32])),
             device_key: Signer::from_seed(&[8; 32]),
             cert: None,
             recovery: crate::head::RecoveryKeys::new(
@@ -93,7 +93,7 @@ impl Bench {
                 &NET,
             ),
         };
-        let renter = Signer::from_seed(&[3; 32]);
+        let renter = AccountSigner::own(Signer::from_seed(&[3; 32]));
         let draft = Draft {
             provider: me.node(),
             renter: renter.account(),

@@ -10,7 +10,7 @@ use crate::rows::{SegmentRow, Snapshot, Write};
 use crate::view::{ActiveView, BlockInput, RentedView};
 use crate::wire::{Deny, Request, Response};
 use larder_contracts::{Offer, ShardAck, SignedLeaf, SignedOffer};
-use larder_keys::Signer;
+use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{Account, Tx};
 use larder_proofs::ContractLeaf;
 use larder_types::size::MIB;
@@ -119,7 +119,7 @@ fn identity(profile: Profile) -> Identity {
         params,
         schedule,
         node_key: Signer::from_seed(&[1; 32]),
-        account_key: Signer::from_seed(&[2; 32]),
+        ledger_key: AccountSigner::own(Signer::from_seed(&[2; 32])),
         device_key: Signer::from_seed(&[8; 32]),
         cert: None,
         recovery: crate::head::RecoveryKeys::new(

@@ -13,7 +13,7 @@ use larder_contracts::{Draft, SignedLeaf};
 use larder_engine::head::RecoveryKeys;
 use larder_engine::rows::{ShardRow, Write};
 use larder_engine::{Identity, Provide};
-use larder_keys::{Signer, VaultKeys};
+use larder_keys::{AccountSigner, Signer, VaultKeys};
 use larder_proofs::ShardLeaf;
 use larder_types::{Amount, Bytes, GenesisHash, Params, Profile, Schedule, Time};
 use std::collections::BTreeSet;
@@ -40,7 +40,7 @@ fn engine(roots: &[ShardRoot]) -> Engine {
         schedule: Schedule::new(Time(0), &params),
         params,
         node_key: Signer::from_seed(&[1; 32]),
-        account_key: Signer::from_seed(&[2; 32]),
+        ledger_key: AccountSigner::own(Signer::from_seed(&[2; 32])),
         device_key: Signer::from_seed(&[5; 32]),
         cert: None,
         recovery: RecoveryKeys::new(
@@ -60,7 +60,7 @@ fn engine(roots: &[ShardRoot]) -> Engine {
         collateral_epochs: 2,
     };
     let leaf = draft.leaf(&me.params);
-    let revision = SignedLeaf::sign(leaf, None, &me.node(), &me.account_key, &me.genesis)
+    let revision = SignedLeaf::sign(leaf, None, &me.node(), &me.ledger_key, &me.genesis)
         .countersign(&me.node_key, &me.genesis);
     let mut writes = vec![Write::held(&leaf.contract_id, Some(&revision))];
     writes.extend(roots.iter().map(|root| {
