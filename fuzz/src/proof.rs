@@ -89,6 +89,8 @@ static ASKED: LazyLock<Asked> = LazyLock::new(|| {
         commitment.contents.insert(contract_id, content);
     }
     let challenge = Challenge {
+        kind: larder_proofs::Kind::Ledger,
+        contract: None,
         chain_id: NET.chain_id(),
         slot_no: 30,
         beacon: [31; 32],

@@ -10,7 +10,7 @@ use crate::{
     Account, Authority, Deed, Genesis, GenesisError, May, Op, SubKeyError, SubKeys, pairs,
 };
 use larder_contracts::{Remains, SignedLeaf};
-use larder_proofs::{Challenge, ContractLeaf};
+use larder_proofs::{Challenge, ContractLeaf, Kind};
 use larder_types::{
     AccountId, Amount, BlockHash, ContractId, Epoch, GenesisHash, Hash, NodeId, Params, Schedule,
     SlotNo, Time, codec,
@@ -309,6 +309,7 @@ impl State {
         let opened = self.opened.iter().find(|opened| opened.slot >= slot)?;
         let is_asked = record.sum() > Amount::ZERO && !record.is_away(self.epoch);
         is_asked.then(|| Challenge {
+            kind: Kind::Ledger,
             chain_id: self.genesis.chain_id(),
             slot_no: slot,
             beacon: opened.beacon,
@@ -316,6 +317,7 @@ impl State {
             provider_index: record.index,
             active: record.root(),
             depth: record.active.depth(),
+            contract: None,
             c: self.params.challenges,
         })
     }

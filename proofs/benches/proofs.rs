@@ -41,7 +41,7 @@ mod proof {
     use divan::{Bencher, black_box};
     use larder_keys::Signer;
     use larder_proofs::{
-        Challenge, Commitment, ContentTree, ContractLeaf, Outboard, ShardHasher, ShardLeaf,
+        Challenge, Commitment, ContentTree, ContractLeaf, Kind, Outboard, ShardHasher, ShardLeaf,
         ShardReader, prove, verify,
     };
     use larder_types::{Amount, ContractId, GenesisHash, ShardRoot};
@@ -92,6 +92,7 @@ mod proof {
         }
         let key = Signer::from_seed(&[2; 32]);
         let challenge = Challenge {
+            kind: Kind::Ledger,
             chain_id: NET.chain_id(),
             slot_no: 7,
             beacon: [3; 32],
@@ -99,6 +100,7 @@ mod proof {
             provider_index: 0,
             active: commitment.tree.root(),
             depth: commitment.tree.depth(),
+            contract: None,
             c: 16,
         };
         (commitment, memory, challenge, key)

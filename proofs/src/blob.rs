@@ -1,9 +1,9 @@
-//! The ProofBlob's bytes: what prover and verifier share of the format `DSP1`. Little endian;
-//! indices are sorted, nothing is listed that the check does not use, no byte trails: a proof has
+//! The ProofBlob's bytes: what prover and verifier share of the formats `DSP1` (ledger)
+//! and `DSP2` (audit), which differ in name and signature alone. Little endian; indices are sorted, nothing is listed that the check does not use, no byte trails: a proof has
 //! one form. `docs/protocol.md` §3.5.
 
-use crate::Challenge;
 use crate::ShardLeaf;
+use crate::challenge::{Challenge, Kind};
 use crate::chunk::CHUNK;
 use crate::contract_leaf::{ContractLeaf, MAX_DEPTH};
 use crate::layout_reader::Reader;
@@ -12,10 +12,22 @@ use larder_keys::Tag;
 use larder_types::codec::DecodeError;
 use larder_types::layout::Layout;
 
-/// What the provider signs: everything before the signature.
-pub(crate) const PROOF: Tag = Tag("proof");
+/// The tag of what the provider signs: everything before the signature.
+pub(crate) fn tag(kind: Kind) -> Tag {
+    match kind {
+        Kind::Ledger => Tag("proof"),
+        Kind::Audit => Tag("audit"),
+    }
+}
+
 /// The format's name and version.
-const MAGIC: [u8; 4] = *b"DSP1";
+fn magic(kind: Kind) -> [u8; 4] {
+    match kind {
+        Kind::Ledger => *b"DSP1",
+        Kind::Audit => *b"DSP2",
+    }
+}
+
 /// Bytes of an ed25519 signature.
 pub(crate) const SIGNATURE: usize = 64;
 /// The most draws of a challenge.
@@ -36,7 +48,7 @@ const HEADER: usize = 4 + 4 + 8 + 32 + 1 + 32;
 /// The header of the proof that answers `challenge`; there is only one.
 pub(crate) fn header(challenge: &Challenge) -> Vec<u8> {
     Layout::new()
-        .fixed(MAGIC)
+        .fixed(magic(challenge.kind))
         .u32(challenge.provider_index)
         .u64(challenge.slot_no)
         .fixed(challenge.beacon)

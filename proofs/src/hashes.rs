@@ -28,6 +28,7 @@ domain! {
     CONTENT_LEAF = "ctree leaf",
     CONTENT_NODE = "ctree node",
     CHALLENGE = "challenge",
+    TARGETED = "targeted",
 }
 
 impl Domain {

@@ -23,7 +23,7 @@ mod verify;
 
 pub use beacon::{Reveal, Single};
 pub use blob::{MAX_BLOB, MAX_DRAWS};
-pub use challenge::Challenge;
+pub use challenge::{Challenge, Kind, audit_seed};
 pub use content::{ClearError, ContentTree, LostShard, Sibling, cleared};
 pub use contract_leaf::{APPEND_ONLY, ContractLeaf};
 pub use hasher::ShardHasher;
@@ -31,4 +31,4 @@ pub use outboard::Outboard;
 pub use prove::{Commitment, Pick, Plan, PlanError, ProveError, ShardReader, prove};
 pub use provider::{ProviderRoot, ProviderTree, TreeError};
 pub use shard_leaf::ShardLeaf;
-pub use verify::{VerifyError, verify};
+pub use verify::{VerifyError, convicts, verify};

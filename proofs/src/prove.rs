@@ -2,7 +2,7 @@
 //! groups that the draws hit, and signs nothing that its own hashes contradict: a missing or
 //! damaged shard is an error here, never a bad proof. `docs/protocol.md` §3.5.
 
-use crate::blob::{MAX_DRAWS, PROOF, Writer, header};
+use crate::blob::{Writer, header, tag};
 use crate::challenge::scale;
 use crate::chunk::{self, CHUNK, GROUP_CHUNKS};
 use crate::{Challenge, ContentTree, ContractLeaf, Outboard, ProviderTree, ShardLeaf};
@@ -42,7 +42,7 @@ pub struct Commitment {
 /// Why a challenge has no answer from this commitment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// The challenge asks nothing, or more than 64 draws: there is no proof of it.
+    /// The challenge asks nothing, more than 64 draws, or of no place in the tree: there is no proof.
     #[error("a challenge of {draws} draws over a sum of {sum} nano has no proof")]
     Unanswerable {
         /// Number of draws.
@@ -53,6 +53,9 @@ pub enum PlanError {
     /// The tree is not the one that is active.
     #[error("this tree is not the active one")]
     OtherTree,
+    /// The challenge names a place that holds no contract.
+    #[error("place {0} of the tree holds no contract")]
+    NoContract(u32),
     /// A contract's shards are not known.
     #[error("the shards of {0} are not known")]
     NoContent(ContractId),
@@ -132,7 +135,7 @@ impl<'a> Plan<'a> {
     /// [`PlanError`] says why the commitment does not answer the challenge.
     pub fn new(commitment: &'a Commitment, challenge: &Challenge) -> Result<Self, PlanError> {
         let (draws, sum) = (challenge.c, challenge.active.sum);
-        if draws == 0 || usize::from(draws) > MAX_DRAWS || sum == 0 {
+        if !challenge.is_answerable() {
             return Err(PlanError::Unanswerable { draws, sum });
         }
         let tree = &commitment.tree;
@@ -145,7 +148,8 @@ impl<'a> Plan<'a> {
             picks: Vec::new(),
         };
         for (by_credit, by_chunk) in challenge.draws() {
-            let (contract, _) = tree.nodes().find(scale(by_credit, sum));
+            let drawn = || tree.nodes().find(scale(by_credit, sum)).0;
+            let contract = challenge.contract.unwrap_or_else(drawn);
             let shown = match plan.contracts.entry(contract) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => entry.insert(Shown::of(commitment, contract)?),
@@ -172,7 +176,8 @@ impl<'a> Plan<'a> {
 
 impl<'a> Shown<'a> {
     fn of(commitment: &'a Commitment, index: u32) -> Result<Self, PlanError> {
-        let leaf = commitment.tree.get(index).expect("a weight has a leaf");
+        let leaf = commitment.tree.get(index);
+        let leaf = leaf.ok_or(PlanError::NoContract(index))?;
         let id = leaf.contract_id;
         let content = match (leaf.used_chunks, commitment.contents.get(&id)) {
             (0, _) => Cow::Owned(ContentTree::new()),
@@ -237,7 +242,7 @@ pub fn prove<R: ShardReader>(
         }
     }
     let mut blob = out.finish();
-    let signature = key.sign(PROOF, genesis, &blob);
+    let signature = key.sign(tag(challenge.kind), genesis, &blob);
     blob.extend_from_slice(&signature.0);
     Ok(blob)
 }

@@ -193,6 +193,16 @@ impl ProviderTree {
         }
     }
 
+    /// The tree of depth 0 that is this contract alone: its root is the leaf. So whoever knows a
+    /// contract's leaf can be shown what it commits.
+    ///
+    /// # Panics
+    /// Never: one rate does not overflow.
+    #[must_use]
+    pub fn of_one(leaf: ContractLeaf) -> Self {
+        Self::from_leaves(0, vec![Some(leaf)]).expect("one rate does not overflow")
+    }
+
     /// The tree of at least `depth` levels with these leaves in these places.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A provider to test on: its shards in memory, its commitment, and a challenge for it.
 
 use crate::{
-    Challenge, Commitment, ContentTree, ContractLeaf, Outboard, ProviderTree, ShardHasher,
+    Challenge, Commitment, ContentTree, ContractLeaf, Kind, Outboard, ProviderTree, ShardHasher,
     ShardLeaf, ShardReader,
 };
 use larder_keys::Signer;
@@ -102,6 +102,7 @@ pub(crate) fn leaf(contract_id: ContractId, rate: u64, content: &ContentTree) ->
 /// A challenge of `c` draws for this tree.
 pub(crate) fn challenge(tree: &ProviderTree, slot_no: u64, c: u8) -> Challenge {
     Challenge {
+        kind: Kind::Ledger,
         chain_id: NET.chain_id(),
         slot_no,
         beacon: *blake3::hash(&slot_no.to_le_bytes()).as_bytes(),
@@ -109,6 +110,7 @@ pub(crate) fn challenge(tree: &ProviderTree, slot_no: u64, c: u8) -> Challenge {
         provider_index: 3,
         active: tree.root(),
         depth: tree.depth(),
+        contract: None,
         c,
     }
 }

@@ -1,15 +1,14 @@
 //! The verifier: is this ProofBlob the answer to this challenge? It works in space that the number
 //! of draws bounds, whatever a blob claims. `docs/protocol.md` §3.5.
 
-use crate::blob::{self, Counted, MAX_BLOB, MAX_DRAWS, PROOF, SIGNATURE, header};
-use crate::challenge::scale;
+use crate::blob::{self, Counted, MAX_BLOB, SIGNATURE, header};
+use crate::challenge::{Challenge, Kind, scale};
 use crate::chunk::{CHUNK, root_of};
 use crate::content::ContentNode;
-use crate::contract_leaf::MAX_DEPTH;
 use crate::layout_reader::Reader;
 use crate::provider::ProviderRoot;
 use crate::sum_tree::{Node, PartialTree};
-use crate::{Challenge, ContractLeaf, ShardLeaf};
+use crate::{ContractLeaf, ShardLeaf};
 use larder_types::codec::DecodeError;
 use larder_types::{GenesisHash, Signature};
 use std::collections::BTreeMap;
@@ -21,7 +20,7 @@ pub enum VerifyError {
     #[error("the challenge has no proof")]
     Unanswerable,
     /// The blob's header is not that of this challenge: another slot, beacon, root, provider
-    /// index or number of draws, or no `DSP1` at all; or the length is beyond all proofs.
+    /// index or number of draws, or another format; or the length is beyond all proofs.
     #[error("not an answer to this challenge")]
     OtherChallenge,
     /// The provider did not sign these bytes.
@@ -59,8 +58,8 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
-    /// Whether the blob convicts its signer: it is the provider's signed answer to this very
-    /// challenge, and wrong. Anything else is ignored, as anyone could have sent it.
+    /// Whether the blob is the provider's signed answer to this very challenge, and wrong.
+    /// Anything else is ignored, as anyone could have sent it. See [`convicts`].
     #[must_use]
     pub fn is_fault(&self) -> bool {
         match self {
@@ -94,18 +93,32 @@ struct Shard<'a> {
     drawn: Vec<bool>,
 }
 
-/// Checks a ProofBlob against the challenge that the ledger poses.
+/// Whether the blob convicts the provider: the ledger posed this challenge, the blob's header is
+/// its (`DSP1`, slot, draws, active root, beacon), the provider signed it for this network, and it
+/// is wrong. All other blobs are ignored, audits' answers above all. Nobody can make one that convicts
+/// an honest provider, and everybody finds the same.
+///
+/// Cost: a comparison for what is no answer to this challenge, one ed25519 check for what is not signed,
+/// else that of [`verify`], of at most [`MAX_BLOB`] bytes.
+#[must_use]
+pub fn convicts(blob: &[u8], challenge: &Challenge, genesis: &GenesisHash) -> bool {
+    let wrong = || verify(blob, challenge, genesis).is_err_and(|error| error.is_fault());
+    match challenge.kind {
+        Kind::Ledger => wrong(),
+        Kind::Audit => false,
+    }
+}
+
+/// Checks a ProofBlob against a challenge, the ledger's or an auditor's own.
 ///
 /// # Errors
-/// [`VerifyError`]; [`VerifyError::is_fault`] says whether it convicts the provider.
+/// [`VerifyError`]; [`VerifyError::is_fault`] says whether the provider signed it.
 pub fn verify(
     blob: &[u8],
     challenge: &Challenge,
     genesis: &GenesisHash,
 ) -> Result<(), VerifyError> {
-    let draws = usize::from(challenge.c);
-    let asks = (1..=MAX_DRAWS).contains(&draws) && challenge.active.sum > 0;
-    if !asks || challenge.depth > MAX_DEPTH {
+    if !challenge.is_answerable() {
         return Err(VerifyError::Unanswerable);
     }
     let header = header(challenge);
@@ -115,13 +128,14 @@ pub fn verify(
     let (signed, signature) = blob
         .split_last_chunk::<SIGNATURE>()
         .ok_or(VerifyError::BadSignature)?;
-    let key = &challenge.provider.0;
-    if !larder_keys::verify(key, PROOF, genesis, signed, &Signature(*signature)) {
+    let (key, tag) = (&challenge.provider.0, blob::tag(challenge.kind));
+    if !larder_keys::verify(key, tag, genesis, signed, &Signature(*signature)) {
         return Err(VerifyError::BadSignature);
     }
     let body = signed
         .get(header.len()..)
         .ok_or(VerifyError::BadSignature)?;
+    let draws = usize::from(challenge.c);
     let mut reader = Reader::new(body);
     let (tree, mut contracts) = read_contracts(&mut reader, challenge)?;
     read_shards(&mut reader, &mut contracts, draws)?;
@@ -269,8 +283,11 @@ fn answer(
     contracts: &mut Shown<'_>,
 ) -> Result<(), VerifyError> {
     for (draw, (by_credit, by_chunk)) in challenge.draws().into_iter().enumerate() {
-        tree.find(scale(by_credit, challenge.active.sum))
-            .and_then(|(index, _)| contracts.get_mut(&index))
+        let drawn = || Some(tree.find(scale(by_credit, challenge.active.sum))?.0);
+        challenge
+            .contract
+            .or_else(drawn)
+            .and_then(|index| contracts.get_mut(&index))
             .and_then(|contract| contract.mark(by_chunk))
             .ok_or(VerifyError::Unanswered { draw })?;
     }
@@ -302,3 +319,7 @@ impl Contract<'_> {
 #[cfg(test)]
 #[path = "verify/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "verify/convicts_tests.rs"]
+mod convicts_tests;
