@@ -11,11 +11,11 @@
 
 use larder_ledger::mempool::Limits;
 use larder_ledger::{
-    AdmitError, Admitted, ApplyError, Block, Mempool, Outcome, ProofRefusal, ProofsPool, Proposer,
-    State, Tx, Verified, propose, verify,
+    AdmitError, Admitted, ApplyError, Block, Mempool, ProofRefusal, ProofsPool, Proposer, State,
+    Tx, Verified, propose, verify,
 };
 use larder_proofs::{Challenge, VerifyError};
-use larder_types::{GenesisHash, Hash, NodeId, Time};
+use larder_types::{GenesisHash, NodeId, Time};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -110,7 +110,7 @@ struct ProofRequest {
 /// A proof that was checked.
 struct Checked {
     challenge: Challenge,
-    hash: Hash,
+    blob: Vec<u8>,
     result: Result<(), VerifyError>,
     reply: oneshot::Sender<Result<(), ProofError>>,
 }
@@ -326,8 +326,8 @@ impl Maker {
         };
         let genesis = self.state.genesis_hash();
         self.checks.spawn_blocking(move || Checked {
-            hash: Hash(*blake3::hash(&blob).as_bytes()),
             result: larder_proofs::verify(&blob, &challenge, &genesis),
+            blob,
             challenge,
             reply,
         });
@@ -336,16 +336,11 @@ impl Maker {
     fn record(&mut self, checked: Checked) {
         let Checked {
             challenge,
-            hash,
+            blob,
             result,
             reply,
         } = checked;
-        let outcome = match &result {
-            Ok(()) => Outcome::Valid,
-            Err(wrong) if wrong.is_fault() => Outcome::Invalid,
-            Err(_) => Outcome::Void,
-        };
-        self.pool.record(&challenge, hash, outcome);
+        self.pool.record(&challenge, blob, &result);
         drop(reply.send(result.map_err(Into::into)));
     }
 }

@@ -6,8 +6,8 @@ use larder_engine::wire::{PlaceShard, ReadCap};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
-    Authority, Block, CloseFaulted, Delegate, Deposit, Faucet, Genesis, Grant, Header, Loss,
-    Maintenance, May, Op, Register, Revoke, Transfer, TreeUpdate, Tx, Verdict, VerdictBatch,
+    Authority, Block, CloseFaulted, Delegate, Deposit, Evidence, Faucet, Genesis, Grant, Header,
+    Loss, Maintenance, May, Op, Reason, Register, Revoke, Transfer, TreeUpdate, Tx, VerdictBatch,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, Single};
@@ -238,12 +238,12 @@ pub(crate) fn tx() -> Examples {
 fn verdicts() -> VerdictBatch {
     VerdictBatch {
         slot: 18,
-        verdicts: vec![
-            Verdict::Pass,
-            Verdict::Miss,
-            Verdict::Fail,
-            Verdict::Declared,
-            Verdict::Miss,
+        results: vec![
+            None,
+            Some(Reason::Silent),
+            Some(Reason::Wrong),
+            Some(Reason::Maintenance),
+            Some(Reason::Late),
         ],
         proofs_root: Hash([12; 32]),
     }
@@ -258,6 +258,11 @@ pub(crate) fn verdict_batch() -> Examples {
 pub fn full_block() -> Block {
     let txs: Vec<Tx> = txs().into_iter().map(|(_, tx)| tx).collect();
     let verdicts = vec![verdicts()];
+    let evidence = vec![Evidence {
+        slot: 18,
+        provider: validator().node(),
+        blob: vec![15; 20],
+    }];
     let (_, reveal): (_, Reveal) = Single::next(&[0; 32], &NET, 20, &validator_bls());
     let header = Header {
         height: 7,
@@ -267,7 +272,7 @@ pub fn full_block() -> Block {
         slot: Some(20),
         beacon: Some(reveal),
         tx_root: tx_root(&txs),
-        verdict_root: verdict_root(&verdicts),
+        verdict_root: verdict_root(&verdicts, &evidence),
         state_root: Hash([14; 32]),
     };
     Block {
@@ -275,6 +280,7 @@ pub fn full_block() -> Block {
         header,
         txs,
         verdicts,
+        evidence,
     }
 }
 

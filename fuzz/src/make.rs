@@ -11,8 +11,8 @@ use larder_engine::rows::{
 };
 use larder_engine::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_ledger::{
-    Block, CloseFaulted, Delegate, Deposit, Faucet, Genesis, Header, Loss, Maintenance, May, Op,
-    Register, Reveal, Revoke, Transfer, TreeUpdate, Tx, Verdict, VerdictBatch,
+    Block, CloseFaulted, Delegate, Deposit, Evidence, Faucet, Genesis, Header, Loss, Maintenance,
+    May, Op, Reason, Register, Reveal, Revoke, Transfer, TreeUpdate, Tx, VerdictBatch,
 };
 use larder_proofs::{ContractLeaf, LostShard, ProviderRoot, ShardLeaf, Sibling};
 use larder_types::{
@@ -149,8 +149,9 @@ structs! {
     LostShard { index, leaf, path }
     Sibling { hash, chunks }
     Header { height, time, prev, epoch, slot, beacon, tx_root, verdict_root, state_root }
-    Block { header, sig, txs, verdicts }
-    VerdictBatch { slot, verdicts, proofs_root }
+    Block { header, sig, txs, verdicts, evidence }
+    VerdictBatch { slot, results, proofs_root }
+    Evidence { slot, provider, blob }
     Genesis { network, start, params, founder, supply, validator, validator_bls, nonce }
     Params {
         profile, epoch, slots, window, challenges, faulted_after, fee_ppm, burn_ppm, vesting,
@@ -164,7 +165,9 @@ enums! {
         Maintenance(tx), Delegate(tx), Revoke(tx),
     }
     Op { Put(op), CloseExpired(op), DeclareLoss(op) }
-    Verdict { Pass, Miss, Fail, Declared }
+    Reason {
+        Silent, Late, Foreign, Unsigned, Crowded, Malformed, Wrong, Excused, Maintenance,
+    }
     Profile { Dev, Private, Public }
 }
 

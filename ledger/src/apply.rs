@@ -6,10 +6,11 @@ use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root, verdict_root};
 use crate::check::Place;
 use crate::provider::Provider;
 use crate::state::{Head, Lost, Opened, Pending};
+use crate::verdict::verdict;
 use crate::{
-    Absence, Account, Block, CloseFaulted, Delegate, Deposit, Event, Faucet, Header, Maintenance,
-    May, Op, Register, Reveal, Revoke, State, SubKey, Transfer, TreeUpdate, Tx, TxRefusal, Unpaid,
-    Verdict, VerdictBatch, Verified, boundary,
+    Absence, Account, Block, CloseFaulted, Delegate, Deposit, Event, Evidence, Faucet, Header,
+    Maintenance, May, Op, Reason, Register, Reveal, Revoke, State, SubKey, Transfer, TreeUpdate,
+    Tx, TxRefusal, Unpaid, VerdictBatch, Verified, boundary, evidence,
 };
 use larder_proofs::beacon::mix;
 use larder_types::{AccountId, Amount, BlockHash, Epoch, Hash, NodeId, SlotNo, Time, TxId};
@@ -83,6 +84,14 @@ pub enum ApplyError {
         /// Providers asked.
         want: usize,
     },
+    /// A FAIL without the false proof that convicts, or evidence without a FAIL.
+    #[error("no proof convicts {provider} in slot {slot}, or none is needed")]
+    Evidence {
+        /// The slot.
+        slot: SlotNo,
+        /// Who is accused.
+        provider: NodeId,
+    },
     /// A transaction cannot be included.
     #[error("transaction {index}: {why}")]
     Tx {
@@ -118,7 +127,7 @@ impl State {
         check_header(self, &block.header)?;
         check_body(block)?;
         let mut next = self.clone();
-        let mut events = next.begin(&block.header, &block.verdicts)?;
+        let mut events = next.begin(&block.header, &block.verdicts, &block.evidence)?;
         for (index, tx) in block.txs.iter().enumerate() {
             let event = next.include(tx, Place::of(&block.header));
             events.extend(event.map_err(|why| ApplyError::Tx { index, why })?);
@@ -139,8 +148,10 @@ impl State {
         &mut self,
         header: &Header,
         verdicts: &[VerdictBatch],
+        evidence: &[Evidence],
     ) -> Result<Vec<Event>, ApplyError> {
         let mut events = Vec::new();
+        evidence::check(self, verdicts, evidence)?;
         for batch in verdicts {
             judge(self, batch, header.time, &mut events)?;
         }
@@ -255,7 +266,7 @@ fn check_body(block: &Block) -> Result<(), ApplyError> {
         verdict_root: verdicts,
         ..
     } = &block.header;
-    if *txs != tx_root(&block.txs) || *verdicts != verdict_root(&block.verdicts) {
+    if *txs != tx_root(&block.txs) || *verdicts != verdict_root(&block.verdicts, &block.evidence) {
         return Err(ApplyError::BodyRoot);
     }
     Ok(())
@@ -273,25 +284,25 @@ fn judge(
         return Err(ApplyError::NotOwed(slot));
     }
     let asked: Vec<NodeId> = state.slot_providers(slot).iter().map(|p| p.node).collect();
-    let (got, want) = (batch.verdicts.len(), asked.len());
+    let (got, want) = (batch.results.len(), asked.len());
     if got != want {
         return Err(ApplyError::Coverage { slot, got, want });
     }
-    for (provider, verdict) in asked.iter().zip(&batch.verdicts) {
-        events.push(judge_one(state, provider, *verdict)?);
+    for (provider, result) in asked.iter().zip(&batch.results) {
+        events.push(judge_one(state, provider, *result)?);
     }
     state.judged.insert(slot);
     Ok(())
 }
 
-fn judge_one(state: &mut State, id: &NodeId, verdict: Verdict) -> Result<Event, ApplyError> {
+fn judge_one(state: &mut State, id: &NodeId, result: Option<Reason>) -> Result<Event, ApplyError> {
     let epoch = state.epoch;
     let provider = state.providers.get_mut(id).ok_or(ApplyError::Overflow)?;
-    let verdict = match provider.is_away(epoch) {
-        true => Verdict::Declared,
-        false => verdict,
+    let result = match provider.is_away(epoch) {
+        true => Some(Reason::Maintenance),
+        false => result,
     };
-    provider.verdict = Some(verdict);
+    provider.verdict = Some(verdict(result));
     let root = provider.root();
     let unpaid = |why| Event::Unpaid {
         provider: *id,
@@ -300,10 +311,10 @@ fn judge_one(state: &mut State, id: &NodeId, verdict: Verdict) -> Result<Event, 
         withheld: Amount(root.sum),
         why,
     };
-    match verdict {
-        Verdict::Pass if root.min_end <= epoch => Ok(unpaid(Unpaid::Expired)),
-        Verdict::Pass => pay(state, id),
-        Verdict::Miss | Verdict::Fail | Verdict::Declared => Ok(unpaid(Unpaid::Verdict(verdict))),
+    match result {
+        None if root.min_end <= epoch => Ok(unpaid(Unpaid::Expired)),
+        None => pay(state, id),
+        Some(reason) => Ok(unpaid(Unpaid::Verdict(reason))),
     }
 }
 

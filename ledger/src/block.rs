@@ -2,7 +2,7 @@
 //! header covers everything else through roots. `docs/protocol.md` §3.5, §3.8.
 
 use crate::verdict::merkle_root;
-use crate::{Tx, VerdictBatch};
+use crate::{Evidence, Tx, VerdictBatch};
 use larder_keys::{Signer, Tag, verify};
 use larder_proofs::Reveal;
 use larder_types::layout::Layout;
@@ -37,7 +37,7 @@ pub struct Header {
     pub beacon: Option<Reveal>,
     /// Merkle root over the transactions' ids.
     pub tx_root: Hash,
-    /// Merkle root over the verdict batches.
+    /// Merkle root over the verdict batches, then the evidence.
     pub verdict_root: Hash,
     /// The state's root after this block.
     pub state_root: Hash,
@@ -55,6 +55,8 @@ pub struct Block {
     pub txs: Vec<Tx>,
     /// Verdicts on slots whose windows have closed.
     pub verdicts: Vec<VerdictBatch>,
+    /// The false proofs behind their FAILs, in the same order.
+    pub evidence: Vec<Evidence>,
 }
 
 impl Header {
@@ -106,10 +108,13 @@ pub fn tx_root(txs: &[Tx]) -> Hash {
     merkle_root(TXS_CONTEXT, &ids)
 }
 
-/// The root over verdict batches.
+/// The root over verdict batches and evidence. Their encodings name different fields, so that none
+/// can be taken for the other.
 #[must_use]
-pub fn verdict_root(batches: &[VerdictBatch]) -> Hash {
-    let hash = |batch| Hash(*blake3::hash(&codec::encode(batch)).as_bytes());
-    let hashes: Vec<Hash> = batches.iter().map(hash).collect();
+pub fn verdict_root(batches: &[VerdictBatch], evidence: &[Evidence]) -> Hash {
+    let hash = |bytes: Vec<u8>| Hash(*blake3::hash(&bytes).as_bytes());
+    let batches = batches.iter().map(codec::encode).map(hash);
+    let pieces = evidence.iter().map(codec::encode).map(hash);
+    let hashes: Vec<Hash> = batches.chain(pieces).collect();
     merkle_root(VERDICTS_CONTEXT, &hashes)
 }

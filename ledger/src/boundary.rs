@@ -25,7 +25,7 @@ pub(crate) fn advance(
         return Ok(());
     }
     let next = state.epoch.saturating_add(1);
-    end_epoch(state, events);
+    end_epoch(state, events)?;
     state.epoch = next;
     vest(state, next, next, events)?;
     act_on_pending(state, events);
@@ -42,15 +42,20 @@ pub(crate) fn advance(
 }
 
 /// Ends the epoch for every provider; those without a verdict go unpaid.
-fn end_epoch(state: &mut State, events: &mut Vec<Event>) {
+fn end_epoch(state: &mut State, events: &mut Vec<Event>) -> Result<(), ApplyError> {
     let end = EpochEnd::of(state);
     let epoch = end.epoch;
     for provider in state.providers.values_mut() {
         if provider.verdict.is_none() && provider.sum() > Amount::ZERO {
             events.push(no_verdict(provider, epoch, 1));
         }
-        strikes::end_epoch(provider, &end, events);
+        let burned = strikes::end_epoch(provider, &end, events);
+        state.burned = state
+            .burned
+            .checked_add(burned)
+            .ok_or(ApplyError::Overflow)?;
     }
+    Ok(())
 }
 
 /// Epochs in which no block was made are unpaid for everyone, without a strike.

@@ -1,7 +1,7 @@
 //! What a block did, for those whom it concerns: engines, wallets, logs. Events follow from block
 //! and state alone. `docs/protocol.md` §3.3–3.6.
 
-use crate::Verdict;
+use crate::Reason;
 use larder_types::{AccountId, Amount, ContractId, Epoch, NodeId, SlotNo, SubKeyId, TxId};
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +158,15 @@ pub enum Event {
         /// What was taken; nothing for a first miss.
         amount: Amount,
     },
+    /// A false proof cost its signer the pay that had not vested; it is burned.
+    Forfeited {
+        /// Whose.
+        provider: NodeId,
+        /// For which epoch.
+        epoch: Epoch,
+        /// How much.
+        amount: Amount,
+    },
     /// A provider is FAULTED from this epoch on.
     Faulted {
         /// Which.
@@ -252,8 +261,8 @@ pub enum Ended {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unpaid {
-    /// The verdict was not Pass.
-    Verdict(Verdict),
+    /// The verdict was not Pass, and why.
+    Verdict(Reason),
     /// It passed, but holds a contract that has ended: `CloseExpired` is owed.
     Expired,
     /// No verdict was given.

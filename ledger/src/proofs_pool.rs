@@ -1,10 +1,11 @@
 //! Which providers proved what in their slot of this epoch: the bookkeeping behind verdicts. The
 //! proofs themselves are checked elsewhere (`larder_proofs::verify`) and not kept; their hashes
-//! are, for the batch's root. `docs/protocol.md` §3.5.
+//! are, for the batch's root, and false ones are until they are in a block. `docs/protocol.md` §3.5.
 
+use crate::evidence::MAX_BLOCK_EVIDENCE_BYTES;
 use crate::verdict::{PROOFS_CONTEXT, merkle_root};
-use crate::{State, Verdict, VerdictBatch};
-use larder_proofs::Challenge;
+use crate::{Evidence, Reason, State, VerdictBatch};
+use larder_proofs::{Challenge, VerifyError};
 use larder_types::{Hash, NodeId, SlotNo, Time};
 use std::collections::BTreeMap;
 
@@ -31,25 +32,30 @@ pub enum ProofRefusal {
     Tries,
 }
 
-/// What the check of one proof gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It answers the challenge.
-    Valid,
-    /// The provider signed it for this very challenge, and it is wrong: evidence.
-    Invalid,
-    /// Malformed, unsigned or for another challenge: no evidence of anything.
-    Void,
-}
-
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Entry {
     slot: SlotNo,
     tries: u8,
     /// Proofs handed out for checking whose outcome is not recorded yet.
     checking: u8,
     valid: Option<Hash>,
-    invalid: Option<Hash>,
+    /// The first false proof, and what is wrong with it.
+    invalid: Option<(Reason, Vec<u8>)>,
+    /// Why it misses, if nothing else comes.
+    miss: Reason,
+}
+
+impl Entry {
+    const fn new(slot: SlotNo) -> Self {
+        Self {
+            slot,
+            tries: 0,
+            checking: 0,
+            valid: None,
+            invalid: None,
+            miss: Reason::Silent,
+        }
+    }
 }
 
 /// The results of this epoch.
@@ -88,19 +94,18 @@ impl ProofsPool {
             .ok_or(ProofRefusal::NotAsked)?;
         let slot = challenge.slot_no;
         let closed = state.schedule().slot_close(slot);
-        if now >= closed {
-            return Err(ProofRefusal::Late { closed });
-        }
-        let fresh = Entry {
-            slot,
-            tries: 0,
-            checking: 0,
-            valid: None,
-            invalid: None,
-        };
-        let entry = self.entries.entry(*provider).or_insert(fresh);
+        let entry = self
+            .entries
+            .entry(*provider)
+            .or_insert_with(|| Entry::new(slot));
         if entry.slot != slot {
-            *entry = fresh;
+            *entry = Entry::new(slot);
+        }
+        if now >= closed {
+            if entry.tries == 0 {
+                entry.miss = Reason::Late;
+            }
+            return Err(ProofRefusal::Late { closed });
         }
         if entry.valid.is_some() {
             return Err(ProofRefusal::Proven);
@@ -113,18 +118,39 @@ impl ProofsPool {
         Ok(challenge)
     }
 
-    /// Records what the check of an accepted proof with this BLAKE3 hash gave.
-    pub fn record(&mut self, challenge: &Challenge, hash: Hash, outcome: Outcome) {
+    /// Records what `larder_proofs::verify` gave for an accepted proof.
+    pub fn record(
+        &mut self,
+        challenge: &Challenge,
+        blob: Vec<u8>,
+        result: &Result<(), VerifyError>,
+    ) {
+        let room = self.room(challenge.slot_no);
         let entry = self.entries.get_mut(&challenge.provider);
         let Some(entry) = entry.filter(|entry| entry.slot == challenge.slot_no) else {
             return;
         };
         entry.checking = entry.checking.saturating_sub(1);
-        match outcome {
-            Outcome::Valid => entry.valid = Some(hash),
-            Outcome::Invalid => entry.invalid = Some(hash),
-            Outcome::Void => {}
+        match result.as_ref().map_err(reason) {
+            Ok(()) => entry.valid = Some(hash(&blob)),
+            Err(false_proof @ (Reason::Malformed | Reason::Wrong)) => {
+                if entry.invalid.is_none() && blob.len() <= room {
+                    entry.invalid = Some((false_proof, blob));
+                }
+                entry.miss = Reason::Crowded;
+            }
+            Err(miss) if entry.miss != Reason::Crowded => entry.miss = miss,
+            Err(_) => {}
         }
+    }
+
+    /// Bytes of false proofs that may still be kept for a slot: those that a block has room for.
+    fn room(&self, slot: SlotNo) -> usize {
+        let kept = self.entries.values().filter(|entry| entry.slot == slot);
+        kept.filter_map(|entry| entry.invalid.as_ref())
+            .fold(MAX_BLOCK_EVIDENCE_BYTES, |room, (_, blob)| {
+                room.saturating_sub(blob.len())
+            })
     }
 
     /// Whether a proof for this slot is still being checked: its batch must wait.
@@ -135,54 +161,107 @@ impl ProofsPool {
             .any(|entry| entry.slot == slot && entry.checking > 0)
     }
 
-    /// A slot's verdicts as this pool knows them. A valid proof among the tries passes.
+    /// A slot's verdicts as this pool knows them; the false proofs behind FAILs are added to
+    /// `evidence`. A valid proof among the tries passes; a false one for which the block has no
+    /// room is a miss.
     #[must_use]
-    pub fn batch(&self, state: &State, slot: SlotNo) -> VerdictBatch {
+    pub fn batch(&self, state: &State, slot: SlotNo, evidence: &mut Vec<Evidence>) -> VerdictBatch {
         // Without its own beacon, or with a process that missed its beginning, a silent provider
         // is excused: unpaid, no strike.
         let began = state.schedule().slot_start(slot);
-        let excused = !state.was_opened(slot) || began < self.since;
-        let silent = if excused {
-            Verdict::Declared
-        } else {
-            Verdict::Miss
-        };
-        let (verdicts, hashes): (Vec<Verdict>, Vec<Option<Hash>>) = state
-            .slot_providers(slot)
-            .iter()
-            .map(|p| match p.is_away(state.epoch()) {
-                true => (Verdict::Declared, None),
-                false => self.verdict(&p.node, slot, silent),
-            })
-            .unzip();
-        let hashes: Vec<Hash> = hashes.into_iter().flatten().collect();
+        let is_excused = !state.was_opened(slot) || began < self.since;
+        let (mut results, mut hashes) = (Vec::new(), Vec::new());
+        for provider in state.slot_providers(slot) {
+            let found = match provider.is_away(state.epoch()) {
+                true => Found::Not(Reason::Maintenance),
+                false => self.found(&provider.node, slot, is_excused),
+            };
+            let result = match found {
+                Found::Valid(hash) => {
+                    hashes.push(hash);
+                    None
+                }
+                Found::False(reason, blob) if has_room(evidence, blob) => {
+                    hashes.push(hash(blob));
+                    evidence.push(Evidence {
+                        slot,
+                        provider: provider.node,
+                        blob: blob.to_vec(),
+                    });
+                    Some(reason)
+                }
+                Found::False(..) => Some(Reason::Crowded),
+                Found::Not(reason) => Some(reason),
+            };
+            results.push(result);
+        }
         VerdictBatch {
             slot,
-            verdicts,
+            results,
             proofs_root: merkle_root(PROOFS_CONTEXT, &hashes),
         }
     }
 
-    fn verdict(&self, provider: &NodeId, slot: SlotNo, silent: Verdict) -> (Verdict, Option<Hash>) {
-        match self
+    fn found(&self, provider: &NodeId, slot: SlotNo, is_excused: bool) -> Found<'_> {
+        let entry = self
             .entries
             .get(provider)
-            .filter(|entry| entry.slot == slot)
-        {
+            .filter(|entry| entry.slot == slot);
+        match entry {
             Some(Entry {
                 valid: Some(hash), ..
-            }) => (Verdict::Pass, Some(*hash)),
+            }) => Found::Valid(*hash),
             Some(Entry {
-                invalid: Some(hash),
+                invalid: Some((reason, blob)),
                 ..
-            }) => (Verdict::Fail, Some(*hash)),
-            Some(_) | None => (silent, None),
+            }) => Found::False(*reason, blob),
+            Some(_) | None if is_excused => Found::Not(Reason::Excused),
+            Some(entry) => Found::Not(entry.miss),
+            None => Found::Not(Reason::Silent),
         }
     }
 
-    /// Forgets slots of epochs before the state's.
+    /// Forgets slots of epochs before the state's, and false proofs that are in a block.
     pub fn prune(&mut self, state: &State) {
         let first = state.schedule().slot_no(state.epoch(), 0);
         self.entries.retain(|_, entry| entry.slot >= first);
+        for entry in self.entries.values_mut() {
+            if state.judged.contains(&entry.slot) {
+                entry.invalid = None;
+            }
+        }
     }
+}
+
+/// What there is of a provider in a slot.
+enum Found<'a> {
+    /// A valid proof with this hash.
+    Valid(Hash),
+    /// A false one.
+    False(Reason, &'a [u8]),
+    /// None.
+    Not(Reason),
+}
+
+/// Why a proof that was checked is not taken.
+fn reason(wrong: &VerifyError) -> Reason {
+    match wrong {
+        VerifyError::Unanswerable | VerifyError::OtherChallenge => Reason::Foreign,
+        VerifyError::BadSignature => Reason::Unsigned,
+        VerifyError::Malformed(_) => Reason::Malformed,
+        VerifyError::OtherRoot
+        | VerifyError::OtherContent { .. }
+        | VerifyError::BadChunk { .. }
+        | VerifyError::Unanswered { .. }
+        | VerifyError::Unused => Reason::Wrong,
+    }
+}
+
+fn has_room(evidence: &[Evidence], blob: &[u8]) -> bool {
+    let used = evidence.iter().map(|piece| piece.blob.len());
+    used.fold(blob.len(), usize::saturating_add) <= MAX_BLOCK_EVIDENCE_BYTES
+}
+
+fn hash(blob: &[u8]) -> Hash {
+    Hash(*blake3::hash(blob).as_bytes())
 }

@@ -5,7 +5,7 @@ use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root, verdict_root};
 use crate::check::Place;
 use crate::mempool::Mempool;
 use crate::proofs_pool::ProofsPool;
-use crate::{Block, Header, Reveal, State, Tx, VerdictBatch};
+use crate::{Block, Header, Reveal, State, Tx};
 use larder_types::{Hash, Signature, SlotNo, Time};
 
 /// When to make or reconsider the next block, seen at `now`: at the earliest time allowed if there
@@ -51,11 +51,10 @@ pub fn propose(
     if now < state.earliest_block() || slot.is_some() != reveal.is_some() {
         return None;
     }
-    let verdicts: Vec<VerdictBatch> = state
-        .slots_to_judge(now)
-        .into_iter()
-        .map(|slot| pool.batch(state, slot))
-        .collect();
+    let (mut verdicts, mut evidence) = (Vec::new(), Vec::new());
+    for slot in state.slots_to_judge(now) {
+        verdicts.push(pool.batch(state, slot, &mut evidence));
+    }
     let mut header = Header {
         height: state.head().height.checked_add(1)?,
         time: now,
@@ -64,11 +63,11 @@ pub fn propose(
         slot,
         beacon: reveal,
         tx_root: Hash::default(),
-        verdict_root: verdict_root(&verdicts),
+        verdict_root: verdict_root(&verdicts, &evidence),
         state_root: Hash::default(),
     };
     let mut next = state.clone();
-    next.begin(&header, &verdicts).ok()?;
+    next.begin(&header, &verdicts, &evidence).ok()?;
     let txs = include(&mut next, mempool, Place::of(&header));
     next.seal(&header);
     header.tx_root = tx_root(&txs);
@@ -78,6 +77,7 @@ pub fn propose(
         sig: Signature::default(),
         txs,
         verdicts,
+        evidence,
     })
 }
 

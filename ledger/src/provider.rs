@@ -249,6 +249,12 @@ impl Provider {
         taken
     }
 
+    /// Takes the pay that has not vested: how much.
+    pub(crate) fn forfeit_unvested(&mut self) -> Amount {
+        let held = std::mem::take(&mut self.vest);
+        held.into_iter().sum()
+    }
+
     /// Pay of `epochs` epochs; the most there is where it does not fit.
     #[must_use]
     pub fn pay_of(&self, epochs: u64) -> Amount {

@@ -32,8 +32,13 @@ impl EpochEnd {
     }
 }
 
-/// Ends an epoch for one provider. One that is FAULTED already is charged no more.
-pub(crate) fn end_epoch(provider: &mut Provider, end: &EpochEnd, events: &mut Vec<Event>) {
+/// Ends an epoch for one provider. One that is FAULTED already is charged no more, but a false proof
+/// still costs it the pay that has not vested: what is to be burned.
+pub(crate) fn end_epoch(
+    provider: &mut Provider,
+    end: &EpochEnd,
+    events: &mut Vec<Event>,
+) -> Amount {
     let verdict = provider.verdict;
     let is_struck = end.strikes && verdict == Some(Verdict::Miss);
     provider.end_epoch(end.epoch, is_struck);
@@ -43,6 +48,23 @@ pub(crate) fn end_epoch(provider: &mut Provider, end: &EpochEnd, events: &mut Ve
         Some(Verdict::Fail) => fail(provider, end, events),
         Some(Verdict::Pass | Verdict::Miss | Verdict::Declared) | None => {}
     }
+    match verdict {
+        Some(Verdict::Fail) => forfeit(provider, end, events),
+        Some(Verdict::Pass | Verdict::Miss | Verdict::Declared) | None => Amount::ZERO,
+    }
+}
+
+/// Unvested pay is lost.
+fn forfeit(provider: &mut Provider, end: &EpochEnd, events: &mut Vec<Event>) -> Amount {
+    let amount = provider.forfeit_unvested();
+    if amount > Amount::ZERO {
+        events.push(Event::Forfeited {
+            provider: provider.node,
+            epoch: end.epoch,
+            amount,
+        });
+    }
+    amount
 }
 
 /// The j-th miss in the trailing epochs.

@@ -1,6 +1,7 @@
 //! The ledger as a whole: each rule of `apply`, then random histories against the invariants of
 //! `docs/protocol.md` §3.4.
 
+mod evidence;
 mod faults;
 mod histories;
 mod losses;
@@ -11,8 +12,8 @@ mod world;
 
 use crate::apply::ApplyError;
 use crate::{
-    AdmitError, Admitted, Block, Event, Faucet, NonceError, Op, Outcome, ProofRefusal, Skip, State,
-    Transfer, Tx, TxRefusal, Unpaid, Verdict, VerifyError, verify,
+    AdmitError, Admitted, Block, Event, Faucet, NonceError, Op, ProofRefusal, Reason, Skip, State,
+    Transfer, Tx, TxRefusal, Unpaid, VerifyError, verify,
 };
 use larder_contracts::{Auth, extend};
 use larder_types::{Amount, Hash, Params, Profile, Signature, codec};
@@ -152,7 +153,7 @@ fn a_proven_epoch_is_paid_and_a_missed_one_is_not() {
     world.silent.insert(node);
     world.run_to_epoch(3);
     assert_eq!(world.balance(NODE), leaf.rate, "epoch 2 was not");
-    let why = Unpaid::Verdict(Verdict::Miss);
+    let why = Unpaid::Verdict(Reason::Silent);
     assert!(world.events.contains(&Event::Unpaid {
         provider: node,
         epoch: 2,
@@ -188,9 +189,8 @@ fn an_invalid_proof_fails_and_tries_are_counted() {
         let challenge = world.pool.accept(&world.state, &node, world.now).unwrap();
         assert_eq!((challenge.slot_no, challenge.provider_index), (slot, 0));
         assert!(world.pool.is_checking(slot));
-        world
-            .pool
-            .record(&challenge, Hash([1; 32]), Outcome::Invalid);
+        let (blob, result) = world.lie(&challenge);
+        world.pool.record(&challenge, blob, &result);
         assert!(!world.pool.is_checking(slot));
     }
     assert_eq!(
@@ -208,7 +208,7 @@ fn an_invalid_proof_fails_and_tries_are_counted() {
         epoch: 1,
         epochs: 1,
         withheld: leaf.rate,
-        why: Unpaid::Verdict(Verdict::Fail)
+        why: Unpaid::Verdict(Reason::Malformed)
     }));
     assert_eq!(world.balance(NODE), Amount::ZERO);
 }
@@ -583,10 +583,11 @@ fn verdicts_cover_exactly_the_slots_that_are_owed() {
     let judged: Vec<_> = world.blocks.iter().flat_map(|b| &b.verdicts).collect();
     assert_eq!(judged.len(), 1);
     assert_eq!(
-        (judged[0].slot, &judged[0].verdicts[..]),
-        (slot, &[Verdict::Pass][..])
+        (judged[0].slot, &judged[0].results[..]),
+        (slot, &[None][..])
     );
-    assert_eq!(judged[0].proofs_root, Hash(node.0));
+    let hash = Hash(*blake3::hash(&node.0).as_bytes());
+    assert_eq!(judged[0].proofs_root, hash);
     assert!(world.state.slots_to_judge(close).is_empty(), "once");
 }
 

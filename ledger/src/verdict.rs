@@ -1,5 +1,6 @@
-//! What validators found in a slot: two bits per provider, and the Merkle root over the hashes of
-//! the proofs they saw, so that anyone can check a verdict afterwards. `docs/protocol.md` §3.5.
+//! What validators found in a slot: two bits per provider and a reason for each that did not pass,
+//! and the Merkle root over the hashes of the proofs they saw, so that anyone can check a verdict
+//! afterwards. `docs/protocol.md` §3.5.
 
 use larder_types::{Hash, SlotNo};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,86 @@ pub enum Verdict {
     Fail,
     /// An announced absence, or the network's own fault: unpaid, no strike.
     Declared,
+}
+
+/// Why a provider did not pass: the provider reads here what to mend. It settles the verdict too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// No proof came.
+    #[error("no proof came")]
+    Silent,
+    /// The only proofs came after the window had closed.
+    #[error("the proof came after the window had closed")]
+    Late,
+    /// What came answers another challenge: another slot, beacon or root.
+    #[error("the proof answers another challenge")]
+    Foreign,
+    /// What came is not signed by the provider's node key.
+    #[error("the proof is not signed by the provider")]
+    Unsigned,
+    /// A false proof, for which the block had no room as evidence.
+    #[error("the proof is false; the block had no room for it")]
+    Crowded,
+    /// A signed answer to this challenge that is no proof in its one form.
+    #[error("the signed proof is malformed")]
+    Malformed,
+    /// A signed answer to this challenge that does not show what was drawn.
+    #[error("the signed proof is false")]
+    Wrong,
+    /// The network's own fault: no block opened the slot, or the validator began after it.
+    #[error("the network could not ask, or not listen")]
+    Excused,
+    /// An announced absence.
+    #[error("the provider had announced its absence")]
+    Maintenance,
+}
+
+impl Reason {
+    /// Every reason, by its code less one.
+    const ALL: [Self; 9] = [
+        Self::Silent,
+        Self::Late,
+        Self::Foreign,
+        Self::Unsigned,
+        Self::Crowded,
+        Self::Malformed,
+        Self::Wrong,
+        Self::Excused,
+        Self::Maintenance,
+    ];
+
+    /// The verdict that follows.
+    #[must_use]
+    pub const fn verdict(self) -> Verdict {
+        match self {
+            Self::Silent | Self::Late | Self::Foreign | Self::Unsigned | Self::Crowded => {
+                Verdict::Miss
+            }
+            Self::Malformed | Self::Wrong => Verdict::Fail,
+            Self::Excused | Self::Maintenance => Verdict::Declared,
+        }
+    }
+
+    /// The number on the wire and in logs; never reused.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Silent => 1,
+            Self::Late => 2,
+            Self::Foreign => 3,
+            Self::Unsigned => 4,
+            Self::Crowded => 5,
+            Self::Malformed => 6,
+            Self::Wrong => 7,
+            Self::Excused => 8,
+            Self::Maintenance => 9,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
 }
 
 impl Verdict {
@@ -45,13 +126,25 @@ impl Verdict {
 pub struct VerdictBatch {
     /// The slot.
     pub slot: SlotNo,
-    /// One per provider of the slot.
-    pub verdicts: Vec<Verdict>,
+    /// One per provider of the slot: why it did not pass; `None` where it did.
+    pub results: Vec<Option<Reason>>,
     /// Merkle root over the BLAKE3 hashes of the proofs behind Pass and Fail, in the same order.
     pub proofs_root: Hash,
 }
 
-/// The wire form: four verdicts a byte, the first in the low bits.
+impl VerdictBatch {
+    /// One verdict per provider of the slot.
+    pub fn verdicts(&self) -> impl Iterator<Item = Verdict> {
+        self.results.iter().map(|result| verdict(*result))
+    }
+}
+
+/// The verdict of a result.
+pub(crate) fn verdict(result: Option<Reason>) -> Verdict {
+    result.map_or(Verdict::Pass, Reason::verdict)
+}
+
+/// The wire form: four verdicts a byte, the first in the low bits; a code for each that is no Pass.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Packed {
@@ -59,25 +152,28 @@ struct Packed {
     count: u32,
     #[serde(with = "serde_bytes")]
     bits: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    reasons: Vec<u8>,
     proofs_root: Hash,
 }
 
-/// A batch whose bits are not exactly those of its count.
+/// A batch whose bits or reasons are not exactly those of its count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the verdict bits do not match their count")]
+#[error("the verdict bits do not match their count or reasons")]
 pub struct BadBits;
 
 impl From<VerdictBatch> for Packed {
     fn from(batch: VerdictBatch) -> Self {
-        let pack = |four: &[Verdict]| {
+        let pack = |four: &[Option<Reason>]| {
             four.iter()
                 .rev()
-                .fold(0u8, |byte, verdict| (byte << 2) | verdict.bits())
+                .fold(0u8, |byte, result| (byte << 2) | verdict(*result).bits())
         };
         Self {
             slot: batch.slot,
-            count: u32::try_from(batch.verdicts.len()).unwrap_or(u32::MAX),
-            bits: batch.verdicts.chunks(4).map(pack).collect(),
+            count: u32::try_from(batch.results.len()).unwrap_or(u32::MAX),
+            bits: batch.results.chunks(4).map(pack).collect(),
+            reasons: batch.results.iter().flatten().map(|r| r.code()).collect(),
             proofs_root: batch.proofs_root,
         }
     }
@@ -91,16 +187,30 @@ impl TryFrom<Packed> for VerdictBatch {
         if packed.bits.len() != count.div_ceil(4) {
             return Err(BadBits);
         }
-        let verdicts = packed
+        let mut reasons = packed.reasons.iter();
+        let mut result = |verdict| match verdict {
+            Verdict::Pass => Ok(None),
+            Verdict::Miss | Verdict::Fail | Verdict::Declared => reasons
+                .next()
+                .and_then(|code| Reason::from_code(*code))
+                .filter(|reason| reason.verdict() == verdict)
+                .map(Some)
+                .ok_or(BadBits),
+        };
+        let results = packed
             .bits
             .iter()
             .flat_map(|byte| [0u32, 2, 4, 6].map(|shift| Verdict::from_bits(byte >> shift)))
             .take(count)
-            .collect();
+            .map(&mut result)
+            .collect::<Result<_, _>>()?;
+        if reasons.next().is_some() {
+            return Err(BadBits);
+        }
         // Bits beyond the count must be zero; the canonical re-encoding refuses others.
         Ok(Self {
             slot: packed.slot,
-            verdicts,
+            results,
             proofs_root: packed.proofs_root,
         })
     }
@@ -137,42 +247,46 @@ mod tests {
     use larder_types::codec;
 
     #[test]
-    fn batches_travel_as_two_bits_a_provider() {
-        for n in 0..9usize {
-            let verdicts = [
-                Verdict::Pass,
-                Verdict::Miss,
-                Verdict::Fail,
-                Verdict::Declared,
-            ]
-            .into_iter()
-            .cycle()
-            .skip(n)
-            .take(n)
-            .collect::<Vec<_>>();
+    fn batches_travel_as_two_bits_a_provider_and_a_reason_for_each_that_did_not_pass() {
+        let all = || {
+            let reasons = Reason::ALL.into_iter().map(Some);
+            std::iter::once(None).chain(reasons)
+        };
+        for n in 0..12usize {
+            let results: Vec<_> = all().cycle().skip(n).take(n).collect();
             let batch = VerdictBatch {
                 slot: 9,
-                verdicts,
+                results,
                 proofs_root: Hash([1; 32]),
             };
             assert_eq!(codec::decode(&codec::encode(&batch)), Ok(batch));
         }
+        for (code, reason) in (1u8..).zip(Reason::ALL) {
+            assert_eq!(reason.code(), code);
+        }
     }
 
     #[test]
-    fn stray_bits_are_refused() {
-        let packed = |count, bits: &[u8]| {
-            codec::encode(&Packed {
+    fn stray_bits_and_reasons_are_refused() {
+        let is_good = |count, bits: &[u8], reasons: &[u8]| {
+            let packed = codec::encode(&Packed {
                 slot: 1,
                 count,
                 bits: bits.to_vec(),
+                reasons: reasons.to_vec(),
                 proofs_root: Hash([0; 32]),
-            })
+            });
+            codec::decode::<VerdictBatch>(&packed).is_ok()
         };
-        assert!(codec::decode::<VerdictBatch>(&packed(2, &[0b0000_0100])).is_ok());
-        assert!(codec::decode::<VerdictBatch>(&packed(2, &[0b0001_0100])).is_err());
-        assert!(codec::decode::<VerdictBatch>(&packed(2, &[0, 0])).is_err());
-        assert!(codec::decode::<VerdictBatch>(&packed(5, &[0])).is_err());
+        assert!(is_good(2, &[0b0000_0100], &[1]));
+        assert!(!is_good(2, &[0b0001_0100], &[1]));
+        assert!(!is_good(2, &[0, 0], &[]));
+        assert!(!is_good(5, &[0], &[]));
+        assert!(!is_good(2, &[0b0000_0100], &[]), "a miss without a reason");
+        assert!(!is_good(2, &[0b0000_0100], &[1, 1]), "a reason too many");
+        assert!(!is_good(2, &[0b0000_0100], &[7]), "the reason of a fail");
+        assert!(!is_good(2, &[0b0000_0100], &[0]), "an unknown reason");
+        assert!(!is_good(2, &[0b0000_0100], &[10]), "an unknown reason");
     }
 
     #[test]

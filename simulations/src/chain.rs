@@ -6,8 +6,8 @@ use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
 use larder_ledger::propose::{due, has_reason};
 use larder_ledger::{
-    AdmitError, Block, Event, Genesis, Mempool, Outcome, ProofRefusal, ProofsPool, Proposer, State,
-    Tx, Verified, verify,
+    AdmitError, Block, Event, Genesis, Mempool, ProofRefusal, ProofsPool, Proposer, State, Tx,
+    Verified, verify,
 };
 use larder_proofs::bls::SecretKey;
 use larder_types::{Hash, NodeId, Time, TxId};
@@ -154,13 +154,8 @@ impl Chain {
             ) => return (Err(SubmitError::Refused(why.to_string())), None),
         };
         let checked = larder_proofs::verify(blob, &challenge, &self.state.genesis_hash());
-        let outcome = match &checked {
-            Ok(()) => Outcome::Valid,
-            Err(e) if e.is_fault() => Outcome::Invalid,
-            Err(_) => Outcome::Void,
-        };
         let hash = Hash(*blake3::hash(blob).as_bytes());
-        self.pool.record(&challenge, hash, outcome);
+        self.pool.record(&challenge, blob.to_vec(), &checked);
         match checked {
             Ok(()) => (Ok(()), Some(hash)),
             Err(why) => (Err(SubmitError::Refused(why.to_string())), None),

@@ -465,7 +465,7 @@ impl World {
 
     fn count(&mut self, applied: &Applied) {
         for batch in &applied.block.get().verdicts {
-            for verdict in &batch.verdicts {
+            for verdict in batch.verdicts() {
                 match verdict {
                     Verdict::Pass => self.report.passes += 1,
                     Verdict::Miss => self.report.misses += 1,
@@ -497,7 +497,8 @@ impl World {
                 | Event::Unpaid { .. }
                 | Event::Charged { .. }
                 | Event::Vested { .. }
-                | Event::MaintenanceAnnounced { .. } => {}
+                | Event::MaintenanceAnnounced { .. }
+                | Event::Forfeited { .. } => {}
             }
         }
     }

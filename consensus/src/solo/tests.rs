@@ -4,7 +4,7 @@ use super::*;
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{
-    Event, Faucet, Genesis, Op, Register, Transfer, TreeUpdate, TxRefusal, Unpaid, Verdict,
+    Event, Faucet, Genesis, Op, Reason, Register, Transfer, TreeUpdate, TxRefusal, Unpaid,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{Commitment, ContentTree, Outboard, ShardReader};
@@ -154,7 +154,7 @@ async fn a_proof_in_time_is_paid_and_silence_is_not() {
     );
     let paid = |e: &[Event]| e.iter().any(|e| matches!(e, Event::Paid { epoch: 1, .. }));
     until(&mut seen, |_, e| paid(e)).await;
-    let why = Unpaid::Verdict(Verdict::Miss);
+    let why = Unpaid::Verdict(Reason::Silent);
     let missed = move |e: &Event| matches!(e, Event::Unpaid { epoch: 2, why: w, .. } if *w == why);
     until(&mut seen, |_, e| e.iter().any(missed)).await;
     drop(solo);

@@ -3,7 +3,7 @@
 use super::world::{World, dev, signer};
 use super::{ALICE, NODE, refused};
 use crate::maintenance::APART;
-use crate::{Event, ProofRefusal, TxRefusal, Unpaid, Verdict};
+use crate::{Event, ProofRefusal, Reason, TxRefusal, Unpaid};
 use larder_types::Amount;
 
 const OTHER: u8 = 21;
@@ -36,7 +36,7 @@ fn a_provider_that_announced_its_absence_is_unpaid_but_not_struck() {
     let record = world.record(NODE);
     assert_eq!((record.misses, record.unpaid, record.faulted), (0, 3, None));
     let declared = |event: &&Event| {
-        let why = Unpaid::Verdict(Verdict::Declared);
+        let why = Unpaid::Verdict(Reason::Maintenance);
         matches!(event, Event::Unpaid { provider: p, why: w, .. } if *p == provider && *w == why)
     };
     assert_eq!(world.events.iter().filter(declared).count(), 3);

@@ -5,16 +5,17 @@ use crate::mempool::Limits;
 use crate::propose::{due, has_reason};
 use crate::{
     AdmitError, Admitted, Block, CloseFaulted, Delegate, Event, Faucet, Genesis, Grant, Loss,
-    Maintenance, Mempool, Op, Outcome, ProofsPool, Proposer, Provider, Register, Revoke, Skip,
-    State, SubKey, SubKeys, Transfer, TreeUpdate, Tx, Verified, verify,
+    Maintenance, Mempool, Op, ProofsPool, Proposer, Provider, Register, Revoke, Skip, State,
+    SubKey, SubKeys, Transfer, TreeUpdate, Tx, Verified, verify,
 };
 use larder_contracts::{Auth, Draft, SignedLeaf};
-use larder_keys::{AccountSigner, Signer};
+use larder_keys::{AccountSigner, Signer, Tag};
 use larder_proofs::bls::SecretKey;
-use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
+use larder_proofs::{Challenge, ContentTree, ContractLeaf, ShardLeaf, VerifyError};
+use larder_types::layout::Layout;
 use larder_types::{
-    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Params, Profile, SubKeyId, Time,
-    codec,
+    AccountId, Amount, ContractId, Epoch, GenesisHash, Hash, Millis, NodeId, Params, Profile,
+    SubKeyId, Time, codec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +78,22 @@ pub(super) fn genesis(params: Params) -> Genesis {
         validator_bls: SecretKey::from_seed(&[3; 32]).public().to_bytes(),
         nonce: [4; 32],
     }
+}
+
+/// A signed answer to `challenge` that shows nothing.
+pub(super) fn false_proof(challenge: &Challenge, node: &Signer, net: &GenesisHash) -> Vec<u8> {
+    let mut blob = Layout::new()
+        .fixed(b"DSP1")
+        .u32(challenge.provider_index)
+        .u64(challenge.slot_no)
+        .fixed(challenge.beacon)
+        .u8(challenge.c)
+        .fixed(challenge.active.hash)
+        .fixed([0; 4])
+        .finish();
+    let sig = node.sign(Tag("proof"), net, &blob);
+    blob.extend(sig.0);
+    blob
 }
 
 impl World {
@@ -380,14 +397,26 @@ impl World {
     fn answer(&mut self) {
         let nodes: Vec<NodeId> = self.state.providers().map(|p| p.node).collect();
         for node in nodes.iter().filter(|node| !self.silent.contains(node)) {
-            let outcome = match self.liars.contains(node) {
-                true => Outcome::Invalid,
-                false => Outcome::Valid,
+            let Ok(challenge) = self.pool.accept(&self.state, node, self.now) else {
+                continue;
             };
-            if let Ok(challenge) = self.pool.accept(&self.state, node, self.now) {
-                self.pool.record(&challenge, Hash(node.0), outcome);
-            }
+            let (blob, result) = match self.liars.contains(node) {
+                true => self.lie(&challenge),
+                false => (node.0.to_vec(), Ok(())),
+            };
+            self.pool.record(&challenge, blob, &result);
         }
+    }
+
+    /// A false proof, signed, and what its check gives.
+    pub(super) fn lie(&self, challenge: &Challenge) -> (Vec<u8>, Result<(), VerifyError>) {
+        let mut seeds = 0..=u8::MAX;
+        let liar = seeds.find(|seed| signer(*seed).node() == challenge.provider);
+        let net = self.state.genesis_hash();
+        let blob = false_proof(challenge, &signer(liar.unwrap()), &net);
+        let result = larder_proofs::verify(&blob, challenge, &net);
+        assert!(result.as_ref().is_err_and(VerifyError::is_fault));
+        (blob, result)
     }
 
     /// What renters may claim is covered; right after a boundary it is exactly the escrow.
