@@ -25,7 +25,7 @@ pub mod propose;
 pub mod proposer;
 pub mod provider;
 pub mod state;
-mod strikes;
+pub mod strikes;
 pub mod subkey;
 pub mod tx;
 pub mod verdict;

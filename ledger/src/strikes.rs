@@ -6,9 +6,9 @@ use crate::{Event, State, Verdict};
 use larder_types::{Amount, Epoch};
 
 /// Epochs of pay that the first five misses of the trailing 30 epochs cost; the next one faults.
-const CHARGES: [u64; 5] = [0, 1, 2, 4, 8];
+pub const CHARGES: [u64; 5] = [0, 1, 2, 4, 8];
 /// A false proof costs one in this many of what is locked.
-const FAIL_SHARE: u64 = 4;
+pub const FAIL_SHARE: u64 = 4;
 
 /// What ends, for all providers alike.
 #[derive(Debug, Clone, Copy)]

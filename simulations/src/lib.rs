@@ -24,4 +24,6 @@ pub use report::{Checker, Report};
 pub use run::{Options, Progress, Scenario, run};
 
 #[cfg(test)]
+mod expected_value;
+#[cfg(test)]
 mod tests;
