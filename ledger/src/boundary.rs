@@ -2,8 +2,9 @@
 //! act, each applied or skipped alone, and new roots become active. `docs/protocol.md` §3.3, §3.4.
 
 use crate::apply::{ApplyError, account_mut, credit};
+use crate::deal::Deal;
 use crate::provider::{Provider, SLASH_ACC_LEAST, Settlement};
-use crate::state::{Lost, Pending, Seat};
+use crate::state::{Lost, Pending, Seat, seat_key};
 use crate::strikes::{self, EpochEnd};
 use crate::{Account, Deed, Ended, Event, May, Skip, State, SubKeyError, Unpaid};
 use larder_contracts::{SignedLeaf, same_money};
@@ -36,6 +37,7 @@ pub(crate) fn advance(
         state.epoch = target;
     }
     state.opened.clear();
+    state.deal = Deal::default();
     state.judged.clear();
     events.push(Event::EpochBegan { epoch: target });
     Ok(())
@@ -121,7 +123,7 @@ fn act_on_pending(state: &mut State, events: &mut Vec<Event>) {
         let (held, opens): (BTreeMap<_, _>, BTreeMap<_, _>) = queue
             .0
             .into_iter()
-            .partition(|(id, _)| state.contracts.contains_key(id));
+            .partition(|(id, _)| state.contract(id).is_some());
         for (contract, pending) in held.iter().chain(&opens) {
             for result in act(state, &provider, contract, pending) {
                 events.push(result.unwrap_or_else(|why| Event::Skipped {
@@ -210,6 +212,9 @@ fn drops(old: &ContractLeaf, new: &ContractLeaf) -> bool {
 fn open(state: &mut State, provider: &NodeId, signed: &SignedLeaf) -> Result<Event, Skip> {
     let leaf = &signed.leaf;
     check_leaf(state, leaf, state.params.min_term)?;
+    if state.contracts.contains_key(&seat_key(&leaf.contract_id)) {
+        return Err(Skip::Taken);
+    }
     let mut record = state
         .providers
         .get(provider)
@@ -224,13 +229,11 @@ fn open(state: &mut State, provider: &NodeId, signed: &SignedLeaf) -> Result<Eve
         .insert(active)
         .map_err(|_| Skip::Overflow)?;
     let (contract, renter) = (leaf.contract_id, leaf.renter);
-    state.contracts.insert(
-        contract,
-        Seat {
-            provider: *provider,
-            index,
-        },
-    );
+    let seat = Seat {
+        provider: record.index,
+        place: index,
+    };
+    state.contracts.insert(seat_key(&contract), seat);
     commit(state, record, escrow.renter, renter);
     Ok(Event::Opened {
         provider: *provider,
@@ -389,7 +392,7 @@ fn close(
         .remove(index)
         .map_err(|_| Skip::Unknown)?;
     let renter = credited(state, &leaf.renter, settled.refund)?;
-    state.contracts.remove(contract);
+    state.contracts.remove(&seat_key(contract));
     commit(state, record, renter, leaf.renter);
     Ok(Event::Closed {
         provider,

@@ -318,6 +318,9 @@ pub enum Skip {
     /// The contract is active with another provider or renter.
     #[error("the contract is another's")]
     Foreign,
+    /// Another contract's id begins with the same 16 bytes.
+    #[error("another contract has nearly the same id")]
+    Taken,
     /// The contract to close is not there.
     #[error("no such contract")]
     Unknown,

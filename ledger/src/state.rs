@@ -1,22 +1,25 @@
 //! The ledger's state: what every node holds after each block, read here, advanced by
 //! [`State::apply`]. Serialising it gives a snapshot; its root is a hash over accounts, provider
-//! records with their active roots, and pending operations. The root is one flat hash: proofs of
-//! single accounts need an authenticated map, which a later issue brings.
+//! records with their active roots, and pending operations. The root is a hash over buckets of
+//! records: proofs of single accounts need an authenticated map, which a later issue brings.
 //! `docs/protocol.md` §3.3, §3.5.
 
+use crate::buckets::{Buckets, Record};
 use crate::check::Place;
+use crate::deal::Deal;
 use crate::provider::Provider;
 use crate::{
-    Account, Authority, Deed, Genesis, GenesisError, May, Op, SubKeyError, SubKeys, pairs,
+    Account, Authority, Deed, Genesis, GenesisError, May, Op, SubKey, SubKeyError, SubKeys, pairs,
 };
 use larder_contracts::{Remains, SignedLeaf};
 use larder_proofs::{Challenge, ContractLeaf, Kind};
 use larder_types::{
     AccountId, Amount, BlockHash, ContractId, Epoch, GenesisHash, Hash, NodeId, Params, Schedule,
-    SlotNo, Time, codec,
+    SlotNo, SubKeyId, Time, codec,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The newest block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +75,20 @@ pub(crate) struct Queue(#[serde(with = "pairs")] pub(crate) BTreeMap<ContractId,
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Seat {
-    pub(crate) provider: NodeId,
-    pub(crate) index: u32,
+    /// The provider's index.
+    pub(crate) provider: u32,
+    /// The leaf's place in its tree.
+    pub(crate) place: u32,
+}
+
+/// What contracts are found by: half of their id, which saves as much memory as the seat takes. The
+/// leaf has the whole id; of two that begin alike the second does not open.
+pub(crate) type SeatKey = [u8; 16];
+
+/// Under which key a contract's seat lies.
+pub(crate) fn seat_key(id: &ContractId) -> SeatKey {
+    let (key, _) = id.0.split_first_chunk().expect("an id has 32 bytes");
+    *key
 }
 
 /// The whole ledger after one block.
@@ -102,15 +117,16 @@ pub struct State {
     pub(crate) opened: Vec<Opened>,
     /// This epoch's slots with a verdict batch.
     pub(crate) judged: BTreeSet<SlotNo>,
-    #[serde(with = "pairs")]
-    pub(crate) accounts: BTreeMap<AccountId, Account>,
+    pub(crate) accounts: Buckets<AccountId, Account>,
     pub(crate) subkeys: SubKeys,
-    #[serde(with = "pairs")]
-    pub(crate) providers: BTreeMap<NodeId, Provider>,
-    #[serde(with = "pairs")]
-    pub(crate) contracts: BTreeMap<ContractId, Seat>,
-    #[serde(with = "pairs")]
-    pub(crate) pending: BTreeMap<NodeId, Queue>,
+    pub(crate) providers: Buckets<NodeId, Provider>,
+    /// Providers by index.
+    pub(crate) registered: Arc<Vec<NodeId>>,
+    pub(crate) contracts: Buckets<SeatKey, Seat>,
+    pub(crate) pending: Buckets<NodeId, Queue>,
+    /// Which slot asks whom: follows from the rest.
+    #[serde(skip)]
+    pub(crate) deal: Deal,
     pub(crate) burned: Amount,
 }
 
@@ -145,11 +161,13 @@ impl State {
             last_slot: None,
             opened: Vec::new(),
             judged: BTreeSet::new(),
-            accounts: BTreeMap::from([(genesis.founder, founder)]),
+            accounts: [(genesis.founder, founder)].into_iter().collect(),
             subkeys: SubKeys::default(),
-            providers: BTreeMap::new(),
-            contracts: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            providers: Buckets::default(),
+            registered: Arc::default(),
+            contracts: Buckets::default(),
+            pending: Buckets::default(),
+            deal: Deal::default(),
             burned: Amount::ZERO,
         })
     }
@@ -266,9 +284,10 @@ impl State {
     /// An active contract: its place in its provider's tree, the provider, the leaf.
     #[must_use]
     pub fn contract(&self, id: &ContractId) -> Option<(u32, NodeId, &ContractLeaf)> {
-        let Seat { provider, index } = *self.contracts.get(id)?;
-        let leaf = self.provider(&provider)?.active.get(index)?;
-        Some((index, provider, leaf))
+        let Seat { provider, place } = *self.contracts.get(&seat_key(id))?;
+        let provider = *self.registered.get(usize::try_from(provider).ok()?)?;
+        let leaf = self.provider(&provider)?.active.get(place)?;
+        (leaf.contract_id == *id).then_some((place, provider, leaf))
     }
 
     /// The active contracts that an account pays for.
@@ -326,12 +345,8 @@ impl State {
     /// a contract whose slot it is.
     #[must_use]
     pub fn slot_providers(&self, slot: SlotNo) -> Vec<&Provider> {
-        let mut asked: Vec<&Provider> = self
-            .providers()
-            .filter(|p| p.sum() > Amount::ZERO && self.slot_of(&p.node) == slot)
-            .collect();
-        asked.sort_by_key(|p| p.index);
-        asked
+        let asked = self.asked().get(&slot).into_iter().flatten();
+        asked.filter_map(|node| self.provider(node)).collect()
     }
 
     /// The slots of this epoch that have opened, whose windows have closed at `now`, that ask
@@ -342,16 +357,30 @@ impl State {
             return Vec::new();
         };
         let schedule = self.schedule();
-        let asked: BTreeSet<SlotNo> = self
-            .providers()
-            .filter(|p| p.sum() > Amount::ZERO)
-            .map(|p| self.slot_of(&p.node))
-            .collect();
-        asked
-            .into_iter()
+        self.asked()
+            .keys()
+            .copied()
             .filter(|slot| *slot <= newest.slot && schedule.slot_close(*slot) <= now)
             .filter(|slot| !self.judged.contains(slot))
             .collect()
+    }
+
+    /// Whom each slot of this epoch asks, by ascending index. It changes only where an epoch
+    /// begins or deals its slots.
+    fn asked(&self) -> &BTreeMap<SlotNo, Vec<NodeId>> {
+        self.deal.get_or_make(|| {
+            let mut by_index: Vec<&Provider> = self
+                .providers()
+                .filter(|p| p.sum() > Amount::ZERO)
+                .collect();
+            by_index.sort_by_key(|p| p.index);
+            let mut asked: BTreeMap<SlotNo, Vec<NodeId>> = BTreeMap::new();
+            for provider in by_index {
+                let slot = self.slot_of(&provider.node);
+                asked.entry(slot).or_default().push(provider.node);
+            }
+            asked
+        })
     }
 
     /// Whether this very slot was opened by a block, rather than one after it.
@@ -423,27 +452,17 @@ impl State {
     }
 
     /// All credit there is, by counting: accounts, provider records, burned. Equal to the supply.
-    ///
-    /// # Panics
-    /// If the sum passes 2^128, which takes more records than there are atoms.
     #[must_use]
     pub fn total_credit(&self) -> u128 {
-        let accounts = self
-            .accounts
-            .values()
-            .map(|account| u128::from(account.balance.0));
-        let providers = self
-            .providers()
-            .map(|p| p.credit().expect("eleven u64 fit a u128"));
-        accounts
-            .chain(providers)
-            .chain([u128::from(self.burned.0)])
-            .try_fold(0u128, u128::checked_add)
-            .expect("fewer than 2^60 records")
+        let burned = u128::from(self.burned.0);
+        [self.providers.credit(), burned]
+            .into_iter()
+            .fold(self.accounts.credit(), u128::saturating_add)
     }
 
-    /// BLAKE3 over accounts, providers with their active roots, pending operations and the
-    /// calendar's position. The head's hash is not in it: a header holds both.
+    /// BLAKE3 over accounts, sub-keys, providers with their active roots, pending operations and
+    /// the calendar's position; costs what has changed since it was last asked for. The head's hash
+    /// is not in it: a header holds both.
     #[must_use]
     pub fn root(&self) -> Hash {
         let mut hasher = blake3::Hasher::new_derive_key("larder v1 state root");
@@ -460,24 +479,10 @@ impl State {
         put(&self.beacon);
         put(&self.epoch_beacon);
         put(&codec::encode(&(&self.opened, &self.judged, self.burned)));
-        put(&codec::encode(&(
-            self.accounts.len(),
-            self.subkeys.len(),
-            self.providers.len(),
-            self.pending.len(),
-        )));
-        for entry in &self.accounts {
-            put(&codec::encode(&entry));
-        }
-        for entry in self.subkeys.iter() {
-            put(&codec::encode(&entry));
-        }
-        for provider in self.providers.values() {
-            put(&record_bytes(provider));
-        }
-        for entry in &self.pending {
-            put(&codec::encode(&entry));
-        }
+        put(&self.accounts.digest().0);
+        put(&self.subkeys.digest().0);
+        put(&self.providers.digest().0);
+        put(&self.pending.digest().0);
         Hash(*hasher.finalize().as_bytes())
     }
 }
@@ -496,7 +501,47 @@ fn verbs(active: Option<&ContractLeaf>, new: &ContractLeaf) -> May {
     }
 }
 
-/// A provider's record with its tree's root in the tree's place.
+/// With its tree's root in the tree's place.
+impl Record<NodeId> for Provider {
+    fn write(&self, _: &NodeId, out: &mut Vec<u8>) {
+        out.extend(record_bytes(self));
+    }
+
+    fn credit(&self) -> u128 {
+        Self::credit(self).expect("eleven u64 fit a u128")
+    }
+}
+
+impl Record<AccountId> for Account {
+    fn write(&self, id: &AccountId, out: &mut Vec<u8>) {
+        out.extend(codec::encode(&(id, self)));
+    }
+
+    fn credit(&self) -> u128 {
+        u128::from(self.balance.0)
+    }
+}
+
+impl Record<(AccountId, SubKeyId)> for SubKey {
+    fn write(&self, id: &(AccountId, SubKeyId), out: &mut Vec<u8>) {
+        out.extend(codec::encode(&(id, self)));
+    }
+
+    fn credit(&self) -> u128 {
+        0
+    }
+}
+
+impl Record<NodeId> for Queue {
+    fn write(&self, id: &NodeId, out: &mut Vec<u8>) {
+        out.extend(codec::encode(&(id, self)));
+    }
+
+    fn credit(&self) -> u128 {
+        0
+    }
+}
+
 fn record_bytes(p: &Provider) -> Vec<u8> {
     codec::encode(&(
         (p.node, p.index, p.payout, p.root(), p.active.depth()),

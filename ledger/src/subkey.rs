@@ -1,10 +1,9 @@
 //! The sub-keys that accounts have authorised: what each may do, and what it may still spend in
 //! this epoch. `docs/protocol.md` §3.1.
 
-use crate::pairs;
-use larder_types::{AccountId, Amount, Epoch, SubKeyId, Time};
+use crate::buckets::Buckets;
+use larder_types::{AccountId, Amount, Epoch, Hash, SubKeyId, Time};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Most sub-keys of one account at a time.
 pub const MAX_SUB_KEYS: usize = 16;
@@ -103,7 +102,7 @@ pub enum SubKeyError {
 /// Every sub-key that is authorised.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SubKeys(#[serde(with = "pairs")] BTreeMap<(AccountId, SubKeyId), SubKey>);
+pub struct SubKeys(Buckets<(AccountId, SubKeyId), SubKey>);
 
 impl SubKeys {
     /// A sub-key's record.
@@ -193,12 +192,12 @@ impl SubKeys {
     }
 
     /// Every record, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&(AccountId, SubKeyId), &SubKey)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&(AccountId, SubKeyId), &SubKey)> {
         self.0.iter()
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    /// Of every record.
+    pub(crate) fn digest(&self) -> Hash {
+        self.0.digest()
     }
 }
