@@ -8,6 +8,7 @@
 mod dice;
 pub mod examples;
 pub mod layouts;
+pub mod ledger;
 mod make;
 pub mod mutate;
 pub mod proof;

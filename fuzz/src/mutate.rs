@@ -9,16 +9,18 @@ const TELLING: [u8; 16] = [
 /// Most cuts and flips of one seed: the short ones get them all.
 const MOST: usize = 192;
 
-/// Every seed whole, cut short, with single bits flipped, and `rounds` times bent by `dice`.
-pub fn all(seeds: &[Vec<u8>], rounds: u32, dice: &mut Dice<'_>, run: &mut dyn FnMut(&[u8])) {
+/// Every seed whole, cut short, with single bits flipped, and `rounds` times bent by `dice`. Where
+/// there are few rounds there are few cuts and flips.
+pub fn all(seeds: &[Vec<u8>], rounds: usize, dice: &mut Dice<'_>, run: &mut dyn FnMut(&[u8])) {
+    let most = MOST.min(rounds.div_ceil(8));
     run(&[]);
     for seed in seeds {
         run(seed);
-        let step = seed.len().div_ceil(MOST).max(1);
+        let step = seed.len().div_ceil(most).max(1);
         (0..seed.len())
             .step_by(step)
             .for_each(|len| run(&seed[..len]));
-        let step = (8 * seed.len()).div_ceil(MOST).max(1);
+        let step = (8 * seed.len()).div_ceil(most).max(1);
         for bit in (0..8 * seed.len()).step_by(step) {
             let mut bent = seed.clone();
             bent[bit / 8] ^= 1 << (bit % 8);

@@ -3,7 +3,7 @@
 
 use crate::layouts::{self, seeds};
 use crate::wire::{WIRES, Wire};
-use crate::{Dice, proof, seen};
+use crate::{Dice, ledger, proof, seen};
 
 /// Values of a wire type among its seeds.
 const MADE: u64 = 24;
@@ -14,7 +14,7 @@ pub struct Target {
     /// Its name, as that of the libFuzzer binary.
     pub name: &'static str,
     /// Random inputs in the smoke test, such that all targets together take less than a minute.
-    pub rounds: u32,
+    pub rounds: usize,
     body: Body,
 }
 
@@ -52,6 +52,7 @@ plain! {
     "segment" 1_000 layouts::segment, seeds::segment;
     "sealed_message" 5_000 layouts::sealed_message, seeds::sealed_message;
     "text" 5_000 layouts::text, seeds::text;
+    "apply" 32 ledger::apply, ledger::seeds;
     "proof_blob" 3_000 proof::proof_blob, proof::seeds;
 }
 

@@ -3,7 +3,7 @@
 
 use larder_fuzz::targets::{self, Target};
 use larder_fuzz::{Dice, mutate};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a process that decodes may take at most, KiB: inputs have a few KiB each.
@@ -60,4 +60,36 @@ fn every_target_has_its_binary() {
         have, want,
         "fuzz/libfuzzer/Cargo.toml and fuzz/src/targets.rs"
     );
+}
+
+/// The histories that are bent are worth it: everything that can happen on the ledger does.
+#[test]
+fn histories_reach_every_rule() {
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    for n in 0..16u64 {
+        let mut bytes = vec![0; 3_000];
+        Dice::noise("histories", n).fill(&mut bytes);
+        for event in larder_fuzz::ledger::history(&bytes) {
+            let text = format!("{event:?}");
+            let end = text.find([' ', '(']).unwrap_or(text.len());
+            *counts.entry(text[..end].to_owned()).or_default() += 1;
+        }
+    }
+    for event in [
+        "Opened",
+        "Revised",
+        "Extended",
+        "Closed",
+        "Paid",
+        "Unpaid",
+        "Charged",
+        "Faulted",
+        "Vested",
+        "Skipped",
+        "Transferred",
+        "Deposited",
+        "MaintenanceAnnounced",
+    ] {
+        assert!(counts.contains_key(event), "no {event} among {counts:?}");
+    }
 }

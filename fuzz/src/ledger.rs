@@ -1,0 +1,541 @@
+//! `State::apply`, driven by whoever signs: renters and providers that sign anything, and a
+//! validator that puts it into blocks and gives any verdicts. Whatever they do, no credit is made
+//! or lost, what may be claimed is there, and a block that is refused changes nothing.
+//! `docs/protocol.md` §3.3–3.6, §3.12.
+
+use crate::examples::{START, genesis, signer, validator, validator_bls};
+use crate::{Dice, Make};
+use larder_contracts::{Auth, Draft, SignedLeaf, extend, revise};
+use larder_keys::Signer;
+use larder_ledger::block::{tx_root, verdict_root};
+use larder_ledger::check::Place;
+use larder_ledger::{
+    ApplyError, Block, CloseFaulted, Deposit, Event, Faucet, Header, Loss, Maintenance, Op,
+    Register, State, Transfer, TreeUpdate, Tx, VerdictBatch, verify,
+};
+use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf, Single};
+use larder_types::{
+    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Params, Profile, ShardRoot, Time,
+    codec,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Seeds of the renters' keys.
+const RENTERS: [u8; 2] = [40, 41];
+/// Seeds of the providers' keys.
+const PROVIDERS: [u8; 2] = [50, 51];
+/// Most that one input does.
+const MOST_ACTS: usize = 200;
+
+struct World {
+    state: State,
+    now: Time,
+    /// What the next block holds.
+    txs: Vec<Tx>,
+    /// What blocks held: it may come again.
+    old: Vec<Tx>,
+    /// Every content tree there was, by its root.
+    trees: BTreeMap<Hash, ContentTree>,
+    drafts: u8,
+    events: Vec<Event>,
+}
+
+/// A history that `bytes` choose.
+pub fn apply(bytes: &[u8]) {
+    drop(history(bytes));
+}
+
+/// The same, and what happened in it.
+#[must_use]
+pub fn history(bytes: &[u8]) -> Vec<Event> {
+    let mut dice = Dice::of(bytes);
+    let mut world = World::new(&mut dice);
+    for _ in 0..MOST_ACTS {
+        if dice.is_empty() {
+            break;
+        }
+        world.act(&mut dice);
+    }
+    world.block(&mut dice);
+    world.events
+}
+
+/// Random histories: long enough for contracts to open, change, fail and end.
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    (0..2u64)
+        .map(|n| {
+            let mut bytes = vec![0; 3_000];
+            Dice::noise("apply", n).fill(&mut bytes);
+            bytes
+        })
+        .collect()
+}
+
+/// One of the three sets of rules, with epochs of eight seconds.
+fn params(dice: &mut Dice<'_>) -> Params {
+    let profile = Profile::make(dice);
+    Params {
+        faucet: Some(Amount::from_credits(100)),
+        min_capacity_chunks: 0,
+        // Each slot's beacon takes long to check.
+        slots: 4,
+        ..Params::profile(profile).with_epoch(Millis(8_000))
+    }
+}
+
+impl World {
+    fn new(dice: &mut Dice<'_>) -> Self {
+        let state = State::genesis(&genesis(params(dice))).expect("a sound genesis");
+        let mut world = Self {
+            state,
+            now: START,
+            txs: Vec::new(),
+            old: Vec::new(),
+            trees: BTreeMap::new(),
+            drafts: 0,
+            events: Vec::new(),
+        };
+        let net = world.state.genesis_hash();
+        for seed in RENTERS.into_iter().chain(PROVIDERS) {
+            world
+                .txs
+                .push(Tx::Faucet(Faucet::sign(&signer(seed), &net)));
+        }
+        world.block(dice);
+        for seed in PROVIDERS {
+            let collateral = Amount::from_credits(50);
+            let auth = world.auth(&signer(seed).account(), 0);
+            let key = signer(seed);
+            let register = Register::sign(&key, &key, collateral, auth, &net);
+            world.txs.push(Tx::Register(register));
+        }
+        world.block(dice);
+        world
+    }
+
+    fn act(&mut self, dice: &mut Dice<'_>) {
+        match dice.below(8) {
+            0 => {
+                let tx = self.of_accounts(dice);
+                self.txs.push(tx);
+            }
+            1..=3 => {
+                let node = self.provider(dice);
+                let ops = (0..=dice.below(3))
+                    .filter_map(|_| self.op(&node, dice))
+                    .collect();
+                self.update(&node, ops, dice);
+            }
+            4 => {
+                if let Some(tx) = dice.pick(&self.old) {
+                    self.txs.push(tx.clone());
+                }
+            }
+            5 => {
+                let epochs = if dice.once_in(16) { dice.below(4) } else { 0 };
+                self.now = self.now.after(Millis(8_000 * epochs));
+            }
+            _ => {
+                self.now = self.now.after(Millis(20 * u64::from(dice.byte())));
+                self.block(dice);
+            }
+        }
+    }
+
+    fn renter(&self, dice: &mut Dice<'_>) -> Signer {
+        signer(RENTERS[dice.index(RENTERS.len())])
+    }
+
+    fn provider(&self, dice: &mut Dice<'_>) -> Signer {
+        signer(PROVIDERS[dice.index(PROVIDERS.len())])
+    }
+
+    /// A nonce that is free, or some way from it.
+    fn auth(&self, account: &AccountId, ahead: u64) -> Auth {
+        let first = self.state.free_nonce(account, 0).unwrap_or(0);
+        Auth {
+            nonce: first.saturating_add(ahead),
+            expiry: self.state.head().height.saturating_add(1_000),
+        }
+    }
+
+    fn any_auth(&self, account: &AccountId, dice: &mut Dice<'_>) -> Auth {
+        match dice.below(8) {
+            0 => Make::make(dice),
+            _ => self.auth(account, dice.below(4)),
+        }
+    }
+
+    /// Some part of what an account has, all of it, more, or anything.
+    fn amount(&self, account: &AccountId, dice: &mut Dice<'_>) -> Amount {
+        let balance = self.state.balance(account).0;
+        Amount(match dice.below(5) {
+            0 => balance,
+            1 => balance.saturating_add(1),
+            2 => Make::make(dice),
+            _ => dice.below(balance.max(1)),
+        })
+    }
+
+    fn of_accounts(&self, dice: &mut Dice<'_>) -> Tx {
+        let net = self.state.genesis_hash();
+        let (from, node) = (self.renter(dice), self.provider(dice));
+        let account = from.account();
+        let (auth, amount) = (self.any_auth(&account, dice), self.amount(&account, dice));
+        match dice.below(6) {
+            0 => Tx::Faucet(Faucet::sign(&signer(dice.byte()), &net)),
+            1 => Tx::Transfer(Transfer::sign(
+                &from,
+                self.renter(dice).account(),
+                amount,
+                auth,
+                &net,
+            )),
+            2 => {
+                let node = signer(dice.byte());
+                Tx::Register(Register::sign(&node, &from, amount, auth, &net))
+            }
+            3 => Tx::Deposit(Deposit::sign(node.node(), &from, amount, auth, &net)),
+            4 => {
+                let first = self.state.epoch().saturating_add(Make::make(dice));
+                let epochs = u32::from(dice.byte() % 5);
+                Tx::Maintenance(Maintenance::sign(&node, first, epochs, &net))
+            }
+            _ => {
+                let contract = self
+                    .contract(dice)
+                    .map_or_else(|| ContractId(dice.array()), |(_, leaf)| leaf.contract_id);
+                Tx::CloseFaulted(CloseFaulted::sign(&from, contract, auth.expiry, &net))
+            }
+        }
+    }
+
+    /// An active contract.
+    fn contract(&self, dice: &mut Dice<'_>) -> Option<(NodeId, ContractLeaf)> {
+        let all: Vec<_> = self
+            .state
+            .providers()
+            .flat_map(|p| p.active.iter().map(|(_, leaf)| (p.node, *leaf)))
+            .collect();
+        dice.pick(&all).copied()
+    }
+
+    fn tree(&self, leaf: &ContractLeaf) -> ContentTree {
+        let tree = self.trees.get(&leaf.content_root);
+        tree.cloned().unwrap_or_default()
+    }
+
+    fn op(&mut self, node: &Signer, dice: &mut Dice<'_>) -> Option<Op> {
+        match dice.below(16) {
+            0..=3 => {
+                let leaf = self.draft(node, dice);
+                Some(self.put(node, leaf, true, dice))
+            }
+            4..=7 => {
+                let (_, leaf) = self.contract(dice)?;
+                let (next, tree) = revise(&leaf, &self.tree(&leaf), &shards(dice)).ok()?;
+                self.trees.insert(tree.root(), tree);
+                Some(self.put(node, next, false, dice))
+            }
+            8..=9 => {
+                let (_, leaf) = self.contract(dice)?;
+                let capacity = leaf.capacity_chunks.saturating_mul(1 + dice.below(3));
+                let (price, start) = (Amount(1 << 30), self.state.epoch().saturating_add(1));
+                let next = extend(&leaf, capacity, price, 2, start, self.state.params()).ok()?;
+                Some(self.put(node, next, true, dice))
+            }
+            10..=11 => {
+                let (_, leaf) = self.contract(dice)?;
+                Some(Op::CloseExpired(leaf.contract_id))
+            }
+            12..=14 => {
+                let (_, leaf) = self.contract(dice)?;
+                self.loss(&leaf, dice).map(Op::DeclareLoss)
+            }
+            _ => Some(Op::make(dice)),
+        }
+    }
+
+    fn draft(&mut self, node: &Signer, dice: &mut Dice<'_>) -> ContractLeaf {
+        self.drafts = self.drafts.wrapping_add(1);
+        Draft {
+            provider: node.node(),
+            renter: self.renter(dice).account(),
+            nonce16: [self.drafts; 16],
+            start: self.state.epoch().saturating_add(1),
+            term: 1 + u32::from(dice.byte() % 30),
+            capacity_chunks: 1 << dice.below(20),
+            price: Amount(1 << dice.below(50)),
+            collateral_epochs: u32::from(dice.byte() % 40),
+        }
+        .leaf(self.state.params())
+    }
+
+    /// Signs a leaf, now and then a bent one or with a key that is not the renter's.
+    fn put(&self, node: &Signer, mut leaf: ContractLeaf, moves: bool, dice: &mut Dice<'_>) -> Op {
+        if dice.once_in(4) {
+            bend(&mut leaf, dice);
+        }
+        let auth = (moves != dice.once_in(8)).then(|| self.any_auth(&leaf.renter, dice));
+        let mut owners = RENTERS.map(signer).into_iter();
+        let key = owners.find(|key| key.account() == leaf.renter);
+        let key = key.unwrap_or_else(|| self.renter(dice));
+        let net = self.state.genesis_hash();
+        Op::Put(SignedLeaf::sign(leaf, auth, &node.node(), &key, &net))
+    }
+
+    fn loss(&mut self, leaf: &ContractLeaf, dice: &mut Dice<'_>) -> Option<Loss> {
+        let mut tree = self.tree(leaf);
+        let lost: BTreeSet<u32> = (0..8).filter(|_| dice.once_in(2)).collect();
+        let mut shards = tree.lost_shards(&lost)?;
+        for index in &lost {
+            tree.clear(*index);
+        }
+        self.trees.insert(tree.root(), tree);
+        if dice.once_in(4) {
+            let which = dice.index(shards.len());
+            let shard = shards.get_mut(which)?;
+            match dice.below(4) {
+                0 => shard.index = Make::make(dice),
+                1 => shard.leaf = Make::make(dice),
+                2 => shard.path = Make::make(dice),
+                _ => drop(shard.path.pop()),
+            }
+        }
+        let revision = match dice.below(4) {
+            0 => Make::make(dice),
+            _ => leaf.revision.saturating_add(1 + dice.below(3)),
+        };
+        Some(Loss {
+            contract: leaf.contract_id,
+            revision,
+            shards,
+        })
+    }
+
+    fn update(&mut self, node: &Signer, ops: Vec<Op>, dice: &mut Dice<'_>) {
+        let epoch = match dice.below(16) {
+            0 => Epoch::make(dice),
+            _ => self.state.schedule().epoch_at(self.now),
+        };
+        let net = self.state.genesis_hash();
+        let update = TreeUpdate::sign(node, epoch, ops, &net);
+        self.txs.push(Tx::TreeUpdate(update));
+    }
+
+    /// Makes the blocks that are owed: one that opens a slot, if one has begun, and one of what
+    /// waits. (Apart, because a reveal takes long to check, and what waits may take many tries.)
+    fn block(&mut self, dice: &mut Dice<'_>) {
+        self.now = self.now.max(self.state.earliest_block());
+        if self.state.slot_to_open(self.now).is_some() {
+            let waiting = std::mem::take(&mut self.txs);
+            self.make(dice);
+            self.txs = waiting;
+        }
+        if !self.txs.is_empty() {
+            self.make(dice);
+        }
+    }
+
+    /// Makes a block of what waits. Transactions that cannot be included are thrown out one by one,
+    /// as a validator's block would be refused for them.
+    fn make(&mut self, dice: &mut Dice<'_>) {
+        self.now = self.now.max(self.state.earliest_block());
+        let net = self.state.genesis_hash();
+        let mut txs = std::mem::take(&mut self.txs);
+        // What does not decode or is not signed never comes this far.
+        txs.retain(|tx| {
+            let read = codec::decode::<Tx>(&codec::encode(tx));
+            read.is_ok_and(|tx| verify::tx(&net, tx).is_ok())
+        });
+        let place = Place {
+            height: self.state.head().height.saturating_add(1),
+            epoch: self.state.epoch(),
+        };
+        // Most of what breaks a rule is left out beforehand, as at a mempool; not all, so that
+        // blocks come that hold such.
+        txs.retain(|tx| dice.once_in(8) || self.state.check(tx, place).is_ok());
+        let verdicts = self.verdicts(dice);
+        let slot = self.state.slot_to_open(self.now);
+        let bls = validator_bls();
+        let reveal = slot.map(|slot| Single::next(self.state.beacon(), &net, slot, &bls).1);
+        let mut header = Header {
+            height: self.state.head().height.saturating_add(1),
+            time: self.now,
+            prev: self.state.head().hash,
+            epoch: self.state.schedule().epoch_at(self.now),
+            slot,
+            beacon: reveal,
+            tx_root: Hash::default(),
+            verdict_root: verdict_root(&verdicts),
+            state_root: Hash::default(),
+        };
+        if dice.once_in(16) {
+            self.refuse(bent(header.clone(), dice), &txs, &verdicts);
+        }
+        // At most once for each transaction, once for the root, and once for good.
+        for _ in 0..txs.len().saturating_add(2) {
+            header.tx_root = tx_root(&txs);
+            match self.try_apply(header.clone(), &txs, &verdicts) {
+                Ok(events) => {
+                    let began = |e: &Event| matches!(e, Event::EpochBegan { .. });
+                    self.check(events.iter().any(began));
+                    self.events.extend(events);
+                    self.old.extend(txs);
+                    return;
+                }
+                Err(ApplyError::Tx { index, .. }) => drop(txs.remove(index)),
+                Err(ApplyError::StateRoot { got, .. }) => header.state_root = got,
+                // Verdicts that do not fit; the next block has others.
+                Err(ApplyError::NotOwed(_) | ApplyError::Coverage { .. }) => return,
+                Err(other) => panic!("a block as it should be: {other}"),
+            }
+        }
+        panic!("a block that never fits");
+    }
+
+    fn sealed(&self, header: Header, txs: &[Tx], verdicts: &[VerdictBatch]) -> Block {
+        Block {
+            sig: header.sign(&validator(), &self.state.genesis_hash()),
+            header,
+            txs: txs.to_vec(),
+            verdicts: verdicts.to_vec(),
+        }
+    }
+
+    fn try_apply(
+        &mut self,
+        header: Header,
+        txs: &[Tx],
+        verdicts: &[VerdictBatch],
+    ) -> Result<Vec<Event>, ApplyError> {
+        let block = self.sealed(header, txs, verdicts);
+        let block = verify::block(&self.state.authority(), block).expect("all of it is signed");
+        let before = self.state.clone();
+        let applied = self.state.apply(&block);
+        assert!(
+            applied.is_ok() || self.state == before,
+            "a block that is refused changes nothing"
+        );
+        applied
+    }
+
+    /// A block with a bent header is refused, by the signature's check or by the state.
+    fn refuse(&mut self, header: Header, txs: &[Tx], verdicts: &[VerdictBatch]) {
+        let block = self.sealed(header, txs, verdicts);
+        if let Ok(block) = verify::block(&self.state.authority(), block) {
+            let before = self.state.clone();
+            assert!(
+                self.state.apply(&block).is_err(),
+                "a block with a false root"
+            );
+            assert!(
+                self.state == before,
+                "a block that is refused changes nothing"
+            );
+        }
+    }
+
+    /// Any verdicts on the slots that are owed some; now and then too few or on others.
+    fn verdicts(&self, dice: &mut Dice<'_>) -> Vec<VerdictBatch> {
+        let mut batches: Vec<VerdictBatch> = self
+            .state
+            .slots_to_judge(self.now)
+            .into_iter()
+            .map(|slot| VerdictBatch {
+                slot,
+                verdicts: self
+                    .state
+                    .slot_providers(slot)
+                    .iter()
+                    .map(|_| Make::make(dice))
+                    .collect(),
+                proofs_root: Make::make(dice),
+            })
+            .collect();
+        match dice.below(32) {
+            0 => batches.push(Make::make(dice)),
+            1 => drop(batches.pop()),
+            2 => batches.extend(batches.first().cloned()),
+            _ => {}
+        }
+        batches
+    }
+
+    /// What must hold after every block. What renters may claim is reckoned at an epoch's beginning.
+    fn check(&self, began: bool) {
+        let state = &self.state;
+        assert_eq!(
+            state.total_credit(),
+            u128::from(state.supply().0),
+            "credit was made or lost"
+        );
+        for p in state.providers() {
+            let leaves = || p.active.iter().map(|(_, leaf)| leaf);
+            let pledged: Amount = leaves().map(|leaf| p.remaining_collateral(leaf)).sum();
+            assert!(
+                pledged <= p.locked,
+                "{pledged} pledged, {} locked",
+                p.locked
+            );
+            let claims = leaves().filter_map(|leaf| p.claim(leaf, state.epoch()));
+            let claims: Amount = claims.sum();
+            assert!(
+                !began || claims <= p.escrow,
+                "{claims} claimed, {} in escrow",
+                p.escrow
+            );
+        }
+        if state.head().height.is_multiple_of(8) {
+            let bytes = codec::encode(state);
+            let again: State = codec::decode(&bytes).expect("a snapshot reads back");
+            assert!(again == *state, "a snapshot says the same");
+        }
+    }
+}
+
+/// A few shards, some of lengths that no shard has.
+fn shards(dice: &mut Dice<'_>) -> Vec<ShardLeaf> {
+    let of = |dice: &mut Dice<'_>| ShardLeaf {
+        root: ShardRoot(dice.array()),
+        chunks: 16 * dice.below(20),
+        tag: [0; 8],
+    };
+    (0..=dice.below(3)).map(|_| of(dice)).collect()
+}
+
+/// One field of a leaf becomes anything.
+fn bend(leaf: &mut ContractLeaf, dice: &mut Dice<'_>) {
+    match dice.below(16) {
+        0 => leaf.flags = dice.byte(),
+        1 => leaf.start_epoch = Make::make(dice),
+        2 => leaf.end_epoch = 7 * (u32::make(dice) / 7),
+        3 => leaf.contract_id = Make::make(dice),
+        4 => leaf.renter = Make::make(dice),
+        5 => leaf.content_root = Make::make(dice),
+        6 => leaf.used_chunks = Make::make(dice),
+        7 => leaf.capacity_chunks = Make::make(dice),
+        8 => leaf.rate = Make::make(dice),
+        9 => leaf.collateral = Make::make(dice),
+        10 => leaf.revision = Make::make(dice),
+        11 => leaf.egress_deposit = Make::make(dice),
+        12 => leaf.egress_paid = Make::make(dice),
+        13 => leaf.slash_acc = Make::make(dice),
+        14 => leaf.unpaid_at_start = Make::make(dice),
+        _ => leaf.depth = dice.byte() % 33,
+    }
+}
+
+/// One field of a header becomes anything. Its state's root is false anyhow.
+fn bent(mut header: Header, dice: &mut Dice<'_>) -> Header {
+    match dice.below(7) {
+        0 => header.height = Make::make(dice),
+        1 => header.time = Make::make(dice),
+        2 => header.prev = Make::make(dice),
+        3 => header.epoch = Make::make(dice),
+        4 => header.slot = Make::make(dice),
+        5 => header.beacon = None,
+        _ => header.tx_root = Make::make(dice),
+    }
+    header
+}
