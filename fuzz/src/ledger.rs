@@ -6,17 +6,19 @@
 use crate::examples::{START, genesis, signer, validator, validator_bls};
 use crate::{Dice, Make};
 use larder_contracts::{Auth, Draft, SignedLeaf, extend, revise};
-use larder_keys::Signer;
+use larder_keys::{AccountSigner, Signer, Tag};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::check::Place;
 use larder_ledger::{
-    ApplyError, Block, CloseFaulted, Deposit, Event, Faucet, Header, Loss, Maintenance, Op,
-    Register, State, Transfer, TreeUpdate, Tx, VerdictBatch, verify,
+    ApplyError, Block, CloseFaulted, Delegate, Deposit, Event, Evidence, Faucet, Grant, Header,
+    Loss, Maintenance, Op, Reason, Register, Revoke, State, Transfer, TreeUpdate, Tx, Verdict,
+    VerdictBatch, verify,
 };
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf, Single};
+use larder_types::layout::Layout;
 use larder_types::{
-    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Params, Profile, ShardRoot, Time,
-    codec,
+    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Params, Profile, ShardRoot,
+    SubKeyId, Time, codec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,8 +26,15 @@ use std::collections::{BTreeMap, BTreeSet};
 const RENTERS: [u8; 2] = [40, 41];
 /// Seeds of the providers' keys.
 const PROVIDERS: [u8; 2] = [50, 51];
+/// Seeds of the keys to which renters delegate.
+const DEVICES: [u8; 2] = [60, 61];
+/// The seed of every account's admin key.
+const ADMIN: u8 = 62;
 /// Most that one input does.
 const MOST_ACTS: usize = 200;
+
+/// What a validator says of proofs: verdicts, and the false proofs behind its FAILs.
+type Said = (Vec<VerdictBatch>, Vec<Evidence>);
 
 struct World {
     state: State,
@@ -83,6 +92,11 @@ fn params(dice: &mut Dice<'_>) -> Params {
     }
 }
 
+/// An account by its own key.
+fn own(seed: u8) -> AccountSigner {
+    AccountSigner::own(signer(seed))
+}
+
 impl World {
     fn new(dice: &mut Dice<'_>) -> Self {
         let state = State::genesis(&genesis(params(dice))).expect("a sound genesis");
@@ -97,16 +111,13 @@ impl World {
         };
         let net = world.state.genesis_hash();
         for seed in RENTERS.into_iter().chain(PROVIDERS) {
-            world
-                .txs
-                .push(Tx::Faucet(Faucet::sign(&signer(seed), &net)));
+            world.txs.push(Tx::Faucet(Faucet::sign(&own(seed), &net)));
         }
         world.block(dice);
         for seed in PROVIDERS {
             let collateral = Amount::from_credits(50);
             let auth = world.auth(&signer(seed).account(), 0);
-            let key = signer(seed);
-            let register = Register::sign(&key, &key, collateral, auth, &net);
+            let register = Register::sign(&signer(seed), &own(seed), collateral, auth, &net);
             world.txs.push(Tx::Register(register));
         }
         world.block(dice);
@@ -142,8 +153,13 @@ impl World {
         }
     }
 
-    fn renter(&self, dice: &mut Dice<'_>) -> Signer {
-        signer(RENTERS[dice.index(RENTERS.len())])
+    /// A renter, by its own key or by a device's.
+    fn renter(&self, dice: &mut Dice<'_>) -> AccountSigner {
+        let key = signer(RENTERS[dice.index(RENTERS.len())]);
+        match dice.below(4) {
+            0 => AccountSigner::sub(key.account(), signer(DEVICES[dice.index(DEVICES.len())])),
+            _ => AccountSigner::own(key),
+        }
     }
 
     fn provider(&self, dice: &mut Dice<'_>) -> Signer {
@@ -182,8 +198,8 @@ impl World {
         let (from, node) = (self.renter(dice), self.provider(dice));
         let account = from.account();
         let (auth, amount) = (self.any_auth(&account, dice), self.amount(&account, dice));
-        match dice.below(6) {
-            0 => Tx::Faucet(Faucet::sign(&signer(dice.byte()), &net)),
+        match dice.below(8) {
+            0 => Tx::Faucet(Faucet::sign(&own(dice.byte()), &net)),
             1 => Tx::Transfer(Transfer::sign(
                 &from,
                 self.renter(dice).account(),
@@ -196,7 +212,8 @@ impl World {
                 Tx::Register(Register::sign(&node, &from, amount, auth, &net))
             }
             3 => Tx::Deposit(Deposit::sign(node.node(), &from, amount, auth, &net)),
-            4 => {
+            4 | 5 => self.of_keys(dice),
+            6 => {
                 let first = self.state.epoch().saturating_add(Make::make(dice));
                 let epochs = u32::from(dice.byte() % 5);
                 Tx::Maintenance(Maintenance::sign(&node, first, epochs, &net))
@@ -208,6 +225,31 @@ impl World {
                 Tx::CloseFaulted(CloseFaulted::sign(&from, contract, auth.expiry, &net))
             }
         }
+    }
+
+    /// An account delegates to a device's key or revokes it.
+    fn of_keys(&self, dice: &mut Dice<'_>) -> Tx {
+        let net = self.state.genesis_hash();
+        let account = signer(RENTERS[dice.index(RENTERS.len())]);
+        let subkey = SubKeyId(signer(DEVICES[dice.index(DEVICES.len())]).public());
+        let admin = signer(if dice.once_in(8) { dice.byte() } else { ADMIN });
+        let issued = Time(self.now.0.saturating_add(dice.below(2_000)));
+        if dice.once_in(3) {
+            return Tx::Revoke(Revoke::sign(
+                account.account(),
+                &admin,
+                subkey,
+                issued,
+                &net,
+            ));
+        }
+        let grant = Grant {
+            may: Make::make(dice),
+            cap: Make::make(dice),
+            issued,
+            until: Time(issued.0.saturating_add(dice.below(60_000))),
+        };
+        Tx::Delegate(Delegate::sign(&account, &admin, subkey, grant, &net))
     }
 
     /// An active contract.
@@ -277,9 +319,10 @@ impl World {
             bend(&mut leaf, dice);
         }
         let auth = (moves != dice.once_in(8)).then(|| self.any_auth(&leaf.renter, dice));
-        let mut owners = RENTERS.map(signer).into_iter();
+        let any = self.renter(dice);
+        let mut owners = RENTERS.map(own).into_iter();
         let key = owners.find(|key| key.account() == leaf.renter);
-        let key = key.unwrap_or_else(|| self.renter(dice));
+        let key = key.filter(|_| !dice.once_in(4)).unwrap_or(any);
         let net = self.state.genesis_hash();
         Op::Put(SignedLeaf::sign(leaf, auth, &node.node(), &key, &net))
     }
@@ -351,11 +394,12 @@ impl World {
         let place = Place {
             height: self.state.head().height.saturating_add(1),
             epoch: self.state.epoch(),
+            time: self.now,
         };
         // Most of what breaks a rule is left out beforehand, as at a mempool; not all, so that
         // blocks come that hold such.
         txs.retain(|tx| dice.once_in(8) || self.state.check(tx, place).is_ok());
-        let verdicts = self.verdicts(dice);
+        let said = self.verdicts(dice);
         let slot = self.state.slot_to_open(self.now);
         let bls = validator_bls();
         let reveal = slot.map(|slot| Single::next(self.state.beacon(), &net, slot, &bls).1);
@@ -367,16 +411,16 @@ impl World {
             slot,
             beacon: reveal,
             tx_root: Hash::default(),
-            verdict_root: verdict_root(&verdicts),
+            verdict_root: verdict_root(&said.0, &said.1),
             state_root: Hash::default(),
         };
         if dice.once_in(16) {
-            self.refuse(bent(header.clone(), dice), &txs, &verdicts);
+            self.refuse(bent(header.clone(), dice), &txs, &said);
         }
         // At most once for each transaction, once for the root, and once for good.
         for _ in 0..txs.len().saturating_add(2) {
             header.tx_root = tx_root(&txs);
-            match self.try_apply(header.clone(), &txs, &verdicts) {
+            match self.try_apply(header.clone(), &txs, &said) {
                 Ok(events) => {
                     let began = |e: &Event| matches!(e, Event::EpochBegan { .. });
                     self.check(events.iter().any(began));
@@ -387,19 +431,24 @@ impl World {
                 Err(ApplyError::Tx { index, .. }) => drop(txs.remove(index)),
                 Err(ApplyError::StateRoot { got, .. }) => header.state_root = got,
                 // Verdicts that do not fit; the next block has others.
-                Err(ApplyError::NotOwed(_) | ApplyError::Coverage { .. }) => return,
+                Err(
+                    ApplyError::NotOwed(_)
+                    | ApplyError::Coverage { .. }
+                    | ApplyError::Evidence { .. },
+                ) => return,
                 Err(other) => panic!("a block as it should be: {other}"),
             }
         }
         panic!("a block that never fits");
     }
 
-    fn sealed(&self, header: Header, txs: &[Tx], verdicts: &[VerdictBatch]) -> Block {
+    fn sealed(&self, header: Header, txs: &[Tx], said: &Said) -> Block {
         Block {
             sig: header.sign(&validator(), &self.state.genesis_hash()),
             header,
             txs: txs.to_vec(),
-            verdicts: verdicts.to_vec(),
+            verdicts: said.0.clone(),
+            evidence: said.1.clone(),
         }
     }
 
@@ -407,9 +456,9 @@ impl World {
         &mut self,
         header: Header,
         txs: &[Tx],
-        verdicts: &[VerdictBatch],
+        said: &Said,
     ) -> Result<Vec<Event>, ApplyError> {
-        let block = self.sealed(header, txs, verdicts);
+        let block = self.sealed(header, txs, said);
         let block = verify::block(&self.state.authority(), block).expect("all of it is signed");
         let before = self.state.clone();
         let applied = self.state.apply(&block);
@@ -421,8 +470,8 @@ impl World {
     }
 
     /// A block with a bent header is refused, by the signature's check or by the state.
-    fn refuse(&mut self, header: Header, txs: &[Tx], verdicts: &[VerdictBatch]) {
-        let block = self.sealed(header, txs, verdicts);
+    fn refuse(&mut self, header: Header, txs: &[Tx], said: &Said) {
+        let block = self.sealed(header, txs, said);
         if let Ok(block) = verify::block(&self.state.authority(), block) {
             let before = self.state.clone();
             assert!(
@@ -436,30 +485,59 @@ impl World {
         }
     }
 
-    /// Any verdicts on the slots that are owed some; now and then too few or on others.
-    fn verdicts(&self, dice: &mut Dice<'_>) -> Vec<VerdictBatch> {
-        let mut batches: Vec<VerdictBatch> = self
-            .state
-            .slots_to_judge(self.now)
-            .into_iter()
-            .map(|slot| VerdictBatch {
+    /// Any verdicts on the slots that are owed some, with the evidence for those that need it; now
+    /// and then too little or too much.
+    fn verdicts(&self, dice: &mut Dice<'_>) -> Said {
+        let mut said = Said::default();
+        for slot in self.state.slots_to_judge(self.now) {
+            let asked = self.state.slot_providers(slot);
+            let results: Vec<Option<Reason>> = asked.iter().map(|_| Make::make(dice)).collect();
+            for (provider, result) in asked.iter().zip(&results) {
+                if result.is_some_and(|reason| reason.verdict() == Verdict::Fail) {
+                    said.1.extend(self.evidence(&provider.node, dice));
+                }
+            }
+            said.0.push(VerdictBatch {
                 slot,
-                verdicts: self
-                    .state
-                    .slot_providers(slot)
-                    .iter()
-                    .map(|_| Make::make(dice))
-                    .collect(),
+                results,
                 proofs_root: Make::make(dice),
-            })
-            .collect();
+            });
+        }
         match dice.below(32) {
-            0 => batches.push(Make::make(dice)),
-            1 => drop(batches.pop()),
-            2 => batches.extend(batches.first().cloned()),
+            0 => said.0.push(Make::make(dice)),
+            1 => drop(said.0.pop()),
+            2 => said.0.extend(said.0.first().cloned()),
+            3 => said.1.push(Make::make(dice)),
+            4 => drop(said.1.pop()),
             _ => {}
         }
-        batches
+        said
+    }
+
+    /// What a provider signed that is no proof: the challenge's header and anything after it.
+    fn evidence(&self, provider: &NodeId, dice: &mut Dice<'_>) -> Option<Evidence> {
+        let challenge = self.state.challenge_for(provider)?;
+        let mut keys = PROVIDERS.map(signer).into_iter();
+        let key = keys.find(|key| key.node() == *provider)?;
+        let mut blob = Layout::new()
+            .fixed(b"DSP1")
+            .u32(challenge.provider_index)
+            .u64(challenge.slot_no)
+            .fixed(challenge.beacon)
+            .u8(challenge.c)
+            .fixed(challenge.active.hash)
+            .u64(dice.word())
+            .finish();
+        let sig = key.sign(Tag("proof"), &self.state.genesis_hash(), &blob);
+        blob.extend_from_slice(&sig.0);
+        if dice.once_in(8) {
+            blob.push(0);
+        }
+        Some(Evidence {
+            slot: challenge.slot_no,
+            provider: *provider,
+            blob,
+        })
     }
 
     /// What must hold after every block. What renters may claim is reckoned at an epoch's beginning.

@@ -52,7 +52,7 @@ plain! {
     "segment" 1_000 layouts::segment, seeds::segment;
     "sealed_message" 5_000 layouts::sealed_message, seeds::sealed_message;
     "text" 5_000 layouts::text, seeds::text;
-    "apply" 32 ledger::apply, ledger::seeds;
+    "apply" 12 ledger::apply, ledger::seeds;
     "proof_blob" 3_000 proof::proof_blob, proof::seeds;
 }
 
