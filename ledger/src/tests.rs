@@ -6,6 +6,7 @@ mod faults;
 mod histories;
 mod losses;
 mod maintenance;
+mod million;
 mod replays;
 mod subkeys;
 mod world;
