@@ -147,7 +147,7 @@ impl<K: Key, V> Buckets<K, V> {
     /// All values, by key.
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         let of = |bucket| -> Values<'_, K, V> { Bucket::entries(bucket).values() };
-        self.buckets.values().flat_map(move |bucket| of(bucket))
+        self.buckets.values().flat_map(of)
     }
 }
 

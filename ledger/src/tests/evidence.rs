@@ -21,9 +21,11 @@ fn liar(params: Params) -> World {
 }
 
 fn unpaid(world: &World, node: u8) -> Vec<Unpaid> {
-    let of = |event: &Event| match event {
-        Event::Unpaid { provider, why, .. } if *provider == signer(node).node() => Some(*why),
-        _ => None,
+    let of = |event: &Event| {
+        let Event::Unpaid { provider, why, .. } = event else {
+            return None;
+        };
+        (*provider == signer(node).node()).then_some(*why)
     };
     world.events.iter().filter_map(of).collect()
 }
@@ -60,7 +62,7 @@ fn verdicts_without_proofs_make_no_block() {
     let mut world = liar(dev());
     world.run_to_epoch(2);
     assert_eq!(unpaid(&world, NODE), [Unpaid::Verdict(Reason::Malformed)]);
-    let (state, block) = accusation(&world);
+    let (mut state, block) = accusation(&world);
     let [piece] = &block.evidence[..] else {
         panic!("one piece of evidence");
     };
@@ -84,7 +86,7 @@ fn verdicts_without_proofs_make_no_block() {
     let mut bare = block;
     bare.evidence.clear();
     let bare = verify::block(&state.authority(), bare).unwrap();
-    assert_eq!(state.clone().apply(&bare), Err(ApplyError::BodyRoot));
+    assert_eq!(state.apply(&bare), Err(ApplyError::BodyRoot));
     world.check_replay(dev());
 }
 

@@ -230,6 +230,10 @@ impl Mill {
         }
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the rest needs no proof of life"
+    )]
     fn note(&mut self, events: &[Event]) {
         for event in events {
             let what = match event {
@@ -263,10 +267,6 @@ impl Mill {
                 Event::Skipped { .. } => "skipped",
                 Event::Paid { .. } => "paid",
                 Event::MaintenanceAnnounced { .. } => "maintenance",
-                #[allow(
-                    clippy::wildcard_enum_match_arm,
-                    reason = "the rest needs no proof of life"
-                )]
                 _ => continue,
             };
             *self.seen.entry(what).or_default() += 1;
