@@ -5,11 +5,13 @@ use crate::head::DeviceCert;
 use crate::io::{Effect, Job, Notice, OpId, Submission};
 use crate::ops::{Ops, Pending};
 use crate::rows::Write;
+use crate::view::BlockInput;
 use crate::wire::Request;
 use larder_keys::{AccountSigner, RecoveryKeys, Signer};
 use larder_ledger::Account;
-use larder_types::{AccountId, Epoch, GenesisHash, Millis, NodeId, Params, Schedule, Time};
+use larder_types::{AccountId, Epoch, GenesisHash, Hash, Millis, NodeId, Params, Schedule, Time};
 use rand_core::Rng;
+use std::collections::VecDeque;
 
 /// Who the node is, and on which network. Keys sign here: ed25519 is deterministic and cheap.
 #[derive(Clone, Debug)]
@@ -54,6 +56,38 @@ pub(crate) struct Chain {
     /// Whether a block has been seen since the start.
     pub(crate) live: bool,
     pub(crate) account: Option<Account>,
+    /// When its newest block was made.
+    pub(crate) time: Time,
+    /// The newest beacons, the newest last.
+    pub(crate) beacons: VecDeque<Hash>,
+}
+
+/// Beacons that are remembered: who is asked may be some slots ahead of, or behind, who asks.
+const MAX_BEACONS: usize = 4;
+
+impl Chain {
+    /// A block was applied.
+    pub(crate) fn follow(&mut self, block: &BlockInput) {
+        self.height = block.height;
+        self.epoch = block.epoch;
+        self.live = true;
+        self.account.clone_from(&block.account);
+        self.time = block.time;
+        if let Some(beacon) = block.beacon
+            && self.beacons.back() != Some(&beacon)
+        {
+            self.beacons.push_back(beacon);
+            let old = self.beacons.len().saturating_sub(MAX_BEACONS);
+            self.beacons.drain(..old);
+        }
+    }
+
+    /// Whether what we know of the chain is of now: each slot makes a block, and the last two
+    /// cannot both have been without one.
+    pub(crate) fn is_current(&self, params: &Params, now: Time) -> bool {
+        let slot = params.epoch.0 / u64::from(params.slots.max(1));
+        self.live && now <= self.time.after(Millis(2 * slot))
+    }
 }
 
 /// One step's surroundings.

@@ -68,6 +68,7 @@ impl Engine {
         let mut renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
         renter.totals = tables.repairs;
         renter.heads.restore(tables.own_head);
+        renter.audits.restore(tables.audited);
         let (chain, ops) = (Chain::default(), Ops::default());
         Ok(Self {
             me,
@@ -128,6 +129,7 @@ impl Engine {
     pub fn deadline(&self) -> Option<Time> {
         // Before the first block contracts rest: its input wakes them.
         let live = self.chain.live;
+        let current = self.chain.is_current(&self.me.params, self.now);
         let renter = [
             self.renter.planning_deadline(self.now),
             live.then(|| self.renter.leases_deadline()).flatten(),
@@ -135,6 +137,7 @@ impl Engine {
             self.renter.fetches_deadline(self.now),
             self.renter.repairs_deadline(self.now),
             self.renter.heads_deadline(&self.me, self.now),
+            self.renter.audits_deadline(current),
             self.wallet.deadline(),
         ];
         let provider = self
@@ -142,15 +145,6 @@ impl Engine {
             .as_ref()
             .and_then(|p| p.deadline(&self.me, &self.chain, self.now));
         renter.into_iter().fold(provider, sooner)
-    }
-}
-
-impl Chain {
-    fn follow(&mut self, block: &BlockInput) {
-        self.height = block.height;
-        self.epoch = block.epoch;
-        self.live = true;
-        self.account.clone_from(&block.account);
     }
 }
 
@@ -189,6 +183,9 @@ impl Parts<'_> {
             } => {
                 let response = match (&mut self.provider, request) {
                     (_, Request::GetOffers) => self.offers(ctx),
+                    (Some(provider), Request::Audit(audit)) => {
+                        return provider.audited(ctx, token, &audit);
+                    }
                     (Some(provider), request) => provider.answer(ctx, request, renter_balance),
                     (None, _) => Response::Denied(Deny::NotProviding),
                 };
@@ -292,6 +289,8 @@ impl Parts<'_> {
             renter.latest(ctx, wallet, contract, answer);
         } else if let Pending::PutHead { to, seq } = pending {
             renter.head_answered(ctx, to, seq, &answer);
+        } else if let Pending::Audit { contract } = pending {
+            renter.audit_answered(ctx, &contract, answer);
         } else {
             mismatch(&pending);
         }
@@ -337,6 +336,11 @@ impl Parts<'_> {
                     provider.proved(ctx, slot, blob);
                 }
             }
+            (Pending::Show { token }, Outcome::Proved(blob)) => {
+                if let Some(provider) = &mut self.provider {
+                    provider.shown(ctx, token, blob);
+                }
+            }
             (other, _) => mismatch(&other),
         }
     }
@@ -353,6 +357,7 @@ impl Parts<'_> {
             provider.offer_if_due(ctx);
         }
         self.renter.tend_head(ctx);
+        self.renter.audit_all(ctx);
         self.wallet.flush(ctx);
     }
 }

@@ -12,6 +12,7 @@ pub mod io;
 mod ops;
 pub mod placement;
 mod provider;
+pub mod rank;
 mod renter;
 pub mod report;
 mod risk;

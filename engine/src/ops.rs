@@ -1,6 +1,6 @@
 //! Operations under way: what each was for, so that its outcome finds its way back.
 
-use crate::io::OpId;
+use crate::io::{OpId, Token};
 use larder_contracts::SignedLeaf;
 use larder_proofs::ShardLeaf;
 use larder_types::{ContractId, NodeId, SegmentId, SlotNo, TxId};
@@ -40,6 +40,10 @@ pub(crate) enum Pending {
     PutHead { to: NodeId, seq: u64 },
     /// A challenge is being answered.
     Prove { slot: SlotNo },
+    /// A renter's audit is being answered.
+    Show { token: Token },
+    /// A provider was audited.
+    Audit { contract: ContractId },
     /// A proof is on its way to the validators.
     Proof { slot: SlotNo },
     /// A transaction is on its way to the validators.

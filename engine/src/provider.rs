@@ -1,6 +1,7 @@
 //! The provider's side: what it has promised, what it stores, what it posts, what it proves.
 //! One contract per account; every promise is a durable row before it is sent.
 
+pub(crate) mod audits;
 pub(crate) mod heads;
 pub(crate) mod losses;
 pub(crate) mod offering;
@@ -132,6 +133,7 @@ pub(crate) struct Provider {
     pub(crate) registering: Option<larder_types::TxId>,
     /// The heads that we keep for the accounts of our contracts.
     pub(crate) heads: heads::KeptHeads,
+    pub(crate) audits: audits::Audits,
 }
 
 /// The proof for one slot, on its way.
@@ -163,6 +165,7 @@ impl Provider {
             free_collateral: None,
             registering: None,
             heads: heads::KeptHeads::default(),
+            audits: audits::Audits::default(),
         }
     }
 

@@ -5,11 +5,13 @@
 //! - [`lease`], [`leases`], [`answers`]: one contract per provider, its terms and revisions.
 //! - [`uploads`], [`stalls`]: a sealed segment becomes n placed shards.
 //! - [`fetches`]: k shards come back.
+//! - [`audits`]: whether providers hold what they are paid for.
 //! - [`losses`], [`lacking`], [`repairs`], [`growing`]: positions that are lost, and rebuilt.
 //! - [`heads`], [`catalogues`]: what others keep, so that a lost keeper comes back.
 //! - [`recovery`], [`trees`]: a keeper that comes back; trees that changed without us.
 
 mod answers;
+pub(crate) mod audits;
 pub(crate) mod book;
 mod catalogues;
 pub(crate) mod fetches;
@@ -108,8 +110,13 @@ pub(crate) struct Renter {
     pub(crate) declined: BTreeSet<NodeId>,
     /// Shards on their way to us, those that nobody wants any more included.
     pub(crate) gets: usize,
+    /// How fast shards come.
+    pub(crate) pace: fetches::Pace,
+    /// Providers that keep us waiting for a shard, and until when that counts.
+    pub(crate) late: BTreeMap<NodeId, Time>,
     /// This device's own heads.
     pub(crate) heads: heads::Heads,
+    pub(crate) audits: audits::Audits,
 }
 
 /// A peer that failed us lately.
@@ -192,6 +199,8 @@ impl Renter {
 
     pub(crate) fn served(&mut self, peer: &NodeId) {
         self.trouble.remove(peer);
+        self.late.remove(peer);
+        self.audits.heard(peer);
     }
 
     /// Where a segment's position lies, and how long it is.

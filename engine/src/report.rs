@@ -2,7 +2,7 @@
 
 use crate::provider::Provider;
 use crate::renter::repairs::Phase;
-use crate::rows::SegmentRow;
+use crate::rows::{AuditRow, SegmentRow};
 use crate::{Engine, NoRoom};
 use larder_coding::Code;
 use larder_contracts::SignedOffer;
@@ -23,6 +23,10 @@ pub struct ContractReport {
     pub active: bool,
     /// Whether we are the renter.
     pub rented: bool,
+    /// What our audits of the provider have shown.
+    pub audits: AuditRow,
+    /// Whether the provider takes no shards, though it was asked again and again.
+    pub refuses: bool,
 }
 
 /// How the stored segments stand.
@@ -160,6 +164,8 @@ impl Engine {
             leaf: *lease.leaf(),
             active: lease.active.is_some(),
             rented: true,
+            audits: self.renter.audits.of(&lease.provider),
+            refuses: lease.refuses(),
         });
         let held = self
             .provider
@@ -171,8 +177,16 @@ impl Engine {
                 leaf: *held.leaf(),
                 active: held.active.is_some(),
                 rented: false,
+                audits: AuditRow::default(),
+                refuses: false,
             });
         rented.chain(held).collect()
+    }
+
+    /// What our audits of a provider have shown.
+    #[must_use]
+    pub fn audits_of(&self, provider: &NodeId) -> AuditRow {
+        self.renter.audits.of(provider)
     }
 
     /// How the stored segments stand.
@@ -200,7 +214,7 @@ impl Engine {
         let renter = &self.renter;
         let suspect = |id: &&ContractId| {
             renter.leases.get(id).is_some_and(|lease| {
-                lease.is_suspect() || renter.in_trouble(&lease.provider, self.now)
+                lease.is_suspect() || renter.is_doubtful(&lease.provider, self.now)
             })
         };
         let suspects = row.holders.iter().flatten().filter(suspect).count();

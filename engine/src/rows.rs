@@ -32,6 +32,8 @@ pub enum Kind {
     Own = 8,
     /// A loss that we have declared: by contract id.
     Loss = 9,
+    /// What audits of a provider have shown: [`AuditRow`] by node id.
+    Audited = 10,
 }
 
 /// One change of one row.
@@ -113,6 +115,17 @@ pub struct RentedRow {
     pub opened: bool,
     /// Other money terms that we signed and whose answer we have not heard.
     pub tried: Option<SignedLeaf>,
+}
+
+/// What audits of a provider have shown of late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Answers that proved what was asked for.
+    pub passed: u32,
+    /// Answers that were false, or said that it is not there.
+    pub failed: u32,
+    /// Audits without an answer.
+    pub silent: u32,
 }
 
 /// A segment.
@@ -210,6 +223,12 @@ impl Write {
         Self::new(Kind::Rented, id.0.to_vec(), row)
     }
 
+    /// Writes what audits of a provider have shown.
+    #[must_use]
+    pub fn audited(provider: &NodeId, row: Option<&AuditRow>) -> Self {
+        Self::new(Kind::Audited, provider.0.to_vec(), row)
+    }
+
     /// Writes a shard leaf of a contract that we rent.
     #[must_use]
     pub fn rented_leaf(id: &ContractId, index: u64, leaf: Option<&ShardLeaf>) -> Self {
@@ -287,6 +306,7 @@ pub(crate) struct Tables {
     pub(crate) heads: Vec<HeadRow>,
     pub(crate) own_head: OwnHead,
     pub(crate) apart: Option<u64>,
+    pub(crate) audited: Vec<(NodeId, AuditRow)>,
 }
 
 impl Tables {
@@ -329,6 +349,7 @@ impl Tables {
             9 => self
                 .losses
                 .push((ContractId(id(key)?), codec::decode(value)?)),
+            10 => self.audited.push((NodeId(id(key)?), codec::decode(value)?)),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",

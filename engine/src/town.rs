@@ -1,6 +1,7 @@
 //! For tests: a few engines of both kinds on a clock of their own, and a ledger that only makes
 //! active what providers post. Messages arrive at once, or not at all where a node is deaf.
 
+mod audits;
 mod heads;
 mod recovery;
 mod trees;
@@ -144,6 +145,8 @@ struct Town {
     /// Who waits for the answer to a token, and under which operation.
     waiting: BTreeMap<Token, (usize, OpId)>,
     tokens: u64,
+    /// Where shards have bytes, their bytes; then there are slots too, and beacons.
+    files: Option<audits::Files>,
 }
 
 fn provides() -> Provide {
@@ -170,6 +173,7 @@ impl Town {
             effects: VecDeque::new(),
             waiting: BTreeMap::new(),
             tokens: 0,
+            files: None,
         };
         for i in 1..=providers {
             town.add(Node::new(identity(i, i), Some(provides())));
@@ -247,6 +251,7 @@ impl Town {
             hash: BlockHash([0; 32]),
             time: self.now,
             epoch: self.epoch,
+            beacon: self.beacon(),
             account: Some(Account {
                 balance: Amount::from_credits(1_000),
                 granted: true,
@@ -279,6 +284,7 @@ impl Town {
                     self.block(i);
                 }
             }
+            self.slot();
             for i in 0..self.nodes.len() {
                 let due = self.nodes[i].engine.as_ref().and_then(Engine::deadline);
                 if due.is_some_and(|due| due <= self.now) {
@@ -410,8 +416,14 @@ impl Town {
 
     fn work(&mut self, i: usize, op: OpId, job: Job) {
         let outcome = match job {
-            Job::Encode { segment, code, .. } => {
-                Outcome::Encoded(Ok((0..code.n()).map(|j| root(&segment, j)).collect()))
+            Job::Encode {
+                segment,
+                code,
+                shard_len,
+                ..
+            } => {
+                let roots = (0..code.n()).map(|j| self.coded(&segment, j, shard_len));
+                Outcome::Encoded(Ok(roots.collect()))
             }
             Job::Put { to, place, .. } => {
                 let token = self.token(i, op);
@@ -429,7 +441,10 @@ impl Town {
             Job::Get { .. } => Outcome::Got(Err(PutError::Peer(Unreachable::NoAnswer))),
             Job::Decode { .. } => Outcome::Decoded(Err(JobError::Cancelled)),
             Job::Rebuild { .. } => Outcome::Rebuilt(Err(JobError::Cancelled)),
-            Job::Prove { .. } => Outcome::Proved(Err(JobError::Cancelled)),
+            Job::Prove {
+                challenge,
+                commitment,
+            } => Outcome::Proved(self.prove(i, &challenge, &commitment)),
             Job::Discard { .. } => return,
         };
         self.step(i, Input::Done { op, outcome });

@@ -2,7 +2,7 @@
 
 use larder_ledger::{Account, Event, Provider, State};
 use larder_proofs::{Challenge, ContractLeaf, ProviderTree};
-use larder_types::{AccountId, Amount, BlockHash, ContractId, Epoch, NodeId, Time, TxId};
+use larder_types::{AccountId, Amount, BlockHash, ContractId, Epoch, Hash, NodeId, Time, TxId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub struct BlockInput {
     pub time: Time,
     /// The epoch it lies in.
     pub epoch: Epoch,
+    /// The newest beacon. Without one nothing is audited.
+    pub beacon: Option<Hash>,
     /// The node's account, if the ledger knows it.
     pub account: Option<Account>,
     /// The node's provider record, if it is registered.
@@ -90,6 +92,7 @@ impl BlockInput {
             hash: head.hash,
             time: head.time,
             epoch: state.epoch(),
+            beacon: Some(Hash(*state.beacon())),
             account: state.account(account).cloned(),
             provider: record.map(|p| ProviderView {
                 free: p.free,

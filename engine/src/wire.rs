@@ -5,7 +5,7 @@
 use crate::head::SignedHead;
 use larder_contracts::{Refusal, ShardAck, SignedLeaf, SignedOffer};
 use larder_keys::{AccountSigner, Tag, signing_key, verify};
-use larder_proofs::ShardLeaf;
+use larder_proofs::{Challenge, ContractLeaf, ProviderTree, ShardLeaf, audit_seed};
 use larder_types::layout::Layout;
 use larder_types::{
     AccountId, ContractId, GenesisHash, Hash, NodeId, ShardRoot, Signature, SubKeyId, Time,
@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// Most shard leaves in one message.
 pub const MAX_LEAVES: usize = 4096;
+/// Draws of an audit: with one, its answer is about one shard.
+pub const AUDIT_DRAWS: u8 = 1;
 /// Most offers in one answer.
 pub const MAX_OFFERS: usize = 256;
 
@@ -48,6 +50,8 @@ pub enum Request {
         /// The key.
         key: Hash,
     },
+    /// Show one chunk of what the contract holds.
+    Audit(Audit),
 }
 
 /// The answer to a [`Request`].
@@ -73,6 +77,8 @@ pub enum Response {
     },
     /// Heads.
     Heads(Vec<SignedHead>),
+    /// A ProofBlob (`DSP2`).
+    Proof(#[serde(with = "serde_bytes")] Vec<u8>),
     /// No, and why.
     Denied(Deny),
 }
@@ -162,6 +168,25 @@ pub struct ReadCap {
     pub sig: Signature,
 }
 
+/// An owner's question for one chunk of what a contract holds. Which one follows from the seed,
+/// `BLAKE3(nonce ‖ beacon)`, which neither side chooses alone. `docs/protocol.md` §3.7.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// The contract.
+    pub contract: ContractId,
+    /// Its active leaf, as the root of a tree of this leaf alone.
+    pub leaf: Hash,
+    /// A beacon of the ledger's, one of the newest.
+    pub beacon: Hash,
+    /// The owner's part of the seed.
+    pub nonce: Hash,
+    /// The owner's sub-key that signs; `None`: the account key.
+    pub by: Option<SubKeyId>,
+    /// By that key.
+    pub sig: Signature,
+}
+
+const AUDIT: Tag = Tag("audit request");
 const PLACE: Tag = Tag("place shard");
 const READ: Tag = Tag("read cap");
 
@@ -197,6 +222,41 @@ impl PlaceShard {
     pub fn is_signed_by(&self, renter: &AccountId, net: &GenesisHash) -> bool {
         let key = signing_key(renter, self.by);
         verify(&key, PLACE, net, &self.layout(), &self.sig)
+    }
+}
+
+impl Audit {
+    fn layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.contract)
+            .fixed(self.leaf)
+            .fixed(self.beacon)
+            .fixed(self.nonce)
+            .option(self.by.map(|by| by.0))
+            .finish()
+    }
+
+    /// The same question with its signature.
+    #[must_use]
+    pub fn sign(mut self, key: &AccountSigner, net: &GenesisHash) -> Self {
+        self.by = key.by();
+        self.sig = key.sign(AUDIT, net, &self.layout());
+        self
+    }
+
+    /// Whether it is signed for `owner` by the key that it names.
+    #[must_use]
+    pub fn is_signed_by(&self, owner: &AccountId, net: &GenesisHash) -> bool {
+        let key = signing_key(owner, self.by);
+        verify(&key, AUDIT, net, &self.layout(), &self.sig)
+    }
+
+    /// What is to be shown of this leaf.
+    #[must_use]
+    pub fn challenge(&self, provider: NodeId, leaf: &ContractLeaf, net: &GenesisHash) -> Challenge {
+        let seed = audit_seed(&self.nonce.0, &self.beacon.0);
+        let tree = ProviderTree::of_one(*leaf);
+        Challenge::audit(net, provider, &tree, seed, AUDIT_DRAWS).of_contract(0)
     }
 }
 

@@ -7,9 +7,11 @@ use larder_coding::{Code, IndexEntry, Listing, Manifest, Place, RepairManifest};
 use larder_contracts::{Auth, Offer, Refusal, Revision, ShardAck, SignedLeaf, SignedOffer};
 use larder_engine::head::{DeviceCert, Head, HeadContract, SegmentEntry, SignedHead};
 use larder_engine::rows::{
-    HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals, SegmentRow, ShardRow,
+    AuditRow, HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals, SegmentRow, ShardRow,
 };
-use larder_engine::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
+use larder_engine::wire::{
+    Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
+};
 use larder_ledger::{
     Block, CloseFaulted, Delegate, Deposit, Evidence, Faucet, Genesis, Header, Loss, Maintenance,
     May, Op, Reason, Register, Reveal, Revoke, Transfer, TreeUpdate, Tx, VerdictBatch,
@@ -174,6 +176,8 @@ enums! {
 // engine
 structs! {
     PlaceShard { contract, leaf, by, sig }
+    Audit { contract, leaf, beacon, nonce, by, sig }
+    AuditRow { passed, failed, silent }
     ReadCap { contract, root, reader, expiry, by, sig }
     DeviceCert { account, admin_pk, device_pk, expiry, sig_account, sig_admin }
     SignedHead { key, seq, sealed, cert, sig }
@@ -199,6 +203,7 @@ enums! {
         GetOffers,
         PutHead(head),
         GetHeads { key },
+        Audit(audit),
     }
     Response {
         Signed(sig),
@@ -206,6 +211,7 @@ enums! {
         Offers(offers),
         Kept { seq },
         Heads(heads),
+        Proof(blob),
         Denied(deny),
     }
     Deny {

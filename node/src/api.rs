@@ -673,6 +673,10 @@ impl NodeApi {
             capacity: c.leaf.capacity_chunks * CHUNK,
             used: c.leaf.used_chunks * CHUNK,
             rate: Nano(c.leaf.rate),
+            audits_passed: c.audits.passed,
+            audits_failed: c.audits.failed,
+            audits_silent: c.audits.silent,
+            refuses: c.refuses,
         }
     }
 }

@@ -343,7 +343,8 @@ fn renter_balance(request: &Request, ledger: &Ledger) -> Amount {
         | Request::GetLatest { .. }
         | Request::GetOffers
         | Request::PutHead(_)
-        | Request::GetHeads { .. } => Amount::ZERO,
+        | Request::GetHeads { .. }
+        | Request::Audit(_) => Amount::ZERO,
     }
 }
 

@@ -16,7 +16,7 @@ use larder_engine::OpId;
 use larder_engine::io::{Job, JobError, Outcome, PutError, Unreachable};
 use larder_engine::wire::{BulkHeader, BulkReply, PlaceShard, ReadCap};
 use larder_keys::{Signer, VaultKeys};
-use larder_proofs::{Challenge, Commitment, ProveError, prove};
+use larder_proofs::{Challenge, Commitment, Kind, ProveError, prove};
 use larder_types::params::CHUNK;
 use larder_types::{GenesisHash, NodeId, SegmentId, ShardRoot, Time};
 use std::fs::File;
@@ -300,7 +300,15 @@ impl Pool {
         compute(&self.turns.proving, move || {
             let shards = shards.ok_or_else(|| JobError::Disk("no shard store".to_owned()))?;
             prove(&commitment, &challenge, &shards, &key, &genesis).map_err(|e| {
-                tracing::warn!(slot = challenge.slot_no, "this epoch cannot be proven: {e}");
+                match challenge.kind {
+                    Kind::Ledger => {
+                        tracing::warn!(
+                            slot = challenge.slot_no,
+                            "this epoch cannot be proven: {e}"
+                        );
+                    }
+                    Kind::Audit => tracing::warn!("an audit cannot be answered: {e}"),
+                }
                 if let Some(shard) = suspect(&e) {
                     suspects.add(shard);
                 }

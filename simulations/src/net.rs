@@ -195,7 +195,8 @@ impl World {
             | Request::GetLatest { .. }
             | Request::GetOffers
             | Request::PutHead(_)
-            | Request::GetHeads { .. } => Amount::ZERO,
+            | Request::GetHeads { .. }
+            | Request::Audit(_) => Amount::ZERO,
         };
         let input = PeerInput::Request {
             from: self.nodes[from].id,
@@ -453,9 +454,14 @@ impl World {
             } => {
                 let node = &self.nodes[i];
                 let (proved, damaged) = jobs::answer(node, &challenge, &commitment);
-                self.checkers
-                    .proofs
-                    .made(node, &challenge, &commitment, proved.as_deref().ok());
+                if challenge.kind == larder_proofs::Kind::Ledger {
+                    self.checkers.proofs.made(
+                        node,
+                        &challenge,
+                        &commitment,
+                        proved.as_deref().ok(),
+                    );
+                }
                 self.damaged(i, damaged.into_iter().collect());
                 Outcome::Proved(proved)
             }

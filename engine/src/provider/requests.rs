@@ -32,7 +32,8 @@ impl Provider {
             Request::GetHeads { key } => {
                 Ok(self.heads.under(&key, |account| self.is_paid_by(account)))
             }
-            Request::GetOffers => Err(Deny::NotProviding),
+            // The answer to an audit takes a while, and goes its own way.
+            Request::GetOffers | Request::Audit(_) => Err(Deny::NotProviding),
         };
         answer.unwrap_or_else(Response::Denied)
     }
@@ -254,6 +255,7 @@ pub(crate) fn signature(response: Response) -> Result<Signature, Deny> {
         Response::Latest { .. }
         | Response::Offers(_)
         | Response::Kept { .. }
-        | Response::Heads(_) => Err(Deny::WrongBytes),
+        | Response::Heads(_)
+        | Response::Proof(_) => Err(Deny::WrongBytes),
     }
 }

@@ -12,6 +12,7 @@ use crate::io::{Job, JobError, Notice, OpId, PutError};
 use crate::ops::Pending;
 use crate::wire::{Deny, ReadCap};
 use larder_types::params::CHUNK;
+use larder_types::size::MIB;
 use larder_types::{ContractId, Millis, NodeId, SegmentId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,13 +20,18 @@ use std::collections::{BTreeMap, BTreeSet};
 const CAP_LIFE: Millis = Millis(2 * TRANSFER_DEADLINE.0);
 /// Most shards on their way to us at once; users' go first.
 const MAX_GETS: usize = 64;
-/// A shard that a user waits for lags when it takes longer than this and 1 s per MiB …
+/// A shard that a user waits for lags when it takes longer than this and twice what the shards
+/// before it took for as many bytes: at first that counts as 1 s per MiB …
 const LAG: Millis = Millis(5_000);
-const PACE: u64 = 1 << 20;
+const FIRST_PACE: u64 = 500;
+/// … and at most 8 s per MiB; ms per MiB.
+const SLOWEST_PACE: u64 = 4_000;
 /// … one for a repair alone, which must not read more than it needs, when it takes longer than
 /// this and 1 s per 128 KiB.
 const PATIENT_LAG: Millis = Millis(60_000);
 const PATIENT_PACE: u64 = 128 << 10;
+/// Who lags is asked after the others for so long, or until it has served something.
+const LATE: Millis = Millis(60_000);
 /// Times that providers which merely did not answer are asked again before a fetch is given up …
 const MAX_ROUNDS: u32 = 4;
 /// … after 1 s, 2 s, 4 s, 8 s.
@@ -58,19 +64,41 @@ struct Getting {
     since: Time,
 }
 
+/// How fast shards have come of late, ms per MiB: a line's pace, and that of those who serve.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace(u64);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(FIRST_PACE)
+    }
+}
+
+impl Pace {
+    /// What `bytes` take at this pace, ms.
+    const fn of(self, bytes: u64) -> u64 {
+        self.0.saturating_mul(bytes) / MIB
+    }
+
+    /// A shard has come: it counts for a quarter. One that is shorter than a MiB counts as one, for
+    /// most of its time is not the line's.
+    fn note(&mut self, took: Millis, bytes: u64) {
+        let seen = took.0.saturating_mul(MIB) / bytes.max(MIB);
+        self.0 = (3 * self.0 + seen.min(SLOWEST_PACE)) / 4;
+    }
+}
+
 impl Fetch {
     fn is_unwanted(&self) -> bool {
         self.users == 0 && !self.repair
     }
 
-    /// How long one shard may take before another is asked for besides.
-    fn patience(&self, shard_len: u64) -> Millis {
-        let (base, pace) = if self.users > 0 {
-            (LAG, PACE)
-        } else {
-            (PATIENT_LAG, PATIENT_PACE)
-        };
-        Millis(base.0 + shard_len.saturating_mul(1_000) / pace)
+    /// How long one shard may take before another is asked for besides; `pace` in ms per MiB.
+    fn patience(&self, shard_len: u64, pace: Pace) -> Millis {
+        if self.users > 0 {
+            return Millis(LAG.0 + 2 * pace.of(shard_len));
+        }
+        Millis(PATIENT_LAG.0 + shard_len.saturating_mul(1_000) / PATIENT_PACE)
     }
 
     fn is_tried(&self, position: u16) -> bool {
@@ -154,9 +182,14 @@ impl Renter {
         let Some(fetch) = self.fetches.get(&segment) else {
             return;
         };
-        let patience = fetch.patience(shard_len);
-        let prompt = |g: &&Getting| ctx.now < g.since.after(patience);
-        let coming = fetch.have.len() + fetch.getting.values().filter(prompt).count();
+        let patience = fetch.patience(shard_len, self.pace);
+        let lags = |g: &&Getting| ctx.now >= g.since.after(patience);
+        let lagging = fetch.getting.values().filter(lags).count();
+        let coming = fetch.have.len() + fetch.getting.len() - lagging;
+        // Who lags here is not the first to be asked elsewhere.
+        let late = fetch.getting.values().filter(lags);
+        let until = ctx.now.after(LATE);
+        self.late.extend(late.map(|g| (g.provider, until)));
         let wanted = needed.saturating_sub(coming);
         if wanted == 0 || room == 0 {
             return;
@@ -268,6 +301,8 @@ impl Renter {
         match outcome {
             Ok(()) => {
                 fetch.have.insert(position);
+                let len = self.segments.get(&segment).map_or(0, |row| row.shard_len);
+                self.pace.note(ctx.now.since(getting.since), len);
                 self.served(&getting.provider);
                 if repair {
                     self.repair_read(&segment);
@@ -276,6 +311,7 @@ impl Renter {
             Err(PutError::WrongBytes | PutError::Refused(Deny::UnknownShard)) => {
                 fetch.bad.insert(position);
                 self.failed(getting.provider, ctx.now);
+                self.audit_failed(ctx, getting.provider);
                 self.not_there(ctx, &segment, position, getting.contract);
             }
             Err(PutError::Peer(_) | PutError::Refused(_)) => {
@@ -367,7 +403,7 @@ impl Renter {
             if fetch.have.len() >= usize::from(row.code.k()) {
                 continue;
             }
-            let patience = fetch.patience(row.shard_len);
+            let patience = fetch.patience(row.shard_len, self.pace);
             let lags = fetch.getting.values().map(|g| g.since.after(patience));
             let next = lags.filter(|t| *t > now).min();
             soonest = sooner(soonest, sooner(next, fetch.retry_at));

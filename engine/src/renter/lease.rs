@@ -2,6 +2,7 @@
 //! holds of it, what is under way. Chunks are 1 KiB, capacity and use are counted in them.
 
 use super::Renter;
+use super::audits::AuditDue;
 use super::leases::price_of;
 use super::trees::Pages;
 use crate::rows::RentedRow;
@@ -58,7 +59,14 @@ pub(crate) struct Lease {
     pub(crate) pages: Pages,
     /// Root, chunks and revision of the active tree that was last found to be ours.
     pub(crate) agreed: Option<(Hash, u64, u64)>,
+    /// Shards in a row that the provider refused though it had sold room for them.
+    pub(crate) refusals: u32,
+    /// When it is audited next.
+    pub(crate) audit: AuditDue,
 }
+
+/// Refused shards in a row (half a minute of asking) after which a provider is not counted on.
+const REFUSES: u32 = 6;
 
 impl Lease {
     pub(crate) fn restore(row: RentedRow) -> Self {
@@ -86,6 +94,8 @@ impl Lease {
             faulted: false,
             pages: Pages::default(),
             agreed: None,
+            refusals: 0,
+            audit: AuditDue::default(),
         }
     }
 
@@ -134,6 +144,11 @@ impl Lease {
             .chain(signed)
             .map(|signed| price_of(&signed.leaf))
             .max()
+    }
+
+    /// Whether the provider is not counted on for shards.
+    pub(crate) fn refuses(&self) -> bool {
+        self.refusals >= REFUSES
     }
 
     pub(crate) fn money_pending(&self) -> bool {

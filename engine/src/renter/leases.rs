@@ -350,6 +350,7 @@ impl Renter {
             self.compare_trees();
             self.write_off(ctx, wallet);
             self.declined.clear();
+            self.forget_audits(ctx);
             self.informed = true;
             self.tops_up_at_once = ctx.me.params.profile == Profile::Dev;
             self.reindex_all();

@@ -38,7 +38,7 @@ pub(crate) struct Source {
 pub(crate) enum Trust {
     /// It proves, and answered lately.
     Healthy,
-    /// It missed its last challenges, or failed us lately.
+    /// It missed its last challenges, failed us lately, or keeps us waiting.
     Suspect,
     /// It is FAULTED: the last resort.
     Faulted,
@@ -175,7 +175,7 @@ impl Renter {
             let lease = self.leases.get(&contract)?;
             let trust = if lease.faulted {
                 Trust::Faulted
-            } else if lease.is_suspect() || self.in_trouble(&provider, now) {
+            } else if lease.is_suspect() || self.is_doubtful(&provider, now) {
                 Trust::Suspect
             } else {
                 Trust::Healthy
@@ -204,6 +204,12 @@ impl Renter {
             provider: lease.provider,
             root,
         })
+    }
+
+    /// Whether a provider failed us lately, keeps us waiting for a shard, or leaves audits unanswered.
+    pub(crate) fn is_doubtful(&self, provider: &NodeId, now: Time) -> bool {
+        let late = self.late.get(provider).is_some_and(|until| now < *until);
+        late || self.in_trouble(provider, now) || self.audits.is_doubtful(provider)
     }
 
     /// A segment's positions that are not lost.

@@ -65,11 +65,11 @@ impl Renter {
             return;
         }
         let moving = |p: &Position| matches!(p, Position::Putting { .. });
-        let acked = |p: &Position| matches!(p, Position::Acked { .. });
         let moves = upload.positions.iter().any(moving);
         if upload.progress_at == Time(0) || moves {
             upload.progress_at = ctx.now;
         }
+        let acked = |p: &Position| matches!(p, Position::Acked { .. });
         if upload.told {
             if ctx.now >= upload.progress_at.after(PROMISED) {
                 upload.progress_at = ctx.now;

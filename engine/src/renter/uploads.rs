@@ -33,6 +33,9 @@ pub(crate) const ENCODE_DEADLINE: Millis = Millis(600_000);
 
 /// A suspect provider ranks as if it were twice as full as full.
 const SUSPECT_PPM: u64 = 2_000_000;
+/// One … of the doubt about a provider counts as fullness: who is unknown is given a shard when
+/// those that are known are a quarter fuller.
+const DOUBT_SHARE: u64 = 4;
 /// Failures in a row (half a minute of waiting) after which a provider is no prospect.
 const ABSENT_FAILS: u32 = 6;
 
@@ -295,10 +298,12 @@ impl Renter {
     fn candidate<'a>(&'a self, lease: &Lease) -> Candidate<'a> {
         let capacity = lease.leaf().capacity_chunks.max(1);
         let fullness_ppm = lease.spoken_chunks().saturating_mul(1_000_000) / capacity;
+        let suspect = lease.is_suspect() || self.audits.is_doubtful(&lease.provider);
+        let doubt_ppm = self.audits.doubt_ppm(&lease.provider) / DOUBT_SHARE;
         Candidate {
             provider: lease.provider,
             operator: self.operator(&lease.provider),
-            fullness_ppm: fullness_ppm + u64::from(lease.is_suspect()) * SUSPECT_PPM,
+            fullness_ppm: fullness_ppm + doubt_ppm + u64::from(suspect) * SUSPECT_PPM,
             price: 0,
             tie: 0,
         }
@@ -318,6 +323,7 @@ impl Renter {
             .filter(|(contract, lease)| {
                 !holding.contains(contract)
                     && !lease.is_suspect()
+                    && !lease.refuses()
                     && !self.is_absent(&lease.provider, now)
                     && roomy(lease)
             })
@@ -471,6 +477,7 @@ impl Renter {
             // What it took it will not be paid for.
             (_, _) if lease.faulted => self.set(&segment, position, Position::Waiting),
             (Ok(ack), Some(leaf)) if good(&ack) => {
+                lease.refusals = 0;
                 // The revision may hold it already, if the answer to it was lost in a crash.
                 if lease.content.leaves().contains(&leaf) {
                     let rows = self.place(&contract, &[leaf]);
@@ -513,9 +520,17 @@ impl Renter {
             Err(PutError::Local(JobError::Disk(_) | JobError::Cancelled)) => {
                 self.failed(provider, ctx.now);
             }
-            Err(PutError::Refused(Deny::NoRoom | Deny::UnknownContract)) => {
+            Err(PutError::Refused(deny @ (Deny::NoRoom | Deny::UnknownContract))) => {
                 if let Some(lease) = self.leases.get_mut(&contract) {
                     lease.unsure = true;
+                    lease.refusals += u32::from(*deny == Deny::UnknownContract);
+                }
+                self.failed(provider, ctx.now);
+            }
+            // It sold room, and does not give it.
+            Err(PutError::Refused(Deny::NotProviding | Deny::Disk | Deny::BadSignature)) => {
+                if let Some(lease) = self.leases.get_mut(&contract) {
+                    lease.refusals += 1;
                 }
                 self.failed(provider, ctx.now);
             }

@@ -6,6 +6,7 @@ use super::exit::{DAMAGE, FAILED, Failure};
 use super::output::Out;
 use crate::home::read_cert;
 use crate::home::rebirth::is_recovering;
+use larder_rpc::client::all;
 use larder_rpc::{Client, Empty, ProviderStatus};
 use larder_types::size::GIB;
 use larder_types::{Amount, Bytes};
@@ -144,6 +145,18 @@ async fn ask_node(node: &Client, checks: &mut Vec<Check>) -> Asked {
             name: "repair",
             found: trouble,
             mend: Some(("lost shards find no new provider: see to that", FAILED)),
+        });
+    }
+    let contracts = all(|page| async move { node.renter_list_contracts(&page).await }).await?;
+    let refusing = contracts.iter().filter(|c| c.refuses).count();
+    if refusing > 0 {
+        checks.push(Check {
+            name: "renting",
+            found: format!("{refusing} providers are paid for room and take no shards"),
+            mend: Some((
+                "nothing more is placed there: `larder contracts` names them",
+                FAILED,
+            )),
         });
     }
     let keeper = status.keeper;

@@ -63,11 +63,21 @@ async fn list(node: &Client, out: Out) -> Asked {
             "capacity": it.capacity,
             "used": it.used,
             "rate": it.rate.0.to_string(),
+            "audits_passed": it.audits_passed,
+            "audits_failed": it.audits_failed,
+            "audits_silent": it.audits_silent,
+            "refuses": it.refuses,
         }))?;
         let used = format!("{} of {}", Bytes(it.used), Bytes(it.capacity));
         out.line(format_args!(
-            "{}  {used:<24} {} credits/epoch until epoch {}  {}",
-            it.contract, it.rate.0, it.end_epoch, it.operator
+            "{}  {used:<24} {} credits/epoch until epoch {}  audits {}/{}  {}{}",
+            it.contract,
+            it.rate.0,
+            it.end_epoch,
+            it.audits_passed,
+            it.audits_passed + it.audits_failed + it.audits_silent,
+            it.operator,
+            if it.refuses { "  takes no shards" } else { "" }
         ))?;
     }
     Ok(())

@@ -61,6 +61,14 @@ pub struct RenterContract {
     pub used: u64,
     /// Pay per epoch.
     pub rate: Nano,
+    /// Audits by this home that the provider passed, of the last 64 to 128.
+    pub audits_passed: u32,
+    /// Those whose answer was false, or that it does not hold what was asked for.
+    pub audits_failed: u32,
+    /// Those without an answer.
+    pub audits_silent: u32,
+    /// Whether the provider takes no shards, though it was asked again and again.
+    pub refuses: bool,
 }
 
 /// A segment that has lost shards.

@@ -192,6 +192,7 @@ impl Bench {
     fn block(&mut self) -> Vec<Effect> {
         let held = ProviderTree::from_leaves(0, vec![Some(self.active)]).unwrap();
         let block = BlockInput {
+            beacon: None,
             height: u64::from(self.epoch),
             hash: BlockHash([0; 32]),
             time: self.me.schedule.epoch_start(self.epoch),

@@ -309,6 +309,7 @@ impl World {
             hash: BlockHash([0; 32]),
             time: self.now,
             epoch: self.epoch,
+            beacon: None,
             account: Some(Account {
                 balance: self.balance,
                 granted: true,
@@ -493,9 +494,13 @@ impl World {
                     puts: Vec::new(),
                 })
             }
-            (_, Request::GetOffers | Request::PutHead(_) | Request::GetHeads { .. }) => {
-                Ok(Response::Denied(Deny::NotProviding))
-            }
+            (
+                _,
+                Request::GetOffers
+                | Request::PutHead(_)
+                | Request::GetHeads { .. }
+                | Request::Audit(_),
+            ) => Ok(Response::Denied(Deny::NotProviding)),
         }
     }
 
