@@ -320,7 +320,10 @@ impl Maker {
             reply,
         }: ProofRequest,
     ) {
-        let challenge = match self.pool.accept(&self.state, &provider, (self.clock)()) {
+        let challenge = match self
+            .pool
+            .accept(&self.state, &provider, &blob, (self.clock)())
+        {
             Ok(challenge) => challenge,
             Err(refusal) => return drop(reply.send(Err(refusal.into()))),
         };

@@ -38,6 +38,26 @@ pub fn contract_id(provider: &NodeId, renter: &AccountId, nonce16: &[u8; 16]) ->
     ContractId(*hasher.finalize().as_bytes())
 }
 
+/// What the leaf keeps of its nonce: nonce16 ‖ zero[16], so that everyone can compute its id.
+fn terms(nonce16: &[u8; 16]) -> Hash {
+    let mut hash = [0; 32];
+    for (to, from) in hash.iter_mut().zip(nonce16) {
+        *to = *from;
+    }
+    Hash(hash)
+}
+
+/// Whether a leaf's id is that of a contract between its renter and `provider`. An id that does not
+/// follow from its parties could be taken before them by whoever sees it.
+#[must_use]
+pub fn is_bound(leaf: &ContractLeaf, provider: &NodeId) -> bool {
+    let Some((nonce16, rest)) = leaf.terms_hash.0.split_first_chunk::<16>() else {
+        return false;
+    };
+    rest.iter().all(|byte| *byte == 0)
+        && contract_id(provider, &leaf.renter, nonce16) == leaf.contract_id
+}
+
 /// The collateral of a contract: `epochs` of pay, saturating.
 #[must_use]
 pub(crate) fn collateral(rate: Amount, epochs: u32) -> Amount {
@@ -71,7 +91,7 @@ impl Draft {
             revision: 0,
             egress_price: Amount::ZERO,
             included_egress_chunks: 0,
-            terms_hash: Hash::default(),
+            terms_hash: terms(&self.nonce16),
             egress_deposit: Amount::ZERO,
             egress_paid: Amount::ZERO,
             unpaid_at_start: 0,
@@ -119,6 +139,33 @@ mod tests {
             "403 rounded up is 406, more than 400 epochs away"
         );
         assert_eq!(end(Epoch::MAX, 400) % 7, 0);
+    }
+
+    #[test]
+    fn a_leaf_is_bound_to_its_parties() {
+        let provider = NodeId([1; 32]);
+        let leaf = Draft {
+            provider,
+            renter: AccountId([2; 32]),
+            nonce16: [3; 16],
+            start: 1,
+            term: 7,
+            capacity_chunks: 1,
+            price: Amount(1),
+            collateral_epochs: 0,
+        }
+        .leaf(&Params::profile(Profile::Dev));
+        assert!(is_bound(&leaf, &provider));
+        assert!(!is_bound(&leaf, &NodeId([9; 32])));
+        let changed = |change: fn(&mut ContractLeaf)| {
+            let mut other = leaf;
+            change(&mut other);
+            is_bound(&other, &provider)
+        };
+        assert!(!changed(|l| l.renter.0[0] ^= 1));
+        assert!(!changed(|l| l.contract_id.0[0] ^= 1));
+        assert!(!changed(|l| l.terms_hash.0[0] ^= 1));
+        assert!(!changed(|l| l.terms_hash.0[16] = 1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! function of the leaf, the offer and what there is room for. `docs/protocol.md` §3.10.
 
 use crate::draft::{END_STEP, collateral};
-use crate::{Offer, Refusal, rate};
+use crate::{Offer, Refusal, is_bound, rate};
 use larder_proofs::ContractLeaf;
 use larder_types::{Amount, Epoch, Params};
 
@@ -31,6 +31,9 @@ pub fn judge(
     room: &Room,
     params: &Params,
 ) -> Result<(), Refusal> {
+    if !is_bound(leaf, &offer.provider) {
+        return Err(Refusal::Identity);
+    }
     let term = judge_term(leaf, offer, room, params)?;
     judge_price(leaf, offer, params)?;
     judge_capacity(leaf, room, params)?;
@@ -197,6 +200,10 @@ mod tests {
 
     #[test]
     fn every_rule_refuses() {
+        check(
+            |l, _| l.contract_id.0[0] ^= 1,
+            |r| matches!(r, Refusal::Identity),
+        );
         check(
             |l, _| l.start_epoch = 4,
             |r| matches!(r, Refusal::Start { .. }),

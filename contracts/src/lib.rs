@@ -9,6 +9,7 @@
 
 pub mod draft;
 pub mod judge;
+pub mod life;
 pub mod lose;
 pub mod offer;
 pub mod rate;
@@ -16,11 +17,11 @@ pub mod refusal;
 pub mod revise;
 pub mod signed;
 
-pub use draft::{Draft, contract_id};
+pub use draft::{Draft, contract_id, is_bound};
 pub use judge::{Room, judge};
 pub use lose::{Remains, lose};
 pub use offer::{Offer, OfferRefusal, SignedOffer};
 pub use rate::rate;
 pub use refusal::Refusal;
-pub use revise::{extend, revise, same_money};
+pub use revise::{clear, extend, renewed, revise, same_money};
 pub use signed::{Auth, Revision, ShardAck, SignedLeaf};

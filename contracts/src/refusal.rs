@@ -145,6 +145,15 @@ pub enum Refusal {
     /// The provider's disk is full or failing.
     #[error("the provider cannot store it now")]
     Storage,
+    /// The contract's id is not that of its parties and nonce.
+    #[error("the contract's id does not follow from its parties")]
+    Identity,
+    /// A place to be cleared that holds no shard.
+    #[error("there is no shard in place {index}")]
+    NoShard {
+        /// The place.
+        index: u32,
+    },
 }
 
 impl Refusal {
@@ -175,6 +184,8 @@ impl Refusal {
             Self::UnknownContract => 21,
             Self::Closed => 22,
             Self::Storage => 23,
+            Self::Identity => 24,
+            Self::NoShard { .. } => 25,
         }
     }
 }

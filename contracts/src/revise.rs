@@ -2,7 +2,7 @@
 //! price (`extend`). Both sides run the same function and only exchange signatures.
 //! `docs/protocol.md` §3.3, §3.10.
 
-use crate::draft::collateral;
+use crate::draft::{END_STEP, collateral};
 use crate::{Refusal, rate};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
 use larder_types::params::{CHUNK, SHARD_STEP};
@@ -62,6 +62,33 @@ pub fn revise(
     Ok((next, tree))
 }
 
+/// The next revision without the shards in `places`, which become holes, and its tree. The renter
+/// alone may want that; for an append-only contract it takes the admin key.
+///
+/// # Errors
+/// A [`Refusal`] if the tree is not the leaf's, or a place holds no shard.
+pub fn clear(
+    leaf: &ContractLeaf,
+    content: &ContentTree,
+    places: &BTreeSet<u32>,
+) -> Result<(ContractLeaf, ContentTree), Refusal> {
+    if content.root() != leaf.content_root || content.chunks() != leaf.used_chunks {
+        return Err(Refusal::WrongContent);
+    }
+    let mut tree = content.clone();
+    for index in places {
+        let index = *index;
+        tree.clear(index).ok_or(Refusal::NoShard { index })?;
+    }
+    let next = ContractLeaf {
+        content_root: tree.root(),
+        used_chunks: tree.chunks(),
+        revision: next_revision(leaf)?,
+        ..*leaf
+    };
+    Ok((next, tree))
+}
+
 /// The leaf with more capacity at `price`, from epoch `start` on; its end stays. It settles as a
 /// close and an open at the boundary, under the same id.
 ///
@@ -104,6 +131,26 @@ pub fn extend(
         slash_acc: 0,
         unpaid_at_start: 0,
         revision: next_revision(leaf)?,
+        ..*leaf
+    })
+}
+
+/// The leaf for another term as long as its last, rounded down to a multiple of seven, at the same
+/// rate, from epoch `start` on: what a contract with the flag becomes while it is EXPIRING. `None` if
+/// that is beyond the longest term.
+#[must_use]
+pub fn renewed(leaf: &ContractLeaf, start: Epoch, params: &Params) -> Option<ContractLeaf> {
+    let term = leaf.end_epoch.checked_sub(leaf.start_epoch)?;
+    let longest = start.saturating_add(params.max_term);
+    let end = leaf.end_epoch.saturating_add(term).min(longest);
+    let end = end.checked_sub(end.checked_rem(END_STEP)?)?;
+    (end > leaf.end_epoch).then_some(ContractLeaf {
+        start_epoch: start,
+        end_epoch: end,
+        slash_acc: 0,
+        unpaid_at_start: 0,
+        egress_paid: Amount::ZERO,
+        revision: next_revision(leaf).ok()?,
         ..*leaf
     })
 }
@@ -195,6 +242,22 @@ mod tests {
             Err(Refusal::Duplicate)
         );
         assert_eq!(revise(&first, &empty, &[]), Err(Refusal::WrongContent));
+    }
+
+    #[test]
+    fn cleared_shards_leave_holes() {
+        let shards = [shard(1, 16), shard(2, 32)];
+        let (first, tree) = revise(&leaf(), &ContentTree::default(), &shards).unwrap();
+        let (next, rest) = clear(&first, &tree, &BTreeSet::from([0])).unwrap();
+        assert_eq!((next.revision, next.used_chunks), (2, 32));
+        assert_eq!((next.depth, next.content_root), (1, rest.root()));
+        assert!(same_money(&first, &next));
+        assert!(rest.leaves()[0].is_empty());
+        let refused = |tree, place| clear(&next, tree, &BTreeSet::from([place])).unwrap_err();
+        for index in [0, 2] {
+            assert_eq!(refused(&rest, index), Refusal::NoShard { index });
+        }
+        assert_eq!(refused(&tree, 1), Refusal::WrongContent);
     }
 
     #[test]

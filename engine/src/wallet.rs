@@ -404,9 +404,12 @@ fn spending(tx: &Tx) -> (Amount, Option<Auth>) {
         Tx::Transfer(t) => (t.amount, Some(t.auth)),
         Tx::Register(r) => (r.collateral, Some(r.auth)),
         Tx::Deposit(d) => (d.amount, Some(d.auth)),
+        Tx::Targeted(t) => (t.fee, Some(t.auth)),
         Tx::Faucet(_)
         | Tx::TreeUpdate(_)
         | Tx::CloseFaulted(_)
+        | Tx::CloseByRenter(_)
+        | Tx::ForceRevision(_)
         | Tx::Maintenance(_)
         | Tx::Delegate(_)
         | Tx::Revoke(_) => (Amount::ZERO, None),

@@ -6,8 +6,9 @@ use larder_engine::wire::{PlaceShard, ReadCap};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
-    Authority, Block, CloseFaulted, Delegate, Deposit, Evidence, Faucet, Genesis, Grant, Header,
-    Loss, Maintenance, May, Op, Reason, Register, Revoke, Transfer, TreeUpdate, Tx, VerdictBatch,
+    AckedShard, Authority, Block, CloseFaulted, Closing, Delegate, Deposit, Evidence, Faucet,
+    ForceRevision, Forced, Genesis, Grant, Handover, Header, Loss, Maintenance, May, Op, Reason,
+    Reduction, Register, Revoke, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, Single};
@@ -227,7 +228,85 @@ pub fn txs() -> Vec<(&'static str, Tx)> {
         tree_update("update: put", Op::Put(signed(Some(AUTH)))),
         tree_update("update: close expired", Op::CloseExpired(id)),
         tree_update("update: declare loss", Op::DeclareLoss(loss())),
+        tree_update(
+            "update: close mutual",
+            Op::CloseMutual(Closing::mutual(
+                &signer(18),
+                account.account(),
+                id,
+                1_000,
+                &NET,
+            )),
+        ),
+        tree_update(
+            "update: reduce",
+            Op::Reduce(Box::new(Reduction::sign(
+                signed(None),
+                &node.node(),
+                &signer(18),
+                &NET,
+            ))),
+        ),
+        tree_update("update: renew", Op::Renew(id)),
+        tree_update(
+            "update: transfer",
+            Op::Transfer(Box::new(Handover::sign(
+                id,
+                SignedLeaf::sign(leaf(), Some(AUTH), &signer(19).node(), &account, &NET),
+                &signer(19),
+                &NET,
+            ))),
+        ),
+        (
+            "close by renter",
+            Tx::CloseByRenter(Closing::notice(
+                &signer(18),
+                account.account(),
+                id,
+                1_000,
+                &NET,
+            )),
+        ),
+        (
+            "a revision that both signed, forced",
+            Tx::ForceRevision(ForceRevision {
+                provider: node.node(),
+                revision: Forced::Signed(Box::new(signed(None).countersign(&node, &NET))),
+            }),
+        ),
+        (
+            "a question for one contract",
+            Tx::Targeted(Targeted::sign(&account, id, 8, amount, AUTH, &NET)),
+        ),
+        (
+            "a revision that was acknowledged, forced",
+            Tx::ForceRevision(acked()),
+        ),
     ]
+}
+
+/// A revision whose new shards the provider acknowledged.
+fn acked() -> ForceRevision {
+    let (provider, node) = (provider(), provider().node());
+    let shard = loss().shards.remove(0);
+    let ack = ShardAck::sign(
+        leaf().contract_id,
+        shard.leaf.root,
+        shard.leaf.chunks,
+        &provider,
+        &NET,
+    );
+    let sig_provider = ack.sig;
+    ForceRevision {
+        provider: node,
+        revision: Forced::Acked {
+            signed: Box::new(signed(None)),
+            added: vec![AckedShard {
+                shard,
+                sig_provider,
+            }],
+        },
+    }
 }
 
 pub(crate) fn tx() -> Examples {
@@ -245,6 +324,7 @@ fn verdicts() -> VerdictBatch {
             Some(Reason::Maintenance),
             Some(Reason::Late),
         ],
+        targeted: vec![None, Some(Reason::Silent)],
         proofs_root: Hash([12; 32]),
     }
 }

@@ -500,6 +500,7 @@ impl World {
             said.0.push(VerdictBatch {
                 slot,
                 results,
+                targeted: Vec::new(),
                 proofs_root: Make::make(dice),
             });
         }

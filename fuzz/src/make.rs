@@ -13,8 +13,9 @@ use larder_engine::wire::{
     Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
 };
 use larder_ledger::{
-    Block, CloseFaulted, Delegate, Deposit, Evidence, Faucet, Genesis, Header, Loss, Maintenance,
-    May, Op, Reason, Register, Reveal, Revoke, Transfer, TreeUpdate, Tx, VerdictBatch,
+    AckedShard, Block, CloseFaulted, Closing, Delegate, Deposit, Evidence, Faucet, ForceRevision,
+    Forced, Genesis, Handover, Header, Loss, Maintenance, May, Op, Reason, Reduction, Register,
+    Reveal, Revoke, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
 };
 use larder_proofs::{ContractLeaf, LostShard, ProviderRoot, ShardLeaf, Sibling};
 use larder_types::{
@@ -133,6 +134,8 @@ enums! {
         UnknownContract,
         Closed,
         Storage,
+        Identity,
+        NoShard { index },
     }
 }
 
@@ -145,6 +148,12 @@ structs! {
     CloseFaulted { contract, renter, expiry, by, sig }
     Delegate { account, admin, subkey, may, cap, issued, until, sig_account, sig_admin }
     Revoke { account, admin, subkey, issued, sig_admin }
+    Handover { contract, to, signed, sig_to }
+    Targeted { contract, renter, draws, fee, auth, by, sig }
+    Closing { contract, renter, key, expiry, sig }
+    Reduction { signed, key, sig }
+    ForceRevision { provider, revision }
+    AckedShard { shard, sig_provider }
     Maintenance { provider, first, epochs, sig_provider }
     TreeUpdate { provider, epoch, ops, sig_provider }
     Loss { contract, revision, shards }
@@ -152,21 +161,24 @@ structs! {
     Sibling { hash, chunks }
     Header { height, time, prev, epoch, slot, beacon, tx_root, verdict_root, state_root }
     Block { header, sig, txs, verdicts, evidence }
-    VerdictBatch { slot, results, proofs_root }
+    VerdictBatch { slot, results, targeted, proofs_root }
     Evidence { slot, provider, blob }
     Genesis { network, start, params, founder, supply, validator, validator_bls, nonce }
     Params {
         profile, epoch, slots, window, challenges, faulted_after, fee_ppm, burn_ppm, vesting,
-        min_term, max_term, min_capacity_chunks, min_rate, collateral_epochs, faucet,
+        min_term, max_term, min_capacity_chunks, min_rate, collateral_epochs, notice, draw_fee, faucet,
         capacity_step, block_interval, offer_ttl, max_expiry,
     }
 }
 enums! {
     Tx {
         Faucet(tx), Transfer(tx), Register(tx), Deposit(tx), TreeUpdate(tx), CloseFaulted(tx),
-        Maintenance(tx), Delegate(tx), Revoke(tx),
+        Maintenance(tx), Delegate(tx), Revoke(tx), CloseByRenter(tx), ForceRevision(tx), Targeted(tx),
     }
-    Op { Put(op), CloseExpired(op), DeclareLoss(op) }
+    Op { Put(op), CloseExpired(op), DeclareLoss(op), CloseMutual(op), Reduce(op), Renew(op),
+        Transfer(op),
+    }
+    Forced { Signed(revision), Acked { signed, added } }
     Reason {
         Silent, Late, Foreign, Unsigned, Crowded, Malformed, Wrong, Excused, Maintenance,
     }

@@ -14,6 +14,7 @@ use crate::{
     Maintenance, May, Op, Reason, Register, Reveal, Revoke, State, SubKey, Transfer, TreeUpdate,
     Tx, TxRefusal, Unpaid, VerdictBatch, Verified, boundary, evidence,
 };
+use larder_contracts::SignedLeaf;
 use larder_proofs::beacon::mix;
 use larder_types::{AccountId, Amount, BlockHash, Epoch, Hash, NodeId, SlotNo, Time, TxId};
 use std::sync::Arc;
@@ -176,6 +177,9 @@ impl State {
             Tx::TreeUpdate(tx) => Ok(update(self, tx, place)),
             Tx::CloseFaulted(tx) => close_faulted(self, tx),
             Tx::Maintenance(tx) => announce(self, tx, id),
+            Tx::CloseByRenter(tx) => self.give_notice(tx),
+            Tx::ForceRevision(tx) => Ok(self.force(tx)),
+            Tx::Targeted(tx) => self.target(tx, place, id),
             Tx::Delegate(tx) => Ok(delegate(self, tx, place, id)),
             Tx::Revoke(tx) => Ok(revoke(self, tx, id)),
         }
@@ -292,6 +296,18 @@ fn judge(
     }
     for (provider, result) in asked.iter().zip(&batch.results) {
         events.push(judge_one(state, provider, *result)?);
+    }
+    let targets = state.slot_targets(slot);
+    let (got, want) = (batch.targeted.len(), targets.len());
+    if got != want {
+        return Err(ApplyError::Coverage { slot, got, want });
+    }
+    for ((_, contract, challenge), result) in targets.into_iter().zip(&batch.targeted) {
+        let result = match challenge {
+            Some(_) => *result,
+            None => Some(Reason::Excused),
+        };
+        state.judge_target(contract, result);
     }
     state.judged.insert(slot);
     Ok(())
@@ -568,18 +584,32 @@ fn merge(pending: &mut Pending, op: Op, lost: Option<Lost>) -> Option<u64> {
             }
             None
         }
-        Op::Put(signed) => {
-            let revision = signed.leaf.revision;
-            if pending
-                .put
-                .as_ref()
-                .is_none_or(|put| put.leaf.revision < revision)
-            {
-                pending.put = Some(signed);
-            }
-            Some(revision)
+        Op::CloseMutual(_) => {
+            pending.mutual = true;
+            None
         }
+        Op::Renew(_) => {
+            pending.renews = true;
+            None
+        }
+        Op::Transfer(handover) => {
+            pending.handover.get_or_insert(handover);
+            None
+        }
+        Op::Reduce(reduction) => merge_put(pending, reduction.signed, true),
+        Op::Put(signed) => merge_put(pending, signed, false),
     }
+}
+
+/// Of two revisions the higher waits.
+fn merge_put(pending: &mut Pending, signed: SignedLeaf, reduces: bool) -> Option<u64> {
+    let revision = signed.leaf.revision;
+    let waits = pending.put.as_ref().map(|put| put.leaf.revision);
+    if waits.is_none_or(|waits| waits < revision) {
+        pending.put = Some(signed);
+        pending.reduces = reduces;
+    }
+    Some(revision)
 }
 
 /// The contract ends at the epoch's end, as its provider is FAULTED.
@@ -617,7 +647,12 @@ fn announce(state: &mut State, tx: &Maintenance, id: TxId) -> Result<Vec<Event>,
 }
 
 /// Takes credit and a nonce from an account; on error nothing changes.
-fn spend(state: &mut State, from: &AccountId, amount: Amount, nonce: u64) -> Result<(), TxRefusal> {
+pub(crate) fn spend(
+    state: &mut State,
+    from: &AccountId,
+    amount: Amount,
+    nonce: u64,
+) -> Result<(), TxRefusal> {
     let mut account = state.accounts.get(from).copied().unwrap_or_default();
     account.balance = account
         .balance

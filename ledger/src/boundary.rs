@@ -6,9 +6,10 @@ use crate::deal::Deal;
 use crate::provider::{Provider, SLASH_ACC_LEAST, Settlement};
 use crate::state::{Lost, Pending, Seat, seat_key};
 use crate::strikes::{self, EpochEnd};
-use crate::{Account, Deed, Ended, Event, May, Skip, State, SubKeyError, Unpaid};
+use crate::{Account, Deed, Ended, Event, Handover, May, Skip, State, SubKeyError, Unpaid};
+use larder_contracts::life::{self, Stage, Step};
 use larder_contracts::{SignedLeaf, same_money};
-use larder_proofs::{APPEND_ONLY, ContractLeaf};
+use larder_proofs::{APPEND_ONLY, AUTO_RENEW, ContractLeaf};
 use larder_types::{AccountId, Amount, ContractId, Epoch, NodeId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub(crate) fn advance(
         return Ok(());
     }
     let next = state.epoch.saturating_add(1);
+    state.fault_targets(events);
     end_epoch(state, events)?;
     state.epoch = next;
     vest(state, next, next, events)?;
@@ -36,6 +38,7 @@ pub(crate) fn advance(
         vest(state, next.saturating_add(1), target, events)?;
         state.epoch = target;
     }
+    state.forget_targets();
     state.opened.clear();
     state.deal = Deal::default();
     state.judged.clear();
@@ -137,10 +140,37 @@ fn act_on_pending(state: &mut State, events: &mut Vec<Event>) {
             record.start_anew();
         }
     }
+    let due: Vec<ContractId> = state
+        .notices
+        .iter()
+        .filter(|(_, epoch)| **epoch <= state.epoch)
+        .map(|(contract, _)| *contract)
+        .collect();
+    for contract in due {
+        leave(state, &contract, events);
+    }
 }
 
-/// One contract's operations: its renter's close, what is lost, the highest revision, then the
-/// close if it still is due.
+/// A contract whose notice has run out ends as if both sides had agreed.
+fn leave(state: &mut State, contract: &ContractId, events: &mut Vec<Event>) {
+    let holder = state.contract(contract).map(|(_, provider, _)| provider);
+    let Some(provider) = holder else {
+        return;
+    };
+    let contract = *contract;
+    let end = close(state, &contract, Provider::close, Ended::Notice);
+    events.push(end.unwrap_or_else(|why| Event::Skipped {
+        provider,
+        contract,
+        why,
+    }));
+    if let Some(record) = state.providers.get_mut(&provider) {
+        record.start_anew();
+    }
+}
+
+/// One contract's operations: its renter's close, the close by both, the move elsewhere, what is
+/// lost, the highest revision, another term, then the close if it still is due.
 fn act(
     state: &mut State,
     provider: &NodeId,
@@ -148,6 +178,13 @@ fn act(
     pending: &Pending,
 ) -> Vec<Result<Event, Skip>> {
     let fault = pending.fault.then(|| close_faulted(state, contract));
+    let mutual = pending
+        .mutual
+        .then(|| close_mutual(state, provider, contract));
+    let moved = pending
+        .handover
+        .as_ref()
+        .map(|handover| hand_over(state, provider, handover));
     let loss = pending
         .loss
         .as_ref()
@@ -155,16 +192,25 @@ fn act(
     let is_void = matches!(loss, Some(Ok(_)));
     let put = pending.put.as_ref().map(|signed| match is_void {
         true => Err(Skip::Lost),
-        false => put(state, provider, signed),
+        false => put(state, provider, signed, pending.reduces),
     });
+    let renewed = pending.renews.then(|| renew(state, provider, contract));
     let close = pending
         .close
         .then(|| close_expired(state, provider, contract));
-    [fault, loss, put, close].into_iter().flatten().collect()
+    [fault, mutual, moved, loss, put, renewed, close]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// An Open, a Revise, or a Close + Open: which, the active leaf decides.
-fn put(state: &mut State, provider: &NodeId, signed: &SignedLeaf) -> Result<Event, Skip> {
+fn put(
+    state: &mut State,
+    provider: &NodeId,
+    signed: &SignedLeaf,
+    reduces: bool,
+) -> Result<Event, Skip> {
     refuse_faulted(state, provider)?;
     let began = state.schedule().epoch_start(state.epoch);
     state.permit_put(signed, state.epoch, began).map_err(skip)?;
@@ -176,11 +222,16 @@ fn put(state: &mut State, provider: &NodeId, signed: &SignedLeaf) -> Result<Even
         Some((_, holder, _)) if holder != *provider => Err(Skip::Foreign),
         Some((_, _, old)) if old.renter != signed.leaf.renter => Err(Skip::Foreign),
         Some((_, _, old)) if old.revision >= signed.leaf.revision => Err(Skip::Stale),
-        Some((_, _, old)) if drops(&old, &signed.leaf) => Err(Skip::Drops),
+        Some((_, _, old)) if !reduces && drops(&old, &signed.leaf) => Err(Skip::Drops),
         Some((index, _, old)) if same_money(&old, &signed.leaf) => {
+            permit(state, &old.contract_id, Step::Revise)?;
             revise(state, provider, index, &old, &signed.leaf)
         }
-        Some((index, _, old)) => extend(state, provider, index, &old, signed),
+        Some((_, _, old)) if state.notices.contains_key(&old.contract_id) => Err(Skip::Notice),
+        Some((index, _, old)) => {
+            permit(state, &old.contract_id, Step::Extend)?;
+            extend(state, provider, index, &old, signed)
+        }
     }
 }
 
@@ -194,6 +245,16 @@ fn refuse_faulted(state: &State, provider: &NodeId) -> Result<(), Skip> {
     }
 }
 
+/// Whether a contract may take a step in its life, from the epoch that begins on.
+fn permit(state: &State, contract: &ContractId, step: Step) -> Result<(), Skip> {
+    let stage = state.stage(contract).ok_or(Skip::Unknown)?;
+    match (life::next(stage, step), stage) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), Stage::Faulted) => Err(Skip::Faulted),
+        (Err(_), _) => Err(Skip::Running),
+    }
+}
+
 const fn skip(why: SubKeyError) -> Skip {
     match why {
         SubKeyError::Unauthorised | SubKeyError::Verb => Skip::SubKey,
@@ -201,8 +262,7 @@ const fn skip(why: SubKeyError) -> Skip {
     }
 }
 
-/// Whether the new leaf takes back what the old one promised, for which no signature is enough
-/// yet: the admin key's operations come in a later issue.
+/// Whether the new leaf takes back what the old one promised: that takes a `Reduce`.
 fn drops(old: &ContractLeaf, new: &ContractLeaf) -> bool {
     let shrinks = new.used_chunks < old.used_chunks || new.end_epoch < old.end_epoch;
     new.flags != old.flags || (shrinks && old.flags & APPEND_ONLY != 0)
@@ -212,6 +272,9 @@ fn drops(old: &ContractLeaf, new: &ContractLeaf) -> bool {
 fn open(state: &mut State, provider: &NodeId, signed: &SignedLeaf) -> Result<Event, Skip> {
     let leaf = &signed.leaf;
     check_leaf(state, leaf, state.params.min_term)?;
+    if !larder_contracts::is_bound(leaf, provider) {
+        return Err(Skip::Identity);
+    }
     if state.contracts.contains_key(&seat_key(&leaf.contract_id)) {
         return Err(Skip::Taken);
     }
@@ -308,6 +371,106 @@ fn extend(
     })
 }
 
+/// Another term like the one before, at the same rate, out of the renter's balance, as both sides
+/// agreed when it opened.
+fn renew(state: &mut State, provider: &NodeId, contract: &ContractId) -> Result<Event, Skip> {
+    let (index, holder, old) = state.contract(contract).ok_or(Skip::Unknown)?;
+    let old = *old;
+    if holder != *provider {
+        return Err(Skip::Foreign);
+    }
+    if old.flags & AUTO_RENEW == 0 || state.stage(contract) != Some(Stage::Expiring) {
+        return Err(Skip::Renewal);
+    }
+    permit(state, contract, Step::Extend)?;
+    if state.notices.contains_key(contract) {
+        return Err(Skip::Notice);
+    }
+    let leaf = larder_contracts::renewed(&old, state.epoch, &state.params).ok_or(Skip::Term)?;
+    check_leaf(state, &leaf, 1)?;
+    let mut record = state
+        .providers
+        .get(provider)
+        .cloned()
+        .ok_or(Skip::Unknown)?;
+    if record.slash_acc < SLASH_ACC_LEAST {
+        return Err(Skip::Slashed);
+    }
+    let settled = record.close(&old, state.epoch).ok_or(Skip::Overflow)?;
+    let escrow = pay(state, &record, &leaf, settled.refund)?;
+    let active = record.open(&leaf, escrow.paid).ok_or(Skip::Overflow)?;
+    Arc::make_mut(&mut record.active)
+        .replace(index, active)
+        .map_err(|_| Skip::Overflow)?;
+    commit(state, record, escrow.renter, leaf.renter);
+    Ok(Event::Extended {
+        provider: *provider,
+        renter: leaf.renter,
+        contract: *contract,
+        revision: leaf.revision,
+        refund: settled.refund,
+        escrow: escrow.paid,
+    })
+}
+
+/// Closes a contract here and opens it there, or neither.
+fn hand_over(state: &mut State, from: &NodeId, handover: &Handover) -> Result<Event, Skip> {
+    let Handover { contract, to, .. } = *handover;
+    let (index, holder, old) = state.contract(&contract).ok_or(Skip::Unknown)?;
+    let (old, signed) = (*old, &handover.signed);
+    let leaf = &signed.leaf;
+    if holder != *from || to == *from {
+        return Err(Skip::Foreign);
+    }
+    permit(state, &contract, Step::CloseMutual)?;
+    if !handover.continues(&old) {
+        return Err(Skip::Handover);
+    }
+    refuse_faulted(state, &to)?;
+    let began = state.schedule().epoch_start(state.epoch);
+    state.permit_put(signed, state.epoch, began).map_err(skip)?;
+    check_leaf(state, leaf, 1)?;
+    if !larder_contracts::is_bound(leaf, &to) {
+        return Err(Skip::Identity);
+    }
+    if state.contracts.contains_key(&seat_key(&leaf.contract_id)) {
+        return Err(Skip::Taken);
+    }
+    let record = |id| state.providers.get(id).cloned().ok_or(Skip::Unknown);
+    let (mut left, mut heir) = (record(from)?, record(&to)?);
+    if heir.slash_acc < SLASH_ACC_LEAST {
+        return Err(Skip::Slashed);
+    }
+    let settled = left.close(&old, state.epoch).ok_or(Skip::Overflow)?;
+    Arc::make_mut(&mut left.active)
+        .remove(index)
+        .map_err(|_| Skip::Unknown)?;
+    let escrow = fund(state, &mut heir, signed, settled.refund)?;
+    let active = heir.open(leaf, escrow.paid).ok_or(Skip::Overflow)?;
+    let place = Arc::make_mut(&mut heir.active)
+        .insert(active)
+        .map_err(|_| Skip::Overflow)?;
+    let seat = Seat {
+        provider: heir.index,
+        place,
+    };
+    state.contracts.remove(&seat_key(&contract));
+    state.notices.remove(&contract);
+    state.lost_alone.remove(&contract);
+    state.contracts.insert(seat_key(&leaf.contract_id), seat);
+    state.providers.insert(left.node, left);
+    commit(state, heir, escrow.renter, leaf.renter);
+    Ok(Event::HandedOver {
+        from: *from,
+        to,
+        renter: leaf.renter,
+        contract,
+        successor: leaf.contract_id,
+        refund: settled.refund,
+        escrow: escrow.paid,
+    })
+}
+
 /// Takes the lost shards out of a contract and settles their share; closes it if nothing is left.
 fn lose(
     state: &mut State,
@@ -316,6 +479,7 @@ fn lose(
     lost: &Lost,
 ) -> Result<Event, Skip> {
     refuse_faulted(state, provider)?;
+    permit(state, contract, Step::Lose)?;
     let (index, holder, old) = state.contract(contract).ok_or(Skip::Unknown)?;
     let (old, remains) = (*old, &lost.remains);
     if holder != *provider {
@@ -351,7 +515,24 @@ fn lose(
 
 /// Ends a contract with a provider that is FAULTED, as its renter asked.
 fn close_faulted(state: &mut State, contract: &ContractId) -> Result<Event, Skip> {
+    permit(state, contract, Step::CloseFaulted)?;
     close(state, contract, Provider::close_faulted, Ended::Fault)
+}
+
+/// Ends a contract before its end, as both sides agreed.
+fn close_mutual(
+    state: &mut State,
+    provider: &NodeId,
+    contract: &ContractId,
+) -> Result<Event, Skip> {
+    match state.contract(contract) {
+        Some((_, holder, _)) if holder == *provider => {
+            permit(state, contract, Step::CloseMutual)?;
+            close(state, contract, Provider::close, Ended::Mutual)
+        }
+        Some(_) => Err(Skip::Foreign),
+        None => Err(Skip::Unknown),
+    }
 }
 
 /// Removes a contract whose end has come.
@@ -367,6 +548,7 @@ fn close_expired(
     if leaf.end_epoch > state.epoch {
         return Err(Skip::Running);
     }
+    permit(state, contract, Step::CloseExpired)?;
     close(state, contract, Provider::close, Ended::Expired)
 }
 
@@ -393,6 +575,8 @@ fn close(
         .map_err(|_| Skip::Unknown)?;
     let renter = credited(state, &leaf.renter, settled.refund)?;
     state.contracts.remove(&seat_key(contract));
+    state.notices.remove(contract);
+    state.lost_alone.remove(contract);
     commit(state, record, renter, leaf.renter);
     Ok(Event::Closed {
         provider,
@@ -456,19 +640,8 @@ fn fund(
 ) -> Result<Funded, Skip> {
     let leaf = &signed.leaf;
     let auth = signed.auth.ok_or(Skip::NoAuth)?;
-    let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
-    let paid = larder_contracts::judge::cost(leaf, term).map_err(|_| Skip::Overflow)?;
-    let mut renter = state
-        .accounts
-        .get(&leaf.renter)
-        .copied()
-        .ok_or(Skip::Balance)?;
+    let Funded { mut renter, paid } = pay(state, record, leaf, refund)?;
     renter.nonces.spend(auth.nonce).map_err(|_| Skip::Nonce)?;
-    renter.balance = renter.balance.checked_add(refund).ok_or(Skip::Overflow)?;
-    renter.balance = renter.balance.checked_sub(paid).ok_or(Skip::Balance)?;
-    if record.free < leaf.collateral {
-        return Err(Skip::Free);
-    }
     let deed = Deed {
         need: May::NOTHING,
         amount: paid.saturating_sub(refund),
@@ -479,6 +652,29 @@ fn fund(
         .subkeys
         .spend(&leaf.renter, signed.by, &deed)
         .map_err(skip)?;
+    Ok(Funded { renter, paid })
+}
+
+/// Takes rate × term + deposit from the renter, to whom `refund` comes first; and sees that the
+/// collateral is there.
+fn pay(
+    state: &State,
+    record: &Provider,
+    leaf: &ContractLeaf,
+    refund: Amount,
+) -> Result<Funded, Skip> {
+    let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
+    let paid = larder_contracts::judge::cost(leaf, term).map_err(|_| Skip::Overflow)?;
+    let mut renter = state
+        .accounts
+        .get(&leaf.renter)
+        .copied()
+        .ok_or(Skip::Balance)?;
+    renter.balance = renter.balance.checked_add(refund).ok_or(Skip::Overflow)?;
+    renter.balance = renter.balance.checked_sub(paid).ok_or(Skip::Balance)?;
+    if record.free < leaf.collateral {
+        return Err(Skip::Free);
+    }
     Ok(Funded { renter, paid })
 }
 

@@ -3,11 +3,13 @@
 
 use crate::maintenance::LONGEST;
 use crate::subkey::MAX_SUB_KEYS;
+use crate::targeted::MOST_DRAWS;
 use crate::tx::{MAX_LOST, MAX_OPS};
 use crate::{
-    CloseFaulted, Deed, Delegate, Deposit, Faucet, Header, Loss, May, NonceError, Op, Register,
-    Revoke, State, SubKeyError, Transfer, TreeUpdate, Tx,
+    CloseFaulted, Deed, Delegate, Deposit, Faucet, Header, Loss, May, NonceError, Op, Reduction,
+    Register, Revoke, State, SubKeyError, Transfer, TreeUpdate, Tx,
 };
+use larder_contracts::life::{self, Step};
 use larder_contracts::{Auth, SignedLeaf, same_money};
 use larder_proofs::ClearError;
 use larder_types::{AccountId, Amount, Epoch, Millis, NodeId, SubKeyId, Time};
@@ -16,7 +18,7 @@ use larder_types::{AccountId, Amount, Epoch, Millis, NodeId, SubKeyId, Time};
 pub const MAX_PENDING: usize = 4096;
 
 /// The most that a declared revision may lie above the active one: no provider signs so often.
-const MAX_LEAP: u64 = 1 << 32;
+pub(crate) const MAX_LEAP: u64 = 1 << 32;
 
 /// How far a delegation's time may lie ahead: clocks differ.
 const MAX_AHEAD: Millis = Millis::from_secs(3_600);
@@ -126,6 +128,35 @@ pub enum TxRefusal {
         /// How many.
         epochs: u32,
     },
+    /// The provider still has time to post it.
+    #[error("it may be forced from epoch {epoch} on")]
+    Early {
+        /// The first epoch in which it may.
+        epoch: Epoch,
+    },
+    /// A forced revision that does not follow from the active one and the shards shown.
+    #[error("the revision is not what the active one and the shards shown make")]
+    Forced,
+    /// The shards shown do not extend the active tree.
+    #[error("the shards shown do not extend the active tree: {0}")]
+    Witness(ClearError),
+    /// The contract may not move, or not like this.
+    #[error("the contract may not move like this")]
+    NotTransferable,
+    /// No draw, or too many.
+    #[error("{draws} draws, possible are 1 to {MOST_DRAWS}")]
+    Draws {
+        /// How many.
+        draws: u8,
+    },
+    /// Less than the network's fee.
+    #[error("a fee of {fee}, the least is {least}")]
+    Fee {
+        /// What was offered.
+        fee: Amount,
+        /// What it takes.
+        least: Amount,
+    },
     /// An absence too soon after the one before.
     #[error("the next absence may begin with epoch {next}")]
     AwayAgain {
@@ -213,6 +244,12 @@ impl TxRefusal {
             Self::Notice { .. } => 140,
             Self::Absence { .. } => 141,
             Self::AwayAgain { .. } => 142,
+            Self::Early { .. } => 143,
+            Self::Forced => 144,
+            Self::Witness(_) => 145,
+            Self::Draws { .. } => 146,
+            Self::Fee { .. } => 147,
+            Self::NotTransferable => 148,
             Self::SubKey(SubKeyError::Unauthorised) => 160,
             Self::SubKey(SubKeyError::Verb) => 161,
             Self::SubKey(SubKeyError::Cap { .. }) => 162,
@@ -240,6 +277,9 @@ impl State {
             Tx::TreeUpdate(tx) => self.check_update(tx, place),
             Tx::CloseFaulted(tx) => self.check_close_faulted(tx, place),
             Tx::Maintenance(tx) => self.check_maintenance(tx, place),
+            Tx::CloseByRenter(tx) => self.check_notice(tx, place),
+            Tx::ForceRevision(tx) => self.check_forced(tx, place),
+            Tx::Targeted(tx) => self.check_targeted(tx, place),
             Tx::Delegate(tx) => self.check_delegate(tx, place),
             Tx::Revoke(tx) => self.check_revoke(tx, place),
         }
@@ -291,7 +331,11 @@ impl State {
         self.check_balance(from, amount)
     }
 
-    fn check_balance(&self, account: &AccountId, needed: Amount) -> Result<(), TxRefusal> {
+    pub(crate) fn check_balance(
+        &self,
+        account: &AccountId,
+        needed: Amount,
+    ) -> Result<(), TxRefusal> {
         let have = self.balance(account);
         if have < needed {
             return Err(TxRefusal::Balance { needed, have });
@@ -300,7 +344,7 @@ impl State {
     }
 
     /// Whether the key that signs for `account` may do so.
-    fn check_key(
+    pub(crate) fn check_key(
         &self,
         account: &AccountId,
         by: Option<SubKeyId>,
@@ -357,7 +401,12 @@ impl State {
             .ok_or(TxRefusal::Unregistered)
     }
 
-    fn check_auth(&self, account: &AccountId, auth: Auth, place: Place) -> Result<(), TxRefusal> {
+    pub(crate) fn check_auth(
+        &self,
+        account: &AccountId,
+        auth: Auth,
+        place: Place,
+    ) -> Result<(), TxRefusal> {
         self.check_expiry(auth.expiry, place)?;
         let nonces = self
             .account(account)
@@ -366,7 +415,7 @@ impl State {
         Ok(nonces.check(auth.nonce)?)
     }
 
-    fn check_expiry(&self, expiry: u64, place: Place) -> Result<(), TxRefusal> {
+    pub(crate) fn check_expiry(&self, expiry: u64, place: Place) -> Result<(), TxRefusal> {
         if expiry < place.height {
             return Err(TxRefusal::Expired {
                 expiry,
@@ -387,7 +436,8 @@ impl State {
         if leaf.renter != tx.renter {
             return Err(TxRefusal::NotTheRenter);
         }
-        if self.provider(&provider).is_none_or(|p| p.faulted.is_none()) {
+        let stage = self.stage(&tx.contract);
+        if stage.is_none_or(|stage| life::next(stage, Step::CloseFaulted).is_err()) {
             return Err(TxRefusal::Sound);
         }
         // It is one of the provider's active contracts, which bound what can wait.
@@ -429,14 +479,31 @@ impl State {
     /// the active tree, which stays until the boundary; all else is judged there.
     fn check_op(&self, provider: &NodeId, op: &Op, place: Place) -> Result<(), TxRefusal> {
         match op {
-            Op::Put(SignedLeaf {
-                leaf,
-                auth: Some(auth),
-                ..
-            }) if self.moves_money(leaf) => self.check_auth(&leaf.renter, *auth, place),
+            Op::Put(signed) => self.check_put(signed, place),
             Op::DeclareLoss(loss) if self.is_new(provider, op, place) => self.check_loss(loss),
-            Op::DeclareLoss(_) | Op::Put(_) | Op::CloseExpired(_) => Ok(()),
+            Op::DeclareLoss(_) | Op::CloseExpired(_) | Op::Renew(_) => Ok(()),
+            Op::Transfer(handover) => self.check_handover(handover, place),
+            Op::CloseMutual(closing) => self.check_closing(closing, place).map(drop),
+            Op::Reduce(reduction) => self.check_reduction(reduction, place),
         }
+    }
+
+    /// What moves money must be in time.
+    pub(crate) fn check_put(&self, signed: &SignedLeaf, place: Place) -> Result<(), TxRefusal> {
+        let leaf = &signed.leaf;
+        match signed.auth {
+            Some(auth) if self.moves_money(leaf) => self.check_auth(&leaf.renter, auth, place),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_reduction(&self, reduction: &Reduction, place: Place) -> Result<(), TxRefusal> {
+        let contract = self.contract(&reduction.signed.leaf.contract_id);
+        let (_, _, leaf) = contract.ok_or(TxRefusal::NoContract)?;
+        if !self.may_take_back(leaf, &reduction.key) {
+            return Err(TxRefusal::Admin);
+        }
+        self.check_put(&reduction.signed, place)
     }
 
     fn check_loss(&self, loss: &Loss) -> Result<(), TxRefusal> {

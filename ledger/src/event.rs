@@ -174,6 +174,69 @@ pub enum Event {
         /// Since when.
         epoch: Epoch,
     },
+    /// A contract moved to another provider.
+    HandedOver {
+        /// Who stored.
+        from: NodeId,
+        /// Who stores.
+        to: NodeId,
+        /// Who pays.
+        renter: AccountId,
+        /// The contract that closed.
+        contract: ContractId,
+        /// The one that opened.
+        successor: ContractId,
+        /// Returned to the renter for the old terms.
+        refund: Amount,
+        /// Paid into escrow for the new ones.
+        escrow: Amount,
+    },
+    /// A renter has the ledger ask for one contract.
+    Targeted {
+        /// Who is asked.
+        provider: NodeId,
+        /// For which contract.
+        contract: ContractId,
+        /// In which epoch.
+        epoch: Epoch,
+        /// How many draws.
+        draws: u8,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// A contract is faulted by itself from this epoch on: its renter may close it as such.
+    ContractFaulted {
+        /// Who was asked.
+        provider: NodeId,
+        /// Who pays.
+        renter: AccountId,
+        /// For which contract.
+        contract: ContractId,
+        /// Since when.
+        epoch: Epoch,
+        /// What was wrong with the answer.
+        why: Reason,
+    },
+    /// A renter ends a contract after the network's notice.
+    NoticeGiven {
+        /// Who stores.
+        provider: NodeId,
+        /// Who pays.
+        renter: AccountId,
+        /// Which contract.
+        contract: ContractId,
+        /// The epoch that it will not see.
+        epoch: Epoch,
+    },
+    /// A storm: the miss counts, its charge does not fall.
+    Spared {
+        /// Who.
+        provider: NodeId,
+        /// For which epoch.
+        epoch: Epoch,
+        /// The how manieth miss in the trailing 30 epochs.
+        miss: u32,
+    },
     /// A provider will be away: unpaid, not struck.
     MaintenanceAnnounced {
         /// Who.
@@ -255,6 +318,10 @@ pub enum Ended {
     Fault,
     /// All of its shards were declared lost.
     Lost,
+    /// Both sides agreed.
+    Mutual,
+    /// Its renter gave notice.
+    Notice,
 }
 
 /// Why an epoch was not paid for.
@@ -333,6 +400,18 @@ pub enum Skip {
     /// Shards of the contract were declared lost at this boundary: what was signed before is void.
     #[error("shards of the contract were declared lost")]
     Lost,
+    /// It has not agreed to renew by itself, or it is not the time.
+    #[error("it does not renew by itself, or not yet")]
+    Renewal,
+    /// What opens elsewhere is not what closes here.
+    #[error("it may not move like this")]
+    Handover,
+    /// Its renter gave notice: no new terms.
+    #[error("its renter gave notice")]
+    Notice,
+    /// The contract's id is not that of its provider, renter and nonce.
+    #[error("the contract's id does not follow from its parties")]
+    Identity,
     /// The contract to close has not ended.
     #[error("the contract has not ended")]
     Running,

@@ -1,7 +1,9 @@
 //! The false proofs behind FAIL verdicts. A FAIL is never a matter of votes: the provider's own
 //! signed blob is in the block, and everyone who applies it checks. `docs/protocol.md` §3.5, §3.6.
 
+use crate::verdict::verdict;
 use crate::{ApplyError, State, Verdict, VerdictBatch};
+use larder_proofs::Challenge;
 use larder_types::{NodeId, SlotNo};
 use serde::{Deserialize, Serialize};
 
@@ -38,17 +40,15 @@ pub(crate) fn check(
     }
     let mut left = evidence.iter();
     for batch in batches {
-        let asked = state.slot_providers(batch.slot);
-        let verdicts = asked.iter().zip(batch.verdicts());
-        for (provider, _) in verdicts.filter(|(_, verdict)| *verdict == Verdict::Fail) {
-            let (slot, provider) = (batch.slot, provider.node);
-            let refusal = ApplyError::Evidence { slot, provider };
-            let piece = left
-                .next()
-                .filter(|piece| (piece.slot, piece.provider) == (slot, provider));
-            match piece {
-                Some(piece) if convicts(state, piece) => {}
-                Some(_) | None => return Err(refusal),
+        let slot = batch.slot;
+        for (provider, challenge) in accused(state, batch) {
+            let is_it = |piece: &&Evidence| (piece.slot, piece.provider) == (slot, provider);
+            let convicts = |piece: &Evidence, challenge: &Challenge| {
+                larder_proofs::convicts(&piece.blob, challenge, &state.genesis_hash())
+            };
+            match (left.next().filter(is_it), challenge) {
+                (Some(piece), Some(challenge)) if convicts(piece, &challenge) => {}
+                _ => return Err(ApplyError::Evidence { slot, provider }),
             }
         }
     }
@@ -61,12 +61,21 @@ pub(crate) fn check(
     }
 }
 
-/// Whether a blob is its provider's signed answer to this epoch's challenge, and wrong.
-fn convicts(state: &State, piece: &Evidence) -> bool {
-    state
-        .challenge_for(&piece.provider)
-        .filter(|challenge| challenge.slot_no == piece.slot)
-        .is_some_and(|challenge| {
-            larder_proofs::convicts(&piece.blob, &challenge, &state.genesis_hash())
-        })
+/// Whom a batch accuses of a false answer, and to which challenge: first those for whole trees.
+fn accused(state: &State, batch: &VerdictBatch) -> Vec<(NodeId, Option<Challenge>)> {
+    let asked = state.slot_providers(batch.slot);
+    let whole = asked.iter().zip(&batch.results).map(|(provider, result)| {
+        let challenge = state.challenge_for(&provider.node);
+        (provider.node, challenge, *result)
+    });
+    let targets = state.slot_targets(batch.slot);
+    let single = targets
+        .iter()
+        .zip(&batch.targeted)
+        .map(|((provider, _, challenge), result)| (*provider, *challenge, *result));
+    whole
+        .chain(single)
+        .filter(|(_, _, result)| verdict(*result) == Verdict::Fail)
+        .map(|(provider, challenge, _)| (provider, challenge))
+        .collect()
 }

@@ -58,13 +58,19 @@ impl Entry {
     }
 }
 
+/// A provider, and the place of the one contract that it is asked for, if any.
+type Asked = (NodeId, Option<u32>);
+
+/// Where a proof carries the beacon that it answers.
+const BEACON: std::ops::Range<usize> = 16..48;
+
 /// The results of this epoch.
 #[derive(Debug, Clone)]
 pub struct ProofsPool {
     /// Slots that began earlier are not held against anyone: their proofs may be lost with an
     /// earlier process.
     since: Time,
-    entries: BTreeMap<NodeId, Entry>,
+    entries: BTreeMap<Asked, Entry>,
 }
 
 impl ProofsPool {
@@ -87,16 +93,23 @@ impl ProofsPool {
         &mut self,
         state: &State,
         provider: &NodeId,
+        blob: &[u8],
         now: Time,
     ) -> Result<Challenge, ProofRefusal> {
-        let challenge = state
+        let whole = state
             .challenge_for(provider)
             .ok_or(ProofRefusal::NotAsked)?;
+        let challenge = state
+            .targeted_for(provider)
+            .into_iter()
+            .map(|(_, challenge)| challenge)
+            .find(|challenge| blob.get(BEACON) == Some(&challenge.beacon[..]))
+            .unwrap_or(whole);
         let slot = challenge.slot_no;
         let closed = state.schedule().slot_close(slot);
         let entry = self
             .entries
-            .entry(*provider)
+            .entry((*provider, challenge.contract))
             .or_insert_with(|| Entry::new(slot));
         if entry.slot != slot {
             *entry = Entry::new(slot);
@@ -126,7 +139,8 @@ impl ProofsPool {
         result: &Result<(), VerifyError>,
     ) {
         let room = self.room(challenge.slot_no);
-        let entry = self.entries.get_mut(&challenge.provider);
+        let asked = (challenge.provider, challenge.contract);
+        let entry = self.entries.get_mut(&asked);
         let Some(entry) = entry.filter(|entry| entry.slot == challenge.slot_no) else {
             return;
         };
@@ -174,39 +188,28 @@ impl ProofsPool {
         for provider in state.slot_providers(slot) {
             let found = match provider.is_away(state.epoch()) {
                 true => Found::Not(Reason::Maintenance),
-                false => self.found(&provider.node, slot, is_excused),
+                false => self.found(&(provider.node, None), slot, is_excused),
             };
-            let result = match found {
-                Found::Valid(hash) => {
-                    hashes.push(hash);
-                    None
-                }
-                Found::False(reason, blob) if has_room(evidence, blob) => {
-                    hashes.push(hash(blob));
-                    evidence.push(Evidence {
-                        slot,
-                        provider: provider.node,
-                        blob: blob.to_vec(),
-                    });
-                    Some(reason)
-                }
-                Found::False(..) => Some(Reason::Crowded),
-                Found::Not(reason) => Some(reason),
+            results.push(found.note(slot, provider.node, &mut hashes, evidence));
+        }
+        let mut targeted = Vec::new();
+        for (provider, _, challenge) in state.slot_targets(slot) {
+            let found = match challenge {
+                Some(challenge) => self.found(&(provider, challenge.contract), slot, is_excused),
+                None => Found::Not(Reason::Excused),
             };
-            results.push(result);
+            targeted.push(found.note(slot, provider, &mut hashes, evidence));
         }
         VerdictBatch {
             slot,
             results,
+            targeted,
             proofs_root: merkle_root(PROOFS_CONTEXT, &hashes),
         }
     }
 
-    fn found(&self, provider: &NodeId, slot: SlotNo, is_excused: bool) -> Found<'_> {
-        let entry = self
-            .entries
-            .get(provider)
-            .filter(|entry| entry.slot == slot);
+    fn found(&self, asked: &Asked, slot: SlotNo, is_excused: bool) -> Found<'_> {
+        let entry = self.entries.get(asked).filter(|entry| entry.slot == slot);
         match entry {
             Some(Entry {
                 valid: Some(hash), ..
@@ -241,6 +244,36 @@ enum Found<'a> {
     False(Reason, &'a [u8]),
     /// None.
     Not(Reason),
+}
+
+impl Found<'_> {
+    /// The result that it makes; its proof's hash and, if it is false, the proof are noted.
+    fn note(
+        self,
+        slot: SlotNo,
+        provider: NodeId,
+        hashes: &mut Vec<Hash>,
+        evidence: &mut Vec<Evidence>,
+    ) -> Option<Reason> {
+        match self {
+            Self::Valid(hash) => {
+                hashes.push(hash);
+                None
+            }
+            Self::False(reason, blob) if has_room(evidence, blob) => {
+                hashes.push(hash(blob));
+                let blob = blob.to_vec();
+                evidence.push(Evidence {
+                    slot,
+                    provider,
+                    blob,
+                });
+                Some(reason)
+            }
+            Self::False(..) => Some(Reason::Crowded),
+            Self::Not(reason) => Some(reason),
+        }
+    }
 }
 
 /// Why a proof that was checked is not taken.

@@ -54,6 +54,8 @@ pub struct Provider {
     pub passed: Option<Epoch>,
     /// The newest absence it announced, past or to come.
     pub maintenance: Option<Absence>,
+    /// The newest epoch in which a storm spared it a charge.
+    pub spared: Option<Epoch>,
 }
 
 /// What a contract's close moved.
@@ -87,6 +89,7 @@ impl Provider {
             faulted: None,
             passed: None,
             maintenance: None,
+            spared: None,
         }
     }
 
@@ -113,6 +116,13 @@ impl Provider {
     pub fn is_away(&self, epoch: Epoch) -> bool {
         self.maintenance
             .is_some_and(|absence| absence.covers(epoch))
+    }
+
+    /// Whether a storm in `epoch` spares it the charge: once in 30 epochs.
+    #[must_use]
+    pub fn may_be_spared(&self, epoch: Epoch) -> bool {
+        self.spared
+            .is_none_or(|last| epoch.saturating_sub(last) >= MISS_MASK.count_ones())
     }
 
     /// All credit in the record; `None` on overflow.

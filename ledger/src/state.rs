@@ -8,9 +8,12 @@ use crate::buckets::{Buckets, Record};
 use crate::check::Place;
 use crate::deal::Deal;
 use crate::provider::Provider;
+use crate::targeted::Target;
 use crate::{
-    Account, Authority, Deed, Genesis, GenesisError, May, Op, SubKey, SubKeyError, SubKeys, pairs,
+    Account, Authority, Deed, Genesis, GenesisError, Handover, May, Op, SubKey, SubKeyError,
+    SubKeys, pairs,
 };
+use larder_contracts::life::{EXPIRING, Stage};
 use larder_contracts::{Remains, SignedLeaf};
 use larder_proofs::{Challenge, ContractLeaf, Kind};
 use larder_types::{
@@ -54,6 +57,14 @@ pub struct Pending {
     pub loss: Option<Lost>,
     /// Whether its renter ends it, as its provider is FAULTED.
     pub fault: bool,
+    /// Whether both sides end it.
+    pub mutual: bool,
+    /// Whether it goes on for another term.
+    pub renews: bool,
+    /// Where it moves.
+    pub handover: Option<Box<Handover>>,
+    /// Whether `put` may take back what the contract promises.
+    pub reduces: bool,
 }
 
 /// A declared loss, checked against the active content root.
@@ -119,6 +130,15 @@ pub struct State {
     pub(crate) judged: BTreeSet<SlotNo>,
     pub(crate) accounts: Buckets<AccountId, Account>,
     pub(crate) subkeys: SubKeys,
+    /// Contracts that end because their renters gave notice, and when.
+    #[serde(with = "pairs")]
+    pub(crate) notices: BTreeMap<ContractId, Epoch>,
+    /// Questions for single contracts, by the epoch in which they are asked.
+    #[serde(with = "pairs")]
+    pub(crate) targets: BTreeMap<(Epoch, ContractId), Target>,
+    /// Contracts that are faulted by themselves, and since when.
+    #[serde(with = "pairs")]
+    pub(crate) lost_alone: BTreeMap<ContractId, Epoch>,
     pub(crate) providers: Buckets<NodeId, Provider>,
     /// Providers by index.
     pub(crate) registered: Arc<Vec<NodeId>>,
@@ -163,6 +183,9 @@ impl State {
             judged: BTreeSet::new(),
             accounts: [(genesis.founder, founder)].into_iter().collect(),
             subkeys: SubKeys::default(),
+            notices: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            lost_alone: BTreeMap::new(),
             providers: Buckets::default(),
             registered: Arc::default(),
             contracts: Buckets::default(),
@@ -288,6 +311,21 @@ impl State {
         let provider = *self.registered.get(usize::try_from(provider).ok()?)?;
         let leaf = self.provider(&provider)?.active.get(place)?;
         (leaf.contract_id == *id).then_some((place, provider, leaf))
+    }
+
+    /// Where an active contract is in its life; nothing if it is not active.
+    #[must_use]
+    pub fn stage(&self, id: &ContractId) -> Option<Stage> {
+        let (_, provider, leaf) = self.contract(id)?;
+        let record = self.provider(&provider)?;
+        let is_faulted = record.faulted.is_some() || self.faulted_alone(id).is_some();
+        Some(match leaf.end_epoch.checked_sub(self.epoch) {
+            _ if is_faulted => Stage::Faulted,
+            None | Some(0) => Stage::Ended,
+            Some(left) if left <= EXPIRING => Stage::Expiring,
+            Some(_) if record.consecutive_misses() >= 2 => Stage::Suspect,
+            Some(_) => Stage::Active,
+        })
     }
 
     /// The active contracts that an account pays for.
@@ -420,16 +458,21 @@ impl State {
             return false;
         }
         let pending = self.pending(provider, &id);
+        let is_newer = |signed: &SignedLeaf| {
+            let newest = active.map(|(_, _, leaf)| leaf.revision).max(
+                pending
+                    .and_then(|p| p.put.as_ref())
+                    .map(|put| put.leaf.revision),
+            );
+            newest.is_none_or(|newest| signed.leaf.revision > newest)
+                && self.permit_put(signed, place.epoch, place.time).is_ok()
+        };
         match op {
-            Op::Put(signed) => {
-                let newest = active.map(|(_, _, leaf)| leaf.revision).max(
-                    pending
-                        .and_then(|p| p.put.as_ref())
-                        .map(|put| put.leaf.revision),
-                );
-                newest.is_none_or(|newest| signed.leaf.revision > newest)
-                    && self.permit_put(signed, place.epoch, place.time).is_ok()
-            }
+            Op::Put(signed) => is_newer(signed),
+            Op::Reduce(reduction) => active.is_some() && is_newer(&reduction.signed),
+            Op::Renew(_) => active.is_some() && pending.is_none_or(|p| !p.renews),
+            Op::Transfer(_) => active.is_some() && pending.is_none_or(|p| p.handover.is_none()),
+            Op::CloseMutual(_) => active.is_some() && pending.is_none_or(|p| !p.mutual),
             Op::CloseExpired(_) => active.is_some() && pending.is_none_or(|p| !p.close),
             Op::DeclareLoss(loss) => {
                 // Once an epoch and contract: paths are long, and nobody pays for them.
@@ -479,6 +522,11 @@ impl State {
         put(&self.beacon);
         put(&self.epoch_beacon);
         put(&codec::encode(&(&self.opened, &self.judged, self.burned)));
+        put(&codec::encode(&(
+            self.notices.iter().collect::<Vec<_>>(),
+            self.targets.iter().collect::<Vec<_>>(),
+            self.lost_alone.iter().collect::<Vec<_>>(),
+        )));
         put(&self.accounts.digest().0);
         put(&self.subkeys.digest().0);
         put(&self.providers.digest().0);
@@ -555,6 +603,7 @@ fn record_bytes(p: &Provider) -> Vec<u8> {
             p.faulted,
             p.passed,
             p.maintenance,
+            p.spared,
         ),
     ))
 }

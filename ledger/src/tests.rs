@@ -1,14 +1,18 @@
 //! The ledger as a whole: each rule of `apply`, then random histories against the invariants of
 //! `docs/protocol.md` §3.4.
 
+mod closing;
 mod evidence;
 mod faults;
 mod histories;
 mod losses;
 mod maintenance;
 mod million;
+mod moves;
 mod replays;
+mod storms;
 mod subkeys;
+mod targeted;
 mod world;
 
 use crate::apply::ApplyError;
@@ -149,9 +153,11 @@ fn a_proven_epoch_is_paid_and_a_missed_one_is_not() {
     assert_eq!(world.balance(ALICE), Amount(100_000_000_000 - paid_in.0));
     assert_eq!(world.balance(NODE), Amount::ZERO);
 
+    let second = world.state.schedule().epoch_start(2);
+    world.run_to(second.before(larder_types::Millis(1)));
+    world.silent.insert(node);
     world.run_to_epoch(2);
     assert_eq!(world.balance(NODE), leaf.rate, "epoch 1 was proven");
-    world.silent.insert(node);
     world.run_to_epoch(3);
     assert_eq!(world.balance(NODE), leaf.rate, "epoch 2 was not");
     let why = Unpaid::Verdict(Reason::Silent);
@@ -187,7 +193,10 @@ fn an_invalid_proof_fails_and_tries_are_counted() {
     assert!(slot >= world.state.schedule().slot_no(1, 0));
     world.run_to(world.state.schedule().slot_start(slot));
     for _ in 0..3 {
-        let challenge = world.pool.accept(&world.state, &node, world.now).unwrap();
+        let challenge = world
+            .pool
+            .accept(&world.state, &node, &[], world.now)
+            .unwrap();
         assert_eq!((challenge.slot_no, challenge.provider_index), (slot, 0));
         assert!(world.pool.is_checking(slot));
         let (blob, result) = world.lie(&challenge);
@@ -195,12 +204,12 @@ fn an_invalid_proof_fails_and_tries_are_counted() {
         assert!(!world.pool.is_checking(slot));
     }
     assert_eq!(
-        world.pool.accept(&world.state, &node, world.now),
+        world.pool.accept(&world.state, &node, &[], world.now),
         Err(ProofRefusal::Tries)
     );
     let closed = world.state.schedule().slot_close(slot);
     assert_eq!(
-        world.pool.clone().accept(&world.state, &node, closed),
+        world.pool.clone().accept(&world.state, &node, &[], closed),
         Err(ProofRefusal::Late { closed })
     );
     world.run_to_epoch(2);
@@ -408,6 +417,10 @@ fn an_extension_settles_and_opens_in_the_same_place() {
 fn epochs_without_blocks_are_unpaid_for_everyone() {
     let mut world = World::with(dev(), &[ALICE], &[NODE]);
     let leaf = world.open(NODE, ALICE, 30);
+    let third = world.state.schedule().epoch_start(3);
+    world.run_to(third.before(larder_types::Millis(1)));
+    let node = signer(NODE).node();
+    world.silent.insert(node);
     world.run_to_epoch(3);
     let before = world.balance(NODE);
     // The validator is down for twenty epochs.
@@ -416,6 +429,7 @@ fn epochs_without_blocks_are_unpaid_for_everyone() {
     assert_eq!(world.state.epoch(), 23);
     let record = world.state.provider(&signer(NODE).node()).unwrap();
     assert_eq!((record.unpaid, record.misses), (20, 0));
+    world.silent.clear();
     assert_eq!(world.balance(NODE), before);
     world.run_to_epoch(34);
     world.submit(world.update(NODE, vec![Op::CloseExpired(leaf.contract_id)]));

@@ -2,7 +2,7 @@
 //! own tag and layout; whatever moves a balance carries a nonce and an expiry.
 //! `docs/protocol.md` §3.1, §3.3, §3.12.
 
-use crate::{Delegate, Maintenance, Revoke};
+use crate::{Closing, Delegate, ForceRevision, Handover, Maintenance, Reduction, Revoke, Targeted};
 use larder_contracts::{Auth, Remains, SignedLeaf};
 use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
 use larder_proofs::{ClearError, ContractLeaf, LostShard, cleared};
@@ -44,6 +44,12 @@ pub enum Tx {
     CloseFaulted(CloseFaulted),
     /// A provider announces an absence.
     Maintenance(Maintenance),
+    /// A renter ends a contract after the network's notice.
+    CloseByRenter(Closing),
+    /// A renter posts a revision itself.
+    ForceRevision(ForceRevision),
+    /// A renter has the ledger ask for one contract.
+    Targeted(Targeted),
     /// An account authorises a sub-key.
     Delegate(Delegate),
     /// An account takes a sub-key's authority away.
@@ -145,6 +151,14 @@ pub enum Op {
     CloseExpired(ContractId),
     /// Shards that the provider has lost: they leave the tree, and the pay with them.
     DeclareLoss(Loss),
+    /// Both sides end a contract before its end.
+    CloseMutual(Closing),
+    /// A revision that takes back what the contract promised.
+    Reduce(Box<Reduction>),
+    /// A contract that has agreed to it goes on for another term.
+    Renew(ContractId),
+    /// A contract moves to another provider.
+    Transfer(Box<Handover>),
 }
 
 /// Lost shards of one contract, against the content root that is active in the update's epoch.
@@ -181,8 +195,11 @@ impl Op {
     pub fn contract_id(&self) -> ContractId {
         match self {
             Self::Put(signed) => signed.leaf.contract_id,
-            Self::CloseExpired(id) => *id,
+            Self::CloseExpired(id) | Self::Renew(id) => *id,
+            Self::Transfer(handover) => handover.contract,
             Self::DeclareLoss(loss) => loss.contract,
+            Self::CloseMutual(closing) => closing.contract,
+            Self::Reduce(reduction) => reduction.signed.leaf.contract_id,
         }
     }
 
@@ -194,6 +211,17 @@ impl Op {
                 .fixed(signed.sig_renter.0),
             Self::CloseExpired(id) => layout.u8(1).fixed(id),
             Self::DeclareLoss(loss) => loss.write(layout.u8(2)),
+            Self::CloseMutual(closing) => {
+                layout.u8(3).fixed(closing.to_layout()).fixed(closing.sig.0)
+            }
+            Self::Renew(id) => layout.u8(5).fixed(id),
+            Self::Transfer(handover) => layout.u8(6).fixed(handover.to_layout()),
+            Self::Reduce(reduction) => layout
+                .u8(4)
+                .fixed(reduction.signed.to_layout(provider))
+                .fixed(reduction.signed.sig_renter.0)
+                .fixed(reduction.key)
+                .fixed(reduction.sig.0),
         }
     }
 }
@@ -352,7 +380,10 @@ impl TreeUpdate {
     fn verify(&self, genesis: &GenesisHash) -> bool {
         let renters_signed = self.ops.iter().all(|op| match op {
             Op::Put(signed) => signed.verify(&self.provider, genesis),
-            Op::CloseExpired(_) | Op::DeclareLoss(_) => true,
+            Op::CloseExpired(_) | Op::DeclareLoss(_) | Op::Renew(_) => true,
+            Op::Transfer(handover) => handover.verify(genesis),
+            Op::CloseMutual(closing) => closing.is_mutual(genesis),
+            Op::Reduce(reduction) => reduction.verify(&self.provider, genesis),
         });
         let bytes = self.to_layout();
         renters_signed
@@ -462,6 +493,9 @@ impl Tx {
                 signed(&tx.renter, tx.by, CLOSE_FAULTED, &tx.to_layout(), &tx.sig)
             }
             Self::Maintenance(tx) => tx.verify(genesis),
+            Self::CloseByRenter(tx) => tx.is_notice(genesis),
+            Self::ForceRevision(tx) => tx.verify(genesis),
+            Self::Targeted(tx) => tx.verify(genesis),
             Self::Delegate(tx) => tx.verify(genesis),
             Self::Revoke(tx) => tx.verify(genesis),
         }

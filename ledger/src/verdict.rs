@@ -128,7 +128,10 @@ pub struct VerdictBatch {
     pub slot: SlotNo,
     /// One per provider of the slot: why it did not pass; `None` where it did.
     pub results: Vec<Option<Reason>>,
-    /// Merkle root over the BLAKE3 hashes of the proofs behind Pass and Fail, in the same order.
+    /// One per question for a single contract in the slot, by provider index and contract id.
+    pub targeted: Vec<Option<Reason>>,
+    /// Merkle root over the BLAKE3 hashes of the proofs behind Pass and Fail, in the same order,
+    /// then of those for single contracts.
     pub proofs_root: Hash,
 }
 
@@ -154,6 +157,9 @@ struct Packed {
     bits: Vec<u8>,
     #[serde(with = "serde_bytes")]
     reasons: Vec<u8>,
+    /// A reason's code, or 0 for a good answer.
+    #[serde(with = "serde_bytes")]
+    targeted: Vec<u8>,
     proofs_root: Hash,
 }
 
@@ -174,6 +180,11 @@ impl From<VerdictBatch> for Packed {
             count: u32::try_from(batch.results.len()).unwrap_or(u32::MAX),
             bits: batch.results.chunks(4).map(pack).collect(),
             reasons: batch.results.iter().flatten().map(|r| r.code()).collect(),
+            targeted: batch
+                .targeted
+                .iter()
+                .map(|result| result.map_or(0, Reason::code))
+                .collect(),
             proofs_root: batch.proofs_root,
         }
     }
@@ -207,10 +218,19 @@ impl TryFrom<Packed> for VerdictBatch {
         if reasons.next().is_some() {
             return Err(BadBits);
         }
+        let targeted = packed
+            .targeted
+            .iter()
+            .map(|code| match code {
+                0 => Ok(None),
+                code => Reason::from_code(*code).map(Some).ok_or(BadBits),
+            })
+            .collect::<Result<_, _>>()?;
         // Bits beyond the count must be zero; the canonical re-encoding refuses others.
         Ok(Self {
             slot: packed.slot,
             results,
+            targeted,
             proofs_root: packed.proofs_root,
         })
     }
@@ -254,9 +274,11 @@ mod tests {
         };
         for n in 0..12usize {
             let results: Vec<_> = all().cycle().skip(n).take(n).collect();
+            let targeted = all().skip(n % 9).take(3).collect();
             let batch = VerdictBatch {
                 slot: 9,
                 results,
+                targeted,
                 proofs_root: Hash([1; 32]),
             };
             assert_eq!(codec::decode(&codec::encode(&batch)), Ok(batch));
@@ -274,6 +296,7 @@ mod tests {
                 count,
                 bits: bits.to_vec(),
                 reasons: reasons.to_vec(),
+                targeted: Vec::new(),
                 proofs_root: Hash([0; 32]),
             });
             codec::decode::<VerdictBatch>(&packed).is_ok()

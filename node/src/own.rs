@@ -44,7 +44,7 @@ pub(crate) fn log(events: &[Event], node: &NodeId) {
                     %contract,
                     "the renter has closed a contract, because this provider is FAULTED"
                 ),
-                Ended::Lost | Ended::Expired => {
+                Ended::Lost | Ended::Expired | Ended::Mutual | Ended::Notice => {
                     tracing::warn!(%contract, "all shards of a contract are lost: it is closed");
                 }
             },

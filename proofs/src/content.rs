@@ -84,7 +84,7 @@ pub struct Sibling {
     pub chunks: u64,
 }
 
-/// A shard that is to leave a content tree, with its path.
+/// A shard that is to leave a content tree, or to come into it, with its path.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LostShard {
@@ -112,6 +112,21 @@ impl LostShard {
         // What is left is less than there was, so its sums fit.
         self.above(ContentNode::empty(0))
             .ok_or(ClearError::Root { index: self.index })
+    }
+
+    /// The tree's root with this shard, in whose place there was none.
+    fn appended(&self, root: ContentNode, depth: u8) -> Result<ContentNode, ClearError> {
+        let refusal = ClearError::Root { index: self.index };
+        if !self.leaf.is_sound() {
+            return Err(ClearError::NoShard { index: self.index });
+        }
+        if self.path.len() != usize::from(depth) {
+            return Err(ClearError::Depth { index: self.index });
+        }
+        if self.above(ContentNode::empty(0)) != Some(root) {
+            return Err(refusal);
+        }
+        self.above((&self.leaf).into()).ok_or(refusal)
     }
 
     /// The root that follows from `leaf` in the shard's place; `None` if sums overflow.
@@ -194,6 +209,41 @@ pub fn cleared(
     Ok((left.hash, left.chunks))
 }
 
+/// Root, chunks and depth of a tree with `added`; before, they were `root`, `chunks` and `depth`.
+/// Shards ascend by index, come into places that are empty, and each path is against the tree that
+/// the ones before have made, grown until it holds the place. Work: two hashes a sibling.
+///
+/// # Errors
+/// [`ClearError`] names the first shard that cannot come in as it says.
+pub fn appended(
+    root: Hash,
+    chunks: u64,
+    depth: u8,
+    added: &[LostShard],
+) -> Result<(Hash, u64, u8), ClearError> {
+    let descend = added.windows(2).find(|two| two[0].index >= two[1].index);
+    if let Some(two) = descend {
+        return Err(ClearError::Order {
+            index: two[1].index,
+        });
+    }
+    if added.is_empty() {
+        return Err(ClearError::Nothing);
+    }
+    let mut node = ContentNode { hash: root, chunks };
+    let mut depth = depth;
+    for shard in added {
+        while u64::from(shard.index) >> depth != 0 {
+            let empty = ContentNode::empty(depth);
+            depth += 1;
+            node = ContentNode::join(&node, &empty, depth)
+                .ok_or(ClearError::Depth { index: shard.index })?;
+        }
+        node = shard.appended(node, depth)?;
+    }
+    Ok((node.hash, node.chunks, depth))
+}
+
 /// A contract's shards and the tree over them. The depth is the least that has room for the list,
 /// holes included.
 #[derive(Clone, Debug)]
@@ -249,6 +299,17 @@ impl ContentTree {
         }
         self.leaves.push(leaf);
         Ok(())
+    }
+
+    /// Adds a shard at the end, and gives it with its path, as [`appended`] takes it.
+    ///
+    /// # Errors
+    /// As [`ContentTree::push`].
+    pub fn push_shown(&mut self, leaf: ShardLeaf) -> Result<LostShard, TreeError> {
+        let index = u32::try_from(self.leaves.len()).map_err(|_| TreeError::Full)?;
+        self.push(leaf)?;
+        let path = self.path(index);
+        Ok(LostShard { index, leaf, path })
     }
 
     /// Takes a lost shard out and gives it; its place is a hole from now on. `None` if there is no

@@ -146,7 +146,7 @@ impl Chain {
         blob: &[u8],
         now: Time,
     ) -> (Result<(), SubmitError>, Option<Hash>) {
-        let challenge = match self.pool.accept(&self.state, from, now) {
+        let challenge = match self.pool.accept(&self.state, from, blob, now) {
             Ok(challenge) => challenge,
             Err(ProofRefusal::Proven) => return (Ok(()), None),
             Err(

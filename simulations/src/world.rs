@@ -498,7 +498,12 @@ impl World {
                 | Event::Charged { .. }
                 | Event::Vested { .. }
                 | Event::MaintenanceAnnounced { .. }
-                | Event::Forfeited { .. } => {}
+                | Event::Forfeited { .. }
+                | Event::NoticeGiven { .. }
+                | Event::Targeted { .. }
+                | Event::HandedOver { .. }
+                | Event::ContractFaulted { .. }
+                | Event::Spared { .. } => {}
             }
         }
     }

@@ -84,6 +84,10 @@ pub struct Params {
     pub min_rate: Amount,
     /// Least collateral at Open, in epochs of pay.
     pub collateral_epochs: u32,
+    /// Epochs from a renter's notice to the contract's end.
+    pub notice: u32,
+    /// Least fee for each draw of a renter's question, nano.
+    pub draw_fee: Amount,
     /// What the faucet grants each new account; `None`: no faucet.
     pub faucet: Option<Amount>,
     /// Capacity is bought in steps of this size.
@@ -117,6 +121,8 @@ impl Params {
             min_capacity_chunks: 0,
             min_rate: Amount(1),
             collateral_epochs: 0,
+            notice: 1,
+            draw_fee: Amount(1_000),
             faucet: Some(Amount::from_credits(100)),
             capacity_step: Bytes(64 * MIB),
             block_interval: Millis(200),
@@ -134,6 +140,7 @@ impl Params {
                 vesting: 1,
                 min_term: 7,
                 collateral_epochs: 30,
+                notice: 7,
                 ..dev
             },
             Profile::Public => Self {
@@ -150,6 +157,7 @@ impl Params {
                 // 1 GiB (the protocol's least contract is 1 GiB for 30 epochs).
                 min_capacity_chunks: 1 << 20,
                 collateral_epochs: 30,
+                notice: 7,
                 faucet: None,
                 ..dev
             },

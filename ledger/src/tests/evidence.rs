@@ -181,12 +181,15 @@ fn a_provider_reads_why_it_missed() {
         let schedule = world.state.schedule();
         world.run_to(schedule.slot_start(slot));
         if let Some(wrong) = wrong {
-            let challenge = world.pool.accept(&world.state, &node, world.now).unwrap();
+            let challenge = world
+                .pool
+                .accept(&world.state, &node, &[], world.now)
+                .unwrap();
             world.pool.record(&challenge, vec![1], &Err(wrong));
         }
         if is_late {
             let closed = schedule.slot_close(slot);
-            assert!(world.pool.accept(&world.state, &node, closed).is_err());
+            assert!(world.pool.accept(&world.state, &node, &[], closed).is_err());
         }
         world.run_to_epoch(epoch + 2);
         *unpaid(&world, NODE).last().unwrap()
@@ -207,7 +210,10 @@ fn false_proofs_beyond_what_a_block_holds_are_misses() {
     let slot = world.state.slot_of(&node);
     world.silent.insert(node);
     world.run_to(world.state.schedule().slot_start(slot));
-    let challenge = world.pool.accept(&world.state, &node, world.now).unwrap();
+    let challenge = world
+        .pool
+        .accept(&world.state, &node, &[], world.now)
+        .unwrap();
     let wrong = Err(VerifyError::Unused);
     world
         .pool

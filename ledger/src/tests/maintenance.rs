@@ -57,7 +57,7 @@ fn an_absent_provider_is_not_asked_and_cannot_fail() {
     let slot = world.state.slot_of(&signer(NODE).node());
     world.run_to(world.state.schedule().slot_start(slot));
     let node = signer(NODE).node();
-    let asked = world.pool.accept(&world.state, &node, world.now);
+    let asked = world.pool.accept(&world.state, &node, &[], world.now);
     assert_eq!(asked.map(drop), Err(ProofRefusal::NotAsked));
     world.silent.insert(node);
     world.run_to_epoch(4);

@@ -194,6 +194,7 @@ impl Mill {
             batches.push(VerdictBatch {
                 slot,
                 results,
+                targeted: Vec::new(),
                 proofs_root: Hash::default(),
             });
         }

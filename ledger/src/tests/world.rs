@@ -30,6 +30,10 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     /// Providers that do not answer.
     pub(super) silent: BTreeSet<NodeId>,
+    /// Contracts whose own questions are not answered.
+    pub(super) deaf: BTreeSet<ContractId>,
+    /// Contracts whose own questions get a false answer.
+    pub(super) false_targets: BTreeSet<ContractId>,
     /// Providers whose proofs are false.
     pub(super) liars: BTreeSet<NodeId>,
     /// Every content tree there was, by its root.
@@ -108,6 +112,8 @@ impl World {
             events: Vec::new(),
             silent: BTreeSet::new(),
             liars: BTreeSet::new(),
+            deaf: BTreeSet::new(),
+            false_targets: BTreeSet::new(),
             trees: BTreeMap::new(),
             signed: BTreeMap::new(),
             hands: BTreeMap::new(),
@@ -397,7 +403,7 @@ impl World {
     fn answer(&mut self) {
         let nodes: Vec<NodeId> = self.state.providers().map(|p| p.node).collect();
         for node in nodes.iter().filter(|node| !self.silent.contains(node)) {
-            let Ok(challenge) = self.pool.accept(&self.state, node, self.now) else {
+            let Ok(challenge) = self.pool.accept(&self.state, node, &[], self.now) else {
                 continue;
             };
             let (blob, result) = match self.liars.contains(node) {
@@ -405,6 +411,28 @@ impl World {
                 false => (node.0.to_vec(), Ok(())),
             };
             self.pool.record(&challenge, blob, &result);
+        }
+        for node in &nodes {
+            if !self.silent.contains(node) {
+                self.answer_targets(node);
+            }
+        }
+    }
+
+    /// Answers the questions for single contracts, unless it is deaf to them.
+    fn answer_targets(&mut self, node: &NodeId) {
+        for (contract, asked) in self.state.targeted_for(node) {
+            if self.deaf.contains(&contract) {
+                continue;
+            }
+            let (blob, result) = match self.false_targets.contains(&contract) {
+                true => self.lie(&asked),
+                false => ([&[0; 16], &asked.beacon[..]].concat(), Ok(())),
+            };
+            if let Ok(challenge) = self.pool.accept(&self.state, node, &blob, self.now) {
+                assert_eq!(challenge, asked);
+                self.pool.record(&challenge, blob, &result);
+            }
         }
     }
 

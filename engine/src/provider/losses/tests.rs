@@ -344,7 +344,12 @@ fn declared(effects: &[Effect]) -> Vec<Loss> {
     });
     let losses = ops.filter_map(|op| match op {
         Op::DeclareLoss(loss) => Some(loss),
-        Op::Put(_) | Op::CloseExpired(_) => None,
+        Op::Put(_)
+        | Op::CloseExpired(_)
+        | Op::CloseMutual(_)
+        | Op::Reduce(_)
+        | Op::Renew(_)
+        | Op::Transfer(_) => None,
     });
     losses.collect()
 }
