@@ -6,10 +6,12 @@ use crate::io::{Effect, Job, Notice, OpId, Submission};
 use crate::ops::{Ops, Pending};
 use crate::rows::Write;
 use crate::view::BlockInput;
-use crate::wire::Request;
+use crate::wire::{Deny, Request};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer};
-use larder_ledger::Account;
-use larder_types::{AccountId, Epoch, GenesisHash, Hash, Millis, NodeId, Params, Schedule, Time};
+use larder_ledger::{Account, Deed, Delegate, May, SubKeys};
+use larder_types::{
+    AccountId, Amount, Epoch, GenesisHash, Hash, Millis, NodeId, Params, Schedule, SubKeyId, Time,
+};
 use rand_core::Rng;
 use std::collections::VecDeque;
 
@@ -24,8 +26,11 @@ pub struct Identity {
     pub schedule: Schedule,
     /// The node key: provider id and libp2p identity.
     pub node_key: Signer,
-    /// What signs for the account: a ledger sub-key.
+    /// What signs for the account: a ledger sub-key; the account key only while the words are at
+    /// hand, in a recovery.
     pub ledger_key: AccountSigner,
+    /// What authorises the sub-key: submitted until the ledger shows it.
+    pub delegation: Option<Delegate>,
     /// The device key: it signs heads.
     pub device_key: Signer,
     /// Its certificate; without one the node publishes no head.
@@ -56,6 +61,12 @@ pub(crate) struct Chain {
     /// Whether a block has been seen since the start.
     pub(crate) live: bool,
     pub(crate) account: Option<Account>,
+    /// Every account's sub-keys.
+    pub(crate) subkeys: SubKeys,
+    /// Whether the ledger takes our key's word.
+    pub(crate) authorised: bool,
+    /// What our key may still spend in this epoch; `None`: all there is.
+    pub(crate) left: Option<Amount>,
     /// When its newest block was made.
     pub(crate) time: Time,
     /// The newest beacons, the newest last.
@@ -67,11 +78,17 @@ const MAX_BEACONS: usize = 4;
 
 impl Chain {
     /// A block was applied.
-    pub(crate) fn follow(&mut self, block: &BlockInput) {
+    pub(crate) fn follow(&mut self, me: &Identity, block: &BlockInput) {
         self.height = block.height;
         self.epoch = block.epoch;
         self.live = true;
         self.account.clone_from(&block.account);
+        self.subkeys.clone_from(&block.subkeys);
+        let (account, by) = (me.account(), me.ledger_key.by());
+        let key = by.and_then(|by| self.subkeys.get(&account, &by));
+        let until = key.map(|key| key.until);
+        self.authorised = by.is_none() || until.is_some_and(|until| block.time < until);
+        self.left = key.and_then(|key| Some(key.cap?.saturating_sub(key.spent_in(block.epoch))));
         self.time = block.time;
         if let Some(beacon) = block.beacon
             && self.beacons.back() != Some(&beacon)
@@ -126,6 +143,23 @@ impl Ctx<'_> {
             what: submission,
         });
         op
+    }
+
+    /// Whether the ledger takes a signature for `account` by `by`, as far as we have followed it.
+    pub(crate) fn permit(
+        &self,
+        (account, by): (&AccountId, Option<SubKeyId>),
+        need: May,
+        amount: Amount,
+    ) -> Result<(), Deny> {
+        let deed = Deed {
+            need,
+            amount,
+            epoch: self.chain.epoch,
+            time: self.now,
+        };
+        let permitted = self.chain.subkeys.permit(account, by, &deed);
+        permitted.map_err(|_| Deny::SubKey)
     }
 
     pub(crate) fn discard(&mut self, segment: larder_types::SegmentId, fetched: bool) {

@@ -69,7 +69,11 @@ impl Engine {
         renter.totals = tables.repairs;
         renter.heads.restore(tables.own_head);
         renter.audits.restore(tables.audited);
-        let (chain, ops) = (Chain::default(), Ops::default());
+        let chain = Chain {
+            authorised: me.ledger_key.by().is_none(),
+            ..Chain::default()
+        };
+        let ops = Ops::default();
         Ok(Self {
             me,
             chain,
@@ -96,7 +100,7 @@ impl Engine {
             now,
         } = self;
         if let Input::Block(block) = &input {
-            chain.follow(block);
+            chain.follow(me, block);
         }
         let ctx = &mut Ctx {
             now: *now,
@@ -159,6 +163,7 @@ impl Parts<'_> {
     fn block(&mut self, ctx: &mut Ctx<'_>, block: &BlockInput) {
         self.renter.live_since.get_or_insert(ctx.now);
         self.wallet.block(ctx, &block.txs);
+        self.wallet.delegate(ctx);
         self.wallet.ask_faucet(ctx);
         if let Some(provider) = &mut self.provider {
             provider.block(ctx, self.wallet, block);
@@ -230,6 +235,7 @@ impl Parts<'_> {
             Command::Fetch { segment } => self.renter.fetch(ctx, segment),
             Command::Release { segment } => self.renter.release(ctx, segment),
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
+            Command::Submit { job, tx } => self.wallet.submit(ctx, job, *tx),
             Command::Damaged(roots) => {
                 if let Some(provider) = &mut self.provider {
                     provider.damaged(ctx, &roots);

@@ -119,6 +119,14 @@ pub enum Command {
         /// How much.
         amount: Amount,
     },
+    /// Have a transaction stand in a block that was signed elsewhere, as with the words; answered
+    /// by [`Notice::TxQueued`].
+    Submit {
+        /// The caller's name for this.
+        job: u64,
+        /// It, with good signatures.
+        tx: Box<Tx>,
+    },
     /// The addresses that peers reach this node by have changed.
     Addresses(Vec<String>),
     /// Shards of ours that the disk does not give back as they were stored: found by the scrubber,

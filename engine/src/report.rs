@@ -5,7 +5,7 @@ use crate::renter::repairs::Phase;
 use crate::rows::{AuditRow, SegmentRow};
 use crate::{Engine, NoRoom};
 use larder_coding::Code;
-use larder_contracts::SignedOffer;
+use larder_contracts::{Auth, SignedOffer};
 use larder_proofs::ContractLeaf;
 use larder_types::{Amount, Class, ContractId, NodeId, SegmentId, ShardRoot, Time};
 use std::collections::BTreeSet;
@@ -372,6 +372,13 @@ impl Engine {
     /// Credit that is neither spent nor spoken for, as far as the chain has been followed.
     #[must_use]
     pub fn spendable(&self) -> Amount {
-        self.wallet.spendable_at(&self.chain)
+        self.wallet.credit_at(&self.chain)
+    }
+
+    /// A nonce and expiry for a transaction that is signed with the words; `None` before the ledger
+    /// knows the account.
+    #[must_use]
+    pub fn spare_auth(&self) -> Option<Auth> {
+        self.wallet.spare(&self.chain, &self.me.params)
     }
 }

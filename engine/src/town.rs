@@ -16,7 +16,7 @@ use crate::view::{ActiveView, BlockInput, ProviderView, RentedView};
 use crate::wire::{BulkHeader, BulkReply, Request, Response};
 use crate::{Engine, Identity, OpId, Provide, Token};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
-use larder_ledger::{Account, Op, Tx};
+use larder_ledger::{Account, Op, SubKeys, Tx};
 use larder_proofs::{ContractLeaf, ProviderTree};
 use larder_types::size::GIB;
 use larder_types::{
@@ -74,6 +74,7 @@ fn identity(machine: u8, words: u8) -> Identity {
         schedule: Schedule::new(START, &params()),
         node_key: key(0x10, machine),
         ledger_key: AccountSigner::own(account_key),
+        delegation: None,
         device_key,
         cert: Some(cert),
         recovery: RecoveryKeys::new(&[words; 32], &VaultKeys::from_root(&[words; 32]), &NET),
@@ -257,6 +258,7 @@ impl Town {
                 granted: true,
                 ..Account::default()
             }),
+            subkeys: SubKeys::default(),
             provider: self.nodes[i].provide.is_some().then(provider_view),
             active: began.then(|| ActiveView {
                 held: Arc::new(held),

@@ -1,6 +1,6 @@
 //! What a block means for one node: the slice of the ledger's state that its engine needs.
 
-use larder_ledger::{Account, Event, Provider, State};
+use larder_ledger::{Account, Event, Provider, State, SubKeys};
 use larder_proofs::{Challenge, ContractLeaf, ProviderTree};
 use larder_types::{AccountId, Amount, BlockHash, ContractId, Epoch, Hash, NodeId, Time, TxId};
 use std::collections::BTreeSet;
@@ -21,6 +21,8 @@ pub struct BlockInput {
     pub beacon: Option<Hash>,
     /// The node's account, if the ledger knows it.
     pub account: Option<Account>,
+    /// Every account's sub-keys.
+    pub subkeys: SubKeys,
     /// The node's provider record, if it is registered.
     pub provider: Option<ProviderView>,
     /// The active leaves that concern the node: given when an epoch begins and at the start.
@@ -94,6 +96,7 @@ impl BlockInput {
             epoch: state.epoch(),
             beacon: Some(Hash(*state.beacon())),
             account: state.account(account).cloned(),
+            subkeys: state.sub_keys().clone(),
             provider: record.map(|p| ProviderView {
                 free: p.free,
                 locked: p.locked,

@@ -9,7 +9,7 @@ use crate::rows::Write;
 use larder_contracts::Auth;
 use larder_ledger::nonce::WINDOW;
 use larder_ledger::{CloseFaulted, Faucet, Transfer, Tx};
-use larder_types::{AccountId, Amount, ContractId, Epoch, Time, TxId};
+use larder_types::{AccountId, Amount, ContractId, Epoch, Params, Time, TxId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many blocks ahead a signature's expiry is set.
@@ -28,6 +28,18 @@ pub enum SendRefusal {
         /// What can be spent.
         have: Amount,
     },
+    /// More than this device may spend: it takes the words.
+    #[error("{needed} credit needed, this device may spend {left} more in this epoch")]
+    Cap {
+        /// What the transfer takes.
+        needed: Amount,
+        /// What is left of the cap.
+        left: Amount,
+    },
+    /// The ledger does not know this device's key: it has not come that far, or the key was
+    /// revoked.
+    #[error("the ledger does not know this device's key yet; try again in a moment")]
+    NotAuthorised,
     /// Too many transactions wait already.
     #[error("too many transactions are waiting to be confirmed; try again in a moment")]
     Busy,
@@ -96,13 +108,28 @@ impl Wallet {
     }
 
     pub(crate) fn spendable_at(&self, chain: &Chain) -> Amount {
+        let credit = self.credit_at(chain);
+        self.left_at(chain).map_or(credit, |left| credit.min(left))
+    }
+
+    /// What this device may still spend in this epoch, beside what it has spoken for.
+    fn left_at(&self, chain: &Chain) -> Option<Amount> {
+        Some(chain.left?.saturating_sub(self.spoken()))
+    }
+
+    /// Credit of the account that is neither spent nor spoken for, whoever may spend it.
+    pub(crate) fn credit_at(&self, chain: &Chain) -> Amount {
         let balance = chain.account.as_ref().map_or(Amount::ZERO, |a| a.balance);
+        balance.saturating_sub(self.spoken())
+    }
+
+    fn spoken(&self) -> Amount {
         let spoken: u64 = self
             .committed
             .values()
             .chain(self.outbox.values().map(|o| &o.spends))
             .fold(0, |sum, a| sum.saturating_add(a.nano()));
-        balance.saturating_sub(Amount(spoken))
+        Amount(spoken)
     }
 
     /// Speaks for what a contract will take at a boundary to come, or for nothing any more.
@@ -120,12 +147,12 @@ impl Wallet {
         rest.checked_add(own).unwrap_or(rest)
     }
 
-    /// Promises a nonce that is neither spent nor promised; `None` if the window is full or the
-    /// ledger unknown.
+    /// Promises a nonce that is neither spent nor promised; `None` if the window is full, the ledger
+    /// unknown, or our key unknown to it.
     pub(crate) fn reserve(&mut self, ctx: &Ctx<'_>) -> Option<Auth> {
         let height = ctx.chain.height;
         self.reserved.retain(|_, expiry| *expiry >= height);
-        if !ctx.chain.live {
+        if !ctx.chain.live || !ctx.chain.authorised {
             return None;
         }
         let spent = ctx
@@ -147,6 +174,17 @@ impl Wallet {
         };
         let expiry = height + EXPIRY_BLOCKS.min(ctx.me.params.max_expiry);
         self.reserved.insert(nonce, expiry);
+        Some(Auth { nonce, expiry })
+    }
+
+    /// A nonce for what is signed with the words: the last of the window that is free, far from
+    /// those that the node itself promises. Nothing is promised by it.
+    pub(crate) fn spare(&self, chain: &Chain, params: &Params) -> Option<Auth> {
+        let spent = chain.account.as_ref()?.nonces;
+        let last = spent.base().checked_add(WINDOW)?;
+        let free = |nonce: &u64| spent.check(*nonce).is_ok() && !self.reserved.contains_key(nonce);
+        let nonce = (spent.base()..last).rev().find(free)?;
+        let expiry = chain.height + EXPIRY_BLOCKS.min(params.max_expiry);
         Some(Auth { nonce, expiry })
     }
 
@@ -233,11 +271,20 @@ impl Wallet {
         if !ctx.chain.live {
             return Err(SendRefusal::NoLedger);
         }
-        let have = self.spendable(ctx);
+        let have = self.credit_at(ctx.chain);
         if amount > have {
             return Err(SendRefusal::Balance {
                 needed: amount,
                 have,
+            });
+        }
+        if !ctx.chain.authorised {
+            return Err(SendRefusal::NotAuthorised);
+        }
+        if let Some(left) = self.left_at(ctx.chain).filter(|left| *left < amount) {
+            return Err(SendRefusal::Cap {
+                needed: amount,
+                left,
             });
         }
         if self.outbox.len() >= MAX_OUTBOX {
@@ -252,6 +299,37 @@ impl Wallet {
             &ctx.me.genesis,
         ));
         Ok(self.queue_durable(ctx, tx))
+    }
+
+    /// Has what was signed elsewhere sent until it stands in a block.
+    pub(crate) fn submit(&mut self, ctx: &mut Ctx<'_>, job: u64, tx: Tx) {
+        let is_full = self.outbox.len() >= MAX_OUTBOX;
+        let queued = match (ctx.chain.live, is_full) {
+            (false, _) => Err(SendRefusal::NoLedger),
+            (true, true) => Err(SendRefusal::Busy),
+            (true, false) => Ok(self.queue_durable(ctx, tx)),
+        };
+        ctx.tell(Notice::TxQueued { job, tx: queued });
+        self.flush(ctx);
+    }
+
+    /// Submits what authorises our key, unless the ledger shows it, or one that was signed later.
+    pub(crate) fn delegate(&mut self, ctx: &mut Ctx<'_>) {
+        let Some(delegation) = &ctx.me.delegation else {
+            return;
+        };
+        let account = ctx.chain.account.unwrap_or_default();
+        let key = ctx
+            .chain
+            .subkeys
+            .get(&delegation.account, &delegation.subkey);
+        let newest = key.map_or(Time(0), |key| key.issued).max(account.revoked);
+        let is_known = ctx.chain.account.is_some() || ctx.me.params.faucet.is_some();
+        let waits = |out: &Outgoing| matches!(out.tx, Tx::Delegate(_));
+        if delegation.issued > newest && is_known && !self.outbox.values().any(waits) {
+            let tx = Tx::Delegate(delegation.clone());
+            self.queue_for_epoch(ctx, tx, ctx.chain.epoch.saturating_add(1));
+        }
     }
 
     /// Queues a transaction of the account that must survive a restart.
@@ -284,7 +362,7 @@ impl Wallet {
     pub(crate) fn close_faulted(&mut self, ctx: &Ctx<'_>, contract: ContractId) {
         let ours =
             |out: &Outgoing| matches!(&out.tx, Tx::CloseFaulted(c) if c.contract == contract);
-        if self.outbox.values().any(ours) {
+        if self.outbox.values().any(ours) || !ctx.chain.authorised {
             return;
         }
         let expiry = ctx.chain.height + EXPIRY_BLOCKS.min(ctx.me.params.max_expiry);
@@ -307,6 +385,7 @@ impl Wallet {
     /// Asks the faucet for its grant if the ledger does not know the account yet.
     pub(crate) fn ask_faucet(&mut self, ctx: &mut Ctx<'_>) {
         let owed = ctx.chain.live
+            && ctx.chain.authorised
             && ctx.chain.account.as_ref().is_none_or(|a| !a.granted)
             && ctx.me.params.faucet.is_some();
         let asked = self

@@ -98,6 +98,9 @@ pub enum Deny {
     /// No shard of this root under this contract.
     #[error("no such shard")]
     UnknownShard,
+    /// The sub-key that signs is not authorised, or not for this.
+    #[error("the ledger knows no such right of the key that signed")]
+    SubKey,
     /// A signature that does not verify.
     #[error("a signature does not verify")]
     BadSignature,

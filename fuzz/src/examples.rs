@@ -397,6 +397,7 @@ pub fn authority() -> Authority {
 #[must_use]
 pub fn genesis(params: Params) -> Genesis {
     Genesis {
+        version: larder_ledger::VERSION,
         network: "example".into(),
         start: START,
         params,

@@ -163,11 +163,11 @@ structs! {
     Block { header, sig, txs, verdicts, evidence }
     VerdictBatch { slot, results, targeted, proofs_root }
     Evidence { slot, provider, blob }
-    Genesis { network, start, params, founder, supply, validator, validator_bls, nonce }
+    Genesis { version, network, start, params, founder, supply, validator, validator_bls, nonce }
     Params {
         profile, epoch, slots, window, challenges, faulted_after, fee_ppm, burn_ppm, vesting,
         min_term, max_term, min_capacity_chunks, min_rate, collateral_epochs, notice, draw_fee, faucet,
-        capacity_step, block_interval, offer_ttl, max_expiry,
+        sub_key_cap, capacity_step, block_interval, offer_ttl, max_expiry,
     }
 }
 enums! {
@@ -227,8 +227,8 @@ enums! {
         Denied(deny),
     }
     Deny {
-        Contract(refusal), NotProviding, UnknownContract, UnknownShard, BadSignature, Stale, NoRoom,
-        Disk, WrongBytes, Busy,
+        Contract(refusal), NotProviding, UnknownContract, UnknownShard, SubKey, BadSignature, Stale,
+        NoRoom, Disk, WrongBytes, Busy,
     }
     BulkHeader { Place(place), Read(cap) }
     BulkReply { Go, Ack(ack), Denied(deny) }

@@ -521,7 +521,7 @@ fn delegate(state: &mut State, tx: &Delegate, place: Place, id: TxId) -> Vec<Eve
     let before = state.subkeys.get(&account, &subkey);
     let key = SubKey {
         may,
-        cap,
+        cap: cap.or(state.params.sub_key_cap),
         issued,
         until,
         spent: before.map_or((place.epoch, Amount::ZERO), |key| key.spent),

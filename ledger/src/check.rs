@@ -190,6 +190,17 @@ pub enum TxRefusal {
 }
 
 impl Place {
+    /// In the next block, made at `now`.
+    #[must_use]
+    pub fn next(state: &State, now: Time) -> Self {
+        let now = now.max(state.earliest_block());
+        Self {
+            height: state.head().height.saturating_add(1),
+            epoch: state.schedule().epoch_at(now).max(state.epoch()),
+            time: now,
+        }
+    }
+
     /// In the block with this header.
     pub(crate) const fn of(header: &Header) -> Self {
         Self {
@@ -369,7 +380,7 @@ impl State {
         let keys = self.sub_keys();
         let newest = keys
             .get(&tx.account, &tx.subkey)
-            .map_or(account.revoked, |key| key.issued);
+            .map_or(Time(0), |key| key.issued);
         if tx.issued <= newest.max(account.revoked) {
             return Err(TxRefusal::Superseded);
         }

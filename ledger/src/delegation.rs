@@ -27,7 +27,7 @@ pub struct Delegate {
     pub subkey: SubKeyId,
     /// What it may do.
     pub may: May,
-    /// What it may spend in an epoch; `None`: all there is.
+    /// What it may spend in an epoch; `None`: what the network's parameters say.
     pub cap: Option<Amount>,
     /// When it was signed: of two for one sub-key the later counts.
     pub issued: Time,
@@ -44,7 +44,7 @@ pub struct Delegate {
 pub struct Grant {
     /// What the sub-key may do.
     pub may: May,
-    /// What it may spend in an epoch; `None`: all there is.
+    /// What it may spend in an epoch; `None`: what the network's parameters say.
     pub cap: Option<Amount>,
     /// From when on.
     pub issued: Time,

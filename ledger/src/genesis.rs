@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest name of a network, bytes.
 pub const MAX_NETWORK: usize = 32;
+/// The version of all formats that this code reads: genesis, transactions, blocks, state.
+pub const VERSION: u32 = 2;
 /// Total supply lies below this, nano: sums of balances then never overflow.
 pub const MAX_SUPPLY: Amount = Amount(1 << 63);
 
@@ -13,6 +15,8 @@ pub const MAX_SUPPLY: Amount = Amount(1 << 63);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Genesis {
+    /// [`VERSION`]. The first had none.
+    pub version: u32,
     /// The network's name, at most 32 bytes.
     pub network: String,
     /// t0: when epoch 0 begins.
@@ -36,6 +40,9 @@ pub struct Genesis {
 /// Why a genesis makes no network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
+    /// Formats that this code does not read.
+    #[error("its formats are of version {0}, this code reads version {VERSION}")]
+    Version(u32),
     /// The name is empty or too long.
     #[error("the network's name must have 1 to {MAX_NETWORK} bytes")]
     Network,
@@ -51,6 +58,17 @@ pub enum GenesisError {
 }
 
 impl Genesis {
+    /// The version that a document names, whatever else is in it; `None`: it is no document of ours,
+    /// or of the first version.
+    #[must_use]
+    pub fn version_of(document: &[u8]) -> Option<u32> {
+        #[derive(Deserialize)]
+        struct Named {
+            version: u32,
+        }
+        codec::peek::<Named>(document).map(|named| named.version)
+    }
+
     /// BLAKE3 of the canonical encoding.
     #[must_use]
     pub fn hash(&self) -> GenesisHash {
@@ -62,6 +80,9 @@ impl Genesis {
     /// # Errors
     /// [`GenesisError`] names what is wrong.
     pub fn check(&self) -> Result<(), GenesisError> {
+        if self.version != VERSION {
+            return Err(GenesisError::Version(self.version));
+        }
         if self.network.is_empty() || self.network.len() > MAX_NETWORK {
             return Err(GenesisError::Network);
         }

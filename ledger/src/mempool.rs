@@ -120,7 +120,7 @@ impl Mempool {
                 most: MAX_TX_BYTES,
             });
         }
-        state.check(tx.get(), next_place(state, now))?;
+        state.check(tx.get(), Place::next(state, now))?;
         let grown = self.bytes.saturating_add(bytes);
         if self.queue.len() >= self.limits.count || grown > self.limits.bytes {
             return Err(AdmitError::Full {
@@ -137,7 +137,7 @@ impl Mempool {
     /// Drops what the block after `state`'s head, made at `now`, could no longer include: what was
     /// included, what expired, what another made impossible.
     pub fn prune(&mut self, state: &State, now: Time) {
-        let place = next_place(state, now);
+        let place = Place::next(state, now);
         let (ids, total) = (&mut self.ids, &mut self.bytes);
         self.queue.retain(|_, Waiting { tx, bytes }| {
             let stays = state.check(tx.get(), place).is_ok();
@@ -166,15 +166,5 @@ impl Mempool {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
-    }
-}
-
-/// Where a transaction would land in the next block, made at `now`.
-fn next_place(state: &State, now: Time) -> Place {
-    let now = now.max(state.earliest_block());
-    Place {
-        height: state.head().height.saturating_add(1),
-        epoch: state.schedule().epoch_at(now).max(state.epoch()),
-        time: now,
     }
 }

@@ -536,7 +536,8 @@ impl State {
 }
 
 /// What a sub-key must be allowed to turn the `active` leaf of a contract into `new`.
-fn verbs(active: Option<&ContractLeaf>, new: &ContractLeaf) -> May {
+#[must_use]
+pub fn verbs(active: Option<&ContractLeaf>, new: &ContractLeaf) -> May {
     let Some(old) = active else {
         return May::OPEN;
     };

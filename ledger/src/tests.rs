@@ -614,6 +614,8 @@ fn a_genesis_that_makes_no_sense_is_refused() {
         State::genesis(&document).is_ok()
     };
     assert!(check(|_| ()));
+    assert!(!check(|g| g.version = 1));
+    assert!(!check(|g| g.version = 3));
     assert!(!check(|g| g.network = String::new()));
     assert!(!check(|g| g.supply = Amount(1 << 63)));
     assert!(!check(|g| g.params.slots = 0));
@@ -624,5 +626,7 @@ fn a_genesis_that_makes_no_sense_is_refused() {
         Ok(document.clone())
     );
     assert_ne!(document.hash(), genesis(dev()).hash());
+    let version = crate::Genesis::version_of(&codec::encode(&document));
+    assert_eq!(version, Some(crate::VERSION));
     assert_eq!(START, document.start);
 }

@@ -4,7 +4,7 @@
 
 use crate::{Closing, Delegate, ForceRevision, Handover, Maintenance, Reduction, Revoke, Targeted};
 use larder_contracts::{Auth, Remains, SignedLeaf};
-use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
+use larder_keys::{AccountSigner, Signer, Tag, sign_layout, signing_key, verify};
 use larder_proofs::{ClearError, ContractLeaf, LostShard, cleared};
 use larder_types::layout::Layout;
 use larder_types::{
@@ -258,6 +258,26 @@ impl Transfer {
             .u64(self.auth.nonce)
             .u64(self.auth.expiry);
         signed_by(layout, self.by)
+    }
+
+    /// What the account key signs of such a transfer.
+    #[must_use]
+    pub fn payload(
+        from: AccountId,
+        to: AccountId,
+        amount: Amount,
+        auth: Auth,
+        genesis: &GenesisHash,
+    ) -> [u8; 32] {
+        let transfer = Self {
+            from,
+            to,
+            amount,
+            auth,
+            by: None,
+            sig: Signature::default(),
+        };
+        sign_layout(TRANSFER, genesis, &transfer.to_layout())
     }
 
     /// Sends `amount` from the signer's account.

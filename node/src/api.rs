@@ -2,31 +2,33 @@
 //! transport knows, and shows it in the surface's form.
 
 use crate::chain::Ledger;
-use crate::driver::{DriverHandle, Msg, Stopping};
+use crate::driver::{DriverHandle, Msg, Payment, Stopping};
 use crate::home::now;
 use crate::invite::Invite as InviteString;
 use crate::jobs::{Jobs, browse_error, paths, resolve_error};
 use crate::net::NetHandle;
 use crate::recovery::Recovery;
 use crate::shown::{
-    as_of, count, entry, internal, not_on_ledger, send_error, stopping, transaction,
+    as_of, count, entry, from_hex, hex, internal, not_on_ledger, send_error, stopping, transaction,
 };
 use crate::store::Store;
 use larder_backup::{BackupOptions, Depth};
 use larder_contracts::same_money;
 use larder_engine::report::ContractReport;
 use larder_engine::{Engine, Provide, TxEnd};
-use larder_ledger::{Genesis, State};
+use larder_ledger::check::Place;
+use larder_ledger::{Genesis, May, State, Transfer, Tx, verify};
 use larder_rpc::server::Probes;
 use larder_rpc::{
     Account, AccountParams, Api, BackupParams, Balance, BrowseParams, Code, ContractParams, Done,
     Empty, Entry, Estimate, EstimateParams, Head, Invite, Job, JobParams, JobStarted, KeeperStatus,
-    LedgerContract, LedgerParams, LedgerProvider, Moment, Nano, NodeInfo, NodeStatus, Offer, Page,
-    PageParams, Peer, ProviderParams, ProviderStatus, RenterContract, Repairs, RestoreParams, Role,
-    RpcError, SendParams, Sent, Snapshot, Text, Transaction, TxStatus,
+    LedgerContract, LedgerParams, LedgerProvider, Limit, Moment, Nano, NodeInfo, NodeStatus, Offer,
+    Page, PageParams, Peer, ProviderParams, ProviderStatus, RenterContract, Repairs, RestoreParams,
+    Role, RpcError, SendParams, Sent, Snapshot, SubmitParams, Text, Transaction, TxStatus,
+    Unsigned,
 };
 use larder_types::params::CHUNK;
-use larder_types::{AccountId, Amount, NodeId, Time};
+use larder_types::{AccountId, Amount, NodeId, SubKeyId, Time, codec};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -58,6 +60,8 @@ pub struct NodeApi {
     pub node: NodeId,
     /// The home's account.
     pub account: AccountId,
+    /// This device's sub-key.
+    pub subkey: SubKeyId,
     /// What it offers, if it does.
     pub provide: Option<Provide>,
     /// Whether it makes blocks.
@@ -463,40 +467,58 @@ impl Api for NodeApi {
         if amount == Amount::ZERO {
             return Err(RpcError::new(Code::BadValue, "send more than nothing"));
         }
-        let (done, queued) = oneshot::channel();
-        let (ended, end) = oneshot::channel();
-        self.driver
-            .send(Msg::Send {
-                to,
-                amount,
-                done,
-                ended,
-            })
-            .await
-            .map_err(stopping)?;
-        let tx = queued
-            .await
-            .map_err(|_| stopping(Stopping))?
-            .map_err(|e| send_error(&e))?;
-        let waiting = Sent {
-            tx: Text(tx),
-            status: TxStatus::Submitted,
-            height: None,
-        };
-        match tokio::time::timeout(SEND_WAIT, end).await {
-            Ok(Ok(TxEnd::Included(height))) => Ok(Sent {
-                status: TxStatus::Included,
-                height: Some(height),
-                ..waiting
-            }),
-            Ok(Ok(TxEnd::Refused(why))) => Err(RpcError::new(Code::TransactionRefused, why)),
-            Ok(Ok(TxEnd::Expired)) => Err(RpcError::new(
-                Code::Expired,
-                "no block took it in time; send it again",
-            )),
-            Ok(Err(_)) => Err(stopping(Stopping)),
-            Err(_) => Ok(waiting),
+        self.sent(Payment::Transfer { to, amount }).await
+    }
+
+    async fn wallet_get_limit(&self, _: Empty) -> Result<Limit, RpcError> {
+        let (account, subkey) = (self.account, self.subkey);
+        Ok(self.state(|state| {
+            let key = state.sub_keys().get(&account, &subkey);
+            Limit {
+                account: Text(account),
+                subkey: Text(subkey),
+                authorised: key.is_some_and(|key| now() < key.until),
+                may: key.map_or_else(Vec::new, |key| verbs(key.may)),
+                cap: key
+                    .and_then(|key| key.cap)
+                    .filter(|c| *c < NO_CAP)
+                    .map(Nano),
+                spent: Nano(key.map_or(Amount::ZERO, |key| key.spent_in(state.epoch()))),
+                until: key.map(|key| Moment(key.until)),
+                as_of: as_of(state),
+            }
+        }))
+    }
+
+    async fn tx_build(&self, params: SendParams) -> Result<Unsigned, RpcError> {
+        let (from, to, amount) = (self.account, params.to.0, params.amount.0);
+        let auth = self.engine(Engine::spare_auth).await?.ok_or_else(|| {
+            let why = "the ledger does not know the account yet; wait for a block";
+            RpcError::new(Code::NotReady, why)
+        })?;
+        let genesis = self.genesis.hash();
+        let payload = Transfer::payload(from, to, amount, auth, &genesis);
+        Ok(Unsigned {
+            genesis: Text(genesis),
+            from: Text(from),
+            to: Text(to),
+            amount: Nano(amount),
+            nonce: Text(auth.nonce),
+            expiry: auth.expiry,
+            signing_payload: hex(&payload),
+        })
+    }
+
+    async fn tx_submit(&self, params: SubmitParams) -> Result<Sent, RpcError> {
+        let bad = |why: &dyn std::fmt::Display| RpcError::new(Code::BadValue, why);
+        let bytes = from_hex(&params.tx).ok_or_else(|| bad(&"tx is `0x` and hex"))?;
+        let tx = codec::decode::<Tx>(&bytes).map_err(|e| bad(&e))?;
+        let tx = verify::tx(&self.genesis.hash(), tx).map_err(|e| bad(&e))?;
+        let refused = self.state(|state| state.check(tx.get(), Place::next(state, now())).err());
+        if let Some(why) = refused {
+            return Err(RpcError::new(Code::TransactionRefused, why));
         }
+        self.sent(Payment::Signed(Box::new(tx.into_inner()))).await
     }
 
     async fn market_list_offers(&self, params: PageParams) -> Result<Page<Offer>, RpcError> {
@@ -650,7 +672,57 @@ impl Api for NodeApi {
     }
 }
 
+/// A cap that no credit reaches: none.
+const NO_CAP: Amount = Amount(u64::MAX);
+
+/// The verbs of a sub-key in words.
+fn verbs(may: May) -> Vec<String> {
+    [
+        (May::OPEN, "open"),
+        (May::ADD, "add"),
+        (May::RENEW, "renew"),
+        (May::TRANSFER, "transfer"),
+    ]
+    .into_iter()
+    .filter(|(verb, _)| may.allows(*verb))
+    .map(|(_, word)| word.to_owned())
+    .collect()
+}
+
 impl NodeApi {
+    /// Has something sent, and waits a while for the block that holds it.
+    async fn sent(&self, what: Payment) -> Result<Sent, RpcError> {
+        let (done, queued) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
+        self.driver
+            .send(Msg::Send { what, done, ended })
+            .await
+            .map_err(stopping)?;
+        let tx = queued
+            .await
+            .map_err(|_| stopping(Stopping))?
+            .map_err(|e| send_error(&e))?;
+        let waiting = Sent {
+            tx: Text(tx),
+            status: TxStatus::Submitted,
+            height: None,
+        };
+        match tokio::time::timeout(SEND_WAIT, end).await {
+            Ok(Ok(TxEnd::Included(height))) => Ok(Sent {
+                status: TxStatus::Included,
+                height: Some(height),
+                ..waiting
+            }),
+            Ok(Ok(TxEnd::Refused(why))) => Err(RpcError::new(Code::TransactionRefused, why)),
+            Ok(Ok(TxEnd::Expired)) => Err(RpcError::new(
+                Code::Expired,
+                "no block took it in time; send it again",
+            )),
+            Ok(Err(_)) => Err(stopping(Stopping)),
+            Err(_) => Ok(waiting),
+        }
+    }
+
     fn renter_contract(
         &self,
         c: &ContractReport,

@@ -27,7 +27,7 @@ use crate::validators::Validators;
 use larder_backup::Vault;
 use larder_consensus::{Clock, Solo};
 use larder_engine::{Engine, Identity, Provide};
-use larder_keys::AccountSigner;
+use larder_keys::{AccountSigner, Signer};
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Genesis, Proposer};
 use larder_rpc::Endpoint;
@@ -101,6 +101,11 @@ pub enum AppError {
     /// The home's keys are not the validator's.
     #[error("this home did not found the network: only its founder's node can --validate")]
     NotValidator,
+    /// The network's genesis is none that this version reads.
+    #[error(
+        "the network is one of another version of Larder; all of its members run the same version"
+    )]
+    OtherVersion,
     /// An offer that the network would refuse.
     #[error("--{0} is too long, at most {1} characters")]
     TooLong(&'static str, usize),
@@ -129,6 +134,7 @@ impl AppError {
             | Self::Serve(_)
             | Self::Runtime(_)
             | Self::NotValidator
+            | Self::OtherVersion
             | Self::Ended(_) => 1,
         }
     }
@@ -152,18 +158,20 @@ pub fn run(home: &Path, options: UpOptions, ready: impl FnOnce(Ready)) -> Result
 }
 
 /// Runs the node in `home` for a recovery until `stop`: it listens nowhere, offers nothing and asks
-/// the faucet for nothing.
+/// the faucet for nothing. It signs with the account key, which the words at hand give: providers
+/// may not know the new device's key yet. The key stays in memory.
 ///
 /// # Errors
 /// [`AppError`].
 pub fn run_recovery(
     home: &Path,
+    account: Signer,
     stop: CancellationToken,
     ready: impl FnOnce(Ready),
 ) -> Result<(), AppError> {
     let home = Home::open(home)?;
     let runtime = runtime()?;
-    let ended = runtime.block_on(up(home, Settings::recovery(), stop, ready));
+    let ended = runtime.block_on(up(home, Settings::recovery(account), stop, ready));
     runtime.shutdown_timeout(STOP_WAIT);
     ended
 }
@@ -184,6 +192,8 @@ struct Settings {
     validate: bool,
     /// Whether the node may ask for the grant of an account that the ledger does not know.
     faucet: Faucet,
+    /// The account key, while the words are at hand.
+    account_key: Option<AccountSigner>,
 }
 
 /// What becomes of an account that the ledger does not know.
@@ -208,13 +218,14 @@ impl Faucet {
 }
 
 impl Settings {
-    fn recovery() -> Self {
+    fn recovery(account: Signer) -> Self {
         Self {
             listen: Vec::new(),
             rpc: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             provide: None,
             validate: false,
             faucet: Faucet::LeftAlone,
+            account_key: Some(AccountSigner::own(account)),
         }
     }
 
@@ -268,6 +279,7 @@ impl Settings {
             }),
             validate: options.validate || file.validate,
             faucet: Faucet::Asked,
+            account_key: None,
         })
     }
 }
@@ -295,7 +307,7 @@ async fn up(
         genesis = genesis(&home, &net) => genesis?,
         () = stop.cancelled() => return Ok(()),
     };
-    let (node, account) = (home.keys.node.node(), home.keys.account.account());
+    let (node, account) = (home.keys.node.node(), home.keys.account());
     let chain = Chain::open(store.clone(), &genesis, node, account).await?;
     let ledger = chain.ledger();
 
@@ -330,7 +342,11 @@ async fn up(
         params: settings.faucet.params(&genesis.params),
         schedule: Schedule::new(genesis.start, &genesis.params),
         node_key: home.keys.node.clone(),
-        ledger_key: AccountSigner::own(home.keys.account.clone()),
+        ledger_key: match settings.account_key {
+            Some(account) => account,
+            None => home.keys.ledger_key(),
+        },
+        delegation: Some(home.keys.delegation.clone()),
         device_key: home.keys.device.clone(),
         cert: home.keys.cert.clone(),
         recovery: home.recovery_keys()?,
@@ -487,6 +503,7 @@ async fn up(
         genesis,
         node,
         account,
+        subkey: home.keys.sub_key(),
         provide: settings.provide,
         validates: settings.validate,
         started,
@@ -594,6 +611,9 @@ async fn genesis(home: &Home, net: &NetHandle) -> Result<Genesis, AppError> {
                 Ok(genesis) if genesis.hash() == wanted && genesis.check().is_ok() => {
                     home.keep_genesis(&genesis)?;
                     return Ok(genesis);
+                }
+                Err(_) if *blake3::hash(&bytes).as_bytes() == wanted.0 => {
+                    return Err(AppError::OtherVersion);
                 }
                 Ok(_) | Err(_) => tracing::warn!(%peer, "a peer sent another genesis document"),
             }

@@ -15,6 +15,7 @@ use larder_engine::wire::{Request, Response};
 use larder_engine::{
     Command, Effect, Engine, Input, NoRoom, Notice, OpId, PeerInput, SendRefusal, Token, TxEnd,
 };
+use larder_ledger::Tx;
 use larder_types::{AccountId, Amount, Class, NodeId, SegmentId, TxId, codec};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -71,12 +72,10 @@ pub enum Msg {
         /// The way back: the file in the fetch folder, or nothing if it cannot be had.
         done: oneshot::Sender<Option<Borrowed>>,
     },
-    /// Send credit.
+    /// Send credit, or a transaction.
     Send {
-        /// To whom.
-        to: AccountId,
-        /// How much.
-        amount: Amount,
+        /// What.
+        what: Payment,
         /// The way back: the transaction.
         done: oneshot::Sender<Result<TxId, SendRefusal>>,
         /// And how it ended.
@@ -84,6 +83,20 @@ pub enum Msg {
     },
     /// Look at the engine.
     Query(Box<dyn FnOnce(&Engine) + Send>),
+}
+
+/// Credit to send, or what else is to stand in a block.
+#[derive(Debug)]
+pub enum Payment {
+    /// For this device to sign.
+    Transfer {
+        /// To whom.
+        to: AccountId,
+        /// How much.
+        amount: Amount,
+    },
+    /// Signed elsewhere, and checked.
+    Signed(Box<Tx>),
 }
 
 impl std::fmt::Debug for Msg {
@@ -322,15 +335,13 @@ fn admit(
             waiting.fetched.entry(segment).or_default().push(done);
             Some(Input::Command(Command::Fetch { segment }))
         }
-        Msg::Send {
-            to,
-            amount,
-            done,
-            ended,
-        } => {
+        Msg::Send { what, done, ended } => {
             let job = waiting.job();
             waiting.sent.insert(job, (done, ended));
-            Some(Input::Command(Command::Send { job, to, amount }))
+            Some(Input::Command(match what {
+                Payment::Transfer { to, amount } => Command::Send { job, to, amount },
+                Payment::Signed(tx) => Command::Submit { job, tx },
+            }))
         }
     }
 }

@@ -7,10 +7,10 @@ pub mod rebirth;
 use crate::cli::options::{InitOptions, InitOutcome, Network};
 use crate::invite::{Invite, InviteError};
 use larder_engine::head::DeviceCert;
-use larder_keys::{RecoveryKeys, Seed, Signer, VaultKeys, Words, WordsError};
-use larder_ledger::Genesis;
+use larder_keys::{AccountSigner, RecoveryKeys, Seed, Signer, VaultKeys, Words, WordsError};
+use larder_ledger::{Delegate, Genesis, Grant, May, VERSION};
 use larder_proofs::bls;
-use larder_types::{Amount, GenesisHash, Millis, Params, Time, codec};
+use larder_types::{AccountId, Amount, GenesisHash, Millis, Params, SubKeyId, Time, codec};
 use rand::Rng as _;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 /// Genesis credit of a new network, credits.
 const SUPPLY: u64 = 1_000_000;
-/// How long a device's certificate holds: ten years. Renewing it takes the words.
+/// How long a device's certificate and its sub-key hold: ten years. Renewing them takes the words.
 const CERT_LASTS: Millis = Millis(10 * 365 * 86_400_000);
 /// How a configuration begins.
 const HEADER: &str = "# Larder's configuration. Flags and LARDER_… variables go before it.\n";
@@ -38,6 +38,11 @@ pub enum HomeError {
     /// There is none.
     #[error("{0} holds no node; run `larder --home {0} init`")]
     Missing(PathBuf),
+    /// An earlier version of the program made it.
+    #[error(
+        "{0} is a home of an earlier version, whose keys and formats this one does not read; run `larder --home NEW init` with the same words for a new one, and back up again"
+    )]
+    Old(PathBuf),
     /// Another process uses it.
     #[error("a node is running on {0} already; stop it first, or choose another --home")]
     Busy(PathBuf),
@@ -83,6 +88,7 @@ impl HomeError {
             Self::Busy(_) => 11,
             Self::Words(_) => 12,
             Self::Exists(_)
+            | Self::Old(_)
             | Self::Other(_)
             | Self::Occupied(_)
             | Self::Invite(_)
@@ -141,7 +147,7 @@ pub struct UpConfig {
     pub validate: bool,
 }
 
-/// The keys that rest on the device. The words and the admin key never do.
+/// The keys that rest on the device. The words, the account key and the admin key never do.
 #[derive(Debug)]
 pub struct Keys {
     /// The node: libp2p identity, provider id, and the validator's block key.
@@ -152,8 +158,10 @@ pub struct Keys {
     pub cert: Option<DeviceCert>,
     /// What the rendezvous key is derived from; none in homes made before there were heads.
     pub rendezvous: Option<Zeroizing<[u8; 32]>>,
-    /// The account, until ledger sub-keys exist (ADR 5).
-    pub account: Signer,
+    /// The device's ledger sub-key: it signs for the account.
+    pub ledger: Signer,
+    /// What authorises it.
+    pub delegation: Delegate,
     /// What the vault's data is named, sealed and masked with.
     pub vault: VaultKeys,
     /// The validator's BLS key; only where a network was founded.
@@ -186,6 +194,7 @@ impl Home {
             }
             Err(source) => return Err(HomeError::Io { path, source }),
         };
+        refuse_old(dir)?;
         let config = toml::from_str(&text).map_err(|e| HomeError::Damaged {
             path,
             why: e.message().to_owned(),
@@ -261,6 +270,24 @@ impl Home {
 }
 
 impl Keys {
+    /// The account.
+    #[must_use]
+    pub const fn account(&self) -> AccountId {
+        self.delegation.account
+    }
+
+    /// The device's sub-key.
+    #[must_use]
+    pub fn sub_key(&self) -> SubKeyId {
+        SubKeyId(self.ledger.public())
+    }
+
+    /// What signs for the account: the sub-key.
+    #[must_use]
+    pub fn ledger_key(&self) -> AccountSigner {
+        AccountSigner::sub(self.account(), self.ledger.clone())
+    }
+
     fn read(dir: &Path) -> Result<Self, HomeError> {
         let bls = key_path(dir, "validator-bls");
         let rendezvous = key_path(dir, "rendezvous");
@@ -272,7 +299,8 @@ impl Keys {
             },
             node: Signer::from_seed(&*read_key(&key_path(dir, "node"))?),
             device: Signer::from_seed(&*read_key(&key_path(dir, "device"))?),
-            account: Signer::from_seed(&*read_key(&key_path(dir, "account"))?),
+            ledger: Signer::from_seed(&*read_key(&key_path(dir, "ledger"))?),
+            delegation: read_delegation(dir)?,
             vault: VaultKeys::from_root(&*read_key(&key_path(dir, "vault"))?),
             bls: match bls.exists() {
                 true => Some(bls::SecretKey::from_seed(&*read_key(&bls)?)),
@@ -300,6 +328,7 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     };
     let seed = words.seed();
     let (node, device, bls) = (random_key(), random_key(), random_key());
+    let ledger = random_key();
     let account = seed.account();
     let node_key = Signer::from_seed(&node);
     let (network, genesis) = match options.network {
@@ -318,11 +347,14 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     let _lock = lock(dir)?;
     write(&key_path(dir, "node"), &*node, 0o600)?;
     write(&key_path(dir, "device"), &*device, 0o600)?;
-    write(&key_path(dir, "account"), &*account.to_seed(), 0o600)?;
+    write(&key_path(dir, "ledger"), &*ledger, 0o600)?;
     write(&key_path(dir, "vault"), seed.vault(0).root(), 0o600)?;
     write(&key_path(dir, "rendezvous"), &*seed.rendezvous(), 0o600)?;
     let cert = certify(&seed, &device, &network.genesis);
     write(&cert_path(dir), &cert.to_bytes(), 0o600)?;
+    let delegation = delegate(&seed, &ledger, &network.genesis);
+    let delegation = codec::encode(&delegation);
+    write(&delegation_path(dir), &delegation, 0o600)?;
     if let Some(genesis) = &genesis {
         write(&key_path(dir, "validator-bls"), &*bls, 0o600)?;
         write(&dir.join("genesis.cbor"), &codec::encode(genesis), 0o644)?;
@@ -360,7 +392,59 @@ impl Joined {
     }
 }
 
-/// The device's certificate: the one thing that takes the admin key, which only the words give.
+/// What authorises the device's sub-key, with both keys that only the words give. It may do all, up
+/// to what the network lets a device spend in an epoch.
+fn delegate(seed: &Seed, ledger: &[u8; 32], net: &GenesisHash) -> Delegate {
+    let subkey = SubKeyId(Signer::from_seed(ledger).public());
+    sign_delegation(seed, subkey, None, net)
+}
+
+/// Authorises `subkey` from now on with another cap; `None`: the network's.
+#[must_use]
+pub fn sign_delegation(
+    seed: &Seed,
+    subkey: SubKeyId,
+    cap: Option<Amount>,
+    net: &GenesisHash,
+) -> Delegate {
+    let issued = now();
+    let grant = Grant {
+        may: May::ALL,
+        cap,
+        issued,
+        until: issued.after(CERT_LASTS),
+    };
+    Delegate::sign(&seed.account(), &seed.admin(), subkey, grant, net)
+}
+
+/// Homes of the first version keep the account key, and a genesis without a version.
+fn refuse_old(dir: &Path) -> Result<(), HomeError> {
+    let genesis = fs::read(dir.join("genesis.cbor")).ok();
+    let is_old =
+        genesis.is_some_and(|bytes| Genesis::version_of(&bytes).is_none_or(|v| v < VERSION));
+    if is_old || key_path(dir, "account").exists() {
+        return Err(HomeError::Old(dir.to_owned()));
+    }
+    Ok(())
+}
+
+fn read_delegation(dir: &Path) -> Result<Delegate, HomeError> {
+    let path = delegation_path(dir);
+    let bytes = fs::read(&path).map_err(|source| HomeError::Io {
+        path: path.clone(),
+        source,
+    })?;
+    codec::decode(&bytes).map_err(|e| HomeError::Damaged {
+        path,
+        why: e.to_string(),
+    })
+}
+
+fn delegation_path(dir: &Path) -> PathBuf {
+    dir.join("keys/delegation.cbor")
+}
+
+/// The device's certificate, which takes the admin key, that only the words give.
 fn certify(seed: &Seed, device: &[u8; 32], net: &GenesisHash) -> DeviceCert {
     let device_pk = Signer::from_seed(device).public();
     let expiry = now().after(CERT_LASTS);
@@ -405,6 +489,7 @@ fn found(
         None => params,
     };
     let genesis = Genesis {
+        version: VERSION,
         network: format!("larder-{profile}"),
         start: now(),
         params,
@@ -568,7 +653,9 @@ mod tests {
             Err(HomeError::Exists(_))
         ));
         let open = Home::open(&home).unwrap();
-        assert_eq!(open.keys.account.account(), made.account);
+        assert_eq!(open.keys.account(), made.account);
+        assert!(open.keys.delegation.verify(&open.genesis_hash().unwrap()));
+        assert_eq!(open.keys.delegation.subkey, open.keys.sub_key());
         let genesis = open.genesis().unwrap().unwrap();
         assert_eq!(genesis.founder, made.account);
         assert_eq!(genesis.validator, open.keys.node.node());
@@ -593,7 +680,7 @@ mod tests {
             assert!(!bytes.windows(first.len()).any(|w| w == first.as_bytes()));
         }
         fs::set_permissions(
-            home.join("keys/account.key"),
+            home.join("keys/ledger.key"),
             fs::Permissions::from_mode(0o644),
         )
         .unwrap();
@@ -638,6 +725,76 @@ mod tests {
         let older = Home::open(&home).unwrap();
         assert!(older.keys.cert.is_none());
         assert_ne!(older.recovery_keys().unwrap().key, ours.key);
+    }
+
+    /// Every file below a folder.
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
+        let below = |path: PathBuf| match path.is_dir() {
+            true => files(&path),
+            false => vec![path],
+        };
+        entries.flat_map(below).collect()
+    }
+
+    #[test]
+    fn neither_the_account_key_nor_the_admin_key_rests_in_a_home() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let made = init(&home, options(None)).unwrap();
+        let seed = Words::parse(&made.words).unwrap().seed();
+        let secrets = [seed.account().to_seed(), seed.admin().to_seed()];
+        let all = files(&home);
+        assert!(all.len() > 6);
+        for path in all {
+            let bytes = fs::read(&path).unwrap();
+            for secret in &secrets {
+                let found = bytes.windows(32).any(|w| w == secret.as_slice());
+                assert!(!found, "{}", path.display());
+            }
+        }
+    }
+
+    /// What the first version wrote: `genesis.cbor`, from that version's code, in hex.
+    const OLD_GENESIS: &str = include_str!("home/genesis-of-version-1.txt");
+
+    #[test]
+    fn a_home_of_the_first_version_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        fs::create_dir_all(home.join("keys")).unwrap();
+        let (hex, hash) = OLD_GENESIS.trim().split_once(' ').unwrap();
+        let bytes: Vec<u8> = (0..hex.len() / 2)
+            .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
+            .collect();
+        assert_eq!(
+            GenesisHash(*blake3::hash(&bytes).as_bytes()).to_string(),
+            hash
+        );
+        let config = format!("[network]\ngenesis = \"{hash}\"\nbootstrap = []\n");
+        fs::write(home.join("config.toml"), config).unwrap();
+        fs::write(home.join("genesis.cbor"), bytes).unwrap();
+        for key in ["node", "device", "account", "vault", "rendezvous"] {
+            let path = key_path(&home, key);
+            fs::write(&path, [7; 32]).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let before = files(&home);
+        let refused = |home: &Path| match Home::open(home) {
+            Err(e @ HomeError::Old(_)) => (e.exit_code(), e.to_string()),
+            other => panic!("{other:?}"),
+        };
+        let (exit, message) = refused(&home);
+        assert_eq!(exit, 1);
+        assert!(message.contains("earlier version") && message.contains("init"));
+        assert!(!message.contains('\n'));
+        assert_eq!(files(&home), before);
+        // The genesis alone is enough, and the account key is.
+        fs::rename(key_path(&home, "account"), key_path(&home, "ledger")).unwrap();
+        refused(&home);
+        fs::remove_file(home.join("genesis.cbor")).unwrap();
+        fs::rename(key_path(&home, "ledger"), key_path(&home, "account")).unwrap();
+        refused(&home);
     }
 
     #[test]

@@ -108,8 +108,42 @@ pub(crate) fn not_on_ledger(what: &str, id: impl std::fmt::Display) -> RpcError 
 pub(crate) fn send_error(e: &SendRefusal) -> RpcError {
     let code = match e {
         SendRefusal::Balance { .. } => Code::InsufficientCredit,
+        SendRefusal::Cap { .. } => Code::BeyondLimit,
+        SendRefusal::NotAuthorised => Code::NotReady,
         SendRefusal::Busy => Code::BadNonce,
         SendRefusal::NoLedger => Code::NoValidator,
     };
     RpcError::new(code, e)
+}
+
+/// `0x` and hex, as bytes travel on the wire.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    std::iter::once("0x".to_owned()).chain(digits).collect()
+}
+
+/// The bytes of `0x` and hex.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("0x")?;
+    let pair = |i: usize| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok();
+    let sound = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    match sound {
+        true => (0..digits.len()).step_by(2).map(pair).collect(),
+        false => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_reads_back_and_nothing_else_is_read() {
+        assert_eq!(hex(&[0, 0xab, 255]), "0x00abff");
+        assert_eq!(from_hex("0x00abff"), Some(vec![0, 0xab, 255]));
+        assert_eq!(from_hex("0x"), Some(Vec::new()));
+        for bad in ["", "00", "0x0", "0x+1", "0xgg", "0x 1"] {
+            assert_eq!(from_hex(bad), None, "{bad:?}");
+        }
+    }
 }

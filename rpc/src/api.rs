@@ -7,9 +7,9 @@ use crate::errors::RpcError;
 use crate::types::{
     Account, AccountParams, BackupParams, Balance, BrowseParams, ContractParams, Done, Entry,
     Estimate, EstimateParams, Head, Invite, Job, JobParams, JobStarted, LedgerContract,
-    LedgerParams, LedgerProvider, NodeInfo, NodeStatus, Offer, Peer, ProviderParams,
+    LedgerParams, LedgerProvider, Limit, NodeInfo, NodeStatus, Offer, Peer, ProviderParams,
     ProviderStatus, RenterContract, Repairs, RestoreParams, SendParams, Sent, Snapshot,
-    Transaction,
+    SubmitParams, Transaction, Unsigned,
 };
 use crate::values::{Empty, Page, PageParams};
 use jsonrpsee::types::error::{INVALID_PARAMS_CODE, INVALID_PARAMS_MSG};
@@ -116,6 +116,13 @@ methods! {
     "wallet_listTransactions" wallet_list_transactions(PageParams) -> Page<Transaction>;
     /// Pays another account; answers once the payment is in a block, or after a few seconds.
     "wallet_send" wallet_send(SendParams) -> Sent;
+    /// What this device may do with the account's credit.
+    "wallet_getLimit" wallet_get_limit(Empty) -> Limit;
+
+    /// A transfer from the home's account for its account key to sign.
+    "tx_build" tx_build(SendParams) -> Unsigned;
+    /// Has a signed transaction sent until a block holds it; answers as `wallet_send` does.
+    "tx_submit" tx_submit(SubmitParams) -> Sent;
 
     /// Valid offers, by provider.
     "market_listOffers" market_list_offers(PageParams) -> Page<Offer>;

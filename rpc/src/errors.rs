@@ -69,6 +69,9 @@ codes! {
     /// The words or the passphrase are wrong.
     WrongWords = 1101, "wrong_words", false, 12;
 
+    /// It is more than this device may spend in this epoch: it takes the words.
+    BeyondLimit = 1102, "beyond_limit", true, 12;
+
     /// Too few usable offers for the class.
     NoOffers = 1200, "no_offers", true, 21;
     /// The offers that there are have too little room.

@@ -15,10 +15,10 @@ use larder_contracts::Auth;
 use larder_engine::head::DeviceCert;
 use larder_engine::{Identity, Provide};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
-use larder_ledger::{Genesis, Transfer, Tx};
+use larder_ledger::{Delegate, Genesis, Grant, May, Transfer, Tx};
 use larder_proofs::bls::SecretKey;
 use larder_types::size::{GIB, KIB};
-use larder_types::{AccountId, Amount, Bytes, GenesisHash, Params, Schedule, Time};
+use larder_types::{AccountId, Amount, Bytes, GenesisHash, Params, Schedule, SubKeyId, Time};
 
 /// When epoch 0 begins: a midnight, so that nights are nights.
 pub(crate) const START: Time = Time(20_000 * DAY);
@@ -69,6 +69,7 @@ impl Setting {
         let validator = Signer::from_seed(&derive(seed, "validator", 0));
         let bls = SecretKey::from_seed(&derive(seed, "bls", 0));
         let genesis = Genesis {
+            version: larder_ledger::VERSION,
             network: self.name.to_owned(),
             start: START,
             params: self.params.clone(),
@@ -153,9 +154,18 @@ fn machine(
     let key = |label| Signer::from_seed(&derive(options.seed, label, i));
     let mut dice = Dice::new(options.seed, "node", i);
     let (account_key, device_key) = (key("account key"), key("device key"));
+    let (admin, ledger_key) = (key("admin key"), key("ledger key"));
+    let grant = Grant {
+        may: May::ALL,
+        cap: None,
+        issued: START,
+        until: Time(u64::MAX),
+    };
+    let subkey = SubKeyId(ledger_key.public());
+    let delegation = Delegate::sign(&account_key, &admin, subkey, grant, &net);
     let vault = VaultKeys::from_root(&derive(options.seed, "vault", i));
     let cert = keeps.then(|| {
-        let (admin, device) = (key("admin key"), device_key.public());
+        let device = device_key.public();
         DeviceCert::sign(&account_key, &admin, device, Time(u64::MAX), &net)
     });
     let me = Identity {
@@ -163,7 +173,8 @@ fn machine(
         params: setting.params.clone(),
         schedule: Schedule::new(START, &setting.params),
         node_key: key("node key"),
-        ledger_key: AccountSigner::own(account_key),
+        ledger_key: AccountSigner::sub(account_key.account(), ledger_key),
+        delegation: Some(delegation),
         device_key,
         cert,
         recovery: RecoveryKeys::new(&derive(options.seed, "rendezvous", i), &vault, &net),

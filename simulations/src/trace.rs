@@ -180,6 +180,11 @@ impl Trace {
                 self.0.update(&to.0);
                 self.number(amount.0);
             }
+            Command::Submit { job, tx } => {
+                self.kind(11);
+                self.number(*job);
+                self.0.update(&tx.id().0);
+            }
             Command::Addresses(addrs) => {
                 self.kind(6);
                 self.text(addrs);

@@ -17,6 +17,7 @@ mod full_disk;
 mod garbage;
 mod keeper_killed;
 mod keeper_killed_mid_repair;
+mod limit;
 mod losses;
 mod provider_killed;
 mod refusals;

@@ -98,6 +98,13 @@ impl BufRead for Counted<'_> {
     }
 }
 
+/// Reads those parts of a message that `T` names, whatever else it holds and in whichever form: to
+/// tell what it is before it is read in earnest. `None` if they are not there.
+#[must_use]
+pub fn peek<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_ipld_dagcbor::from_slice(bytes).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -90,6 +90,9 @@ pub struct Params {
     pub draw_fee: Amount,
     /// What the faucet grants each new account; `None`: no faucet.
     pub faucet: Option<Amount>,
+    /// What a sub-key may spend in an epoch where its delegation names no cap of its own; `None`:
+    /// all there is.
+    pub sub_key_cap: Option<Amount>,
     /// Capacity is bought in steps of this size.
     pub capacity_step: Bytes,
     /// Shortest time between two blocks.
@@ -124,6 +127,7 @@ impl Params {
             notice: 1,
             draw_fee: Amount(1_000),
             faucet: Some(Amount::from_credits(100)),
+            sub_key_cap: None,
             capacity_step: Bytes(64 * MIB),
             block_interval: Millis(200),
             offer_ttl: Millis(24 * HOUR),
@@ -141,6 +145,7 @@ impl Params {
                 min_term: 7,
                 collateral_epochs: 30,
                 notice: 7,
+                sub_key_cap: Some(Amount::from_credits(100)),
                 ..dev
             },
             Profile::Public => Self {
@@ -159,6 +164,7 @@ impl Params {
                 collateral_epochs: 30,
                 notice: 7,
                 faucet: None,
+                sub_key_cap: Some(Amount::from_credits(100)),
                 ..dev
             },
         }

@@ -22,6 +22,7 @@ fn signer(seed: u8) -> Signer {
 fn genesis() -> State {
     let bls = SecretKey::from_seed(&[3; 32]);
     State::genesis(&Genesis {
+        version: larder_ledger::VERSION,
         network: "test".into(),
         start: START,
         params: Params::profile(Profile::Dev).with_epoch(Millis(8_000)),

@@ -6,7 +6,8 @@ use crate::ctx::Ctx;
 use crate::rows::{ShardRow, Write};
 use crate::wire::{Deny, MAX_LEAVES, Request, Response};
 use larder_contracts::{Revision, Room, SignedLeaf, judge, revise, same_money};
-use larder_proofs::{ContentTree, ShardLeaf};
+use larder_ledger::{May, verbs};
+use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
 use larder_types::{Amount, ContractId, Signature};
 
 /// Most contracts; each costs memory and ledger state.
@@ -52,6 +53,10 @@ impl Provider {
         if let Some(held) = self.contracts.get(&id).filter(|held| held.signed == signed) {
             return Ok(Response::Signed(held.sig_provider));
         }
+        let active = self.contracts.get(&id).and_then(|held| held.active);
+        let need = verbs(active.as_ref(), &signed.leaf);
+        let renter = (&signed.leaf.renter, signed.by);
+        ctx.permit(renter, need, first_cost(active, &signed.leaf))?;
         self.judge_proposal(ctx, &signed, renter_balance)?;
         let revision = signed.countersign(&ctx.me.node_key, &ctx.me.genesis);
         let sig = revision.sig_provider;
@@ -181,6 +186,7 @@ impl Provider {
         if !signed.verify(&ctx.me.node(), &ctx.me.genesis) {
             return Err(Deny::BadSignature);
         }
+        ctx.permit((&signed.leaf.renter, signed.by), May::ADD, Amount::ZERO)?;
         let first = held.content.leaves().len();
         let revision = signed.countersign(&ctx.me.node_key, &ctx.me.genesis);
         let mut rows = vec![Write::held(&contract, Some(&revision))];
@@ -216,6 +222,16 @@ impl Provider {
             sig_provider: held.sig_provider,
             puts: puts.to_vec(),
         })
+    }
+}
+
+/// What an Open takes, as far as its renter's sub-key must be allowed to spend it. Of changed
+/// terms the ledger also gives back for the old ones, and judges at the boundary.
+fn first_cost(active: Option<ContractLeaf>, leaf: &ContractLeaf) -> Amount {
+    let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
+    match active {
+        None => larder_contracts::judge::cost(leaf, term).unwrap_or(Amount(u64::MAX)),
+        Some(_) => Amount::ZERO,
     }
 }
 

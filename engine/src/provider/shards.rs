@@ -7,8 +7,9 @@ use crate::io::{BulkEffect, Effect, Token};
 use crate::rows::{ShardRow, Write};
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap};
 use larder_contracts::ShardAck;
+use larder_ledger::May;
 use larder_proofs::ShardLeaf;
-use larder_types::{ContractId, NodeId};
+use larder_types::{Amount, ContractId, NodeId};
 
 /// Most shards that are received at once, in all and under one contract; each holds a stream and a
 /// file.
@@ -49,6 +50,8 @@ impl Provider {
         if !place.is_signed_by(&held.leaf().renter, &ctx.me.genesis) {
             return Err(Deny::BadSignature);
         }
+        let renter = held.leaf().renter;
+        ctx.permit((&renter, place.by), May::ADD, Amount::ZERO)?;
         if !leaf.is_sound() {
             return Err(Deny::WrongBytes);
         }
@@ -111,6 +114,8 @@ impl Provider {
         if !good {
             return Err(Deny::BadSignature);
         }
+        let renter = held.leaf().renter;
+        ctx.permit((&renter, cap.by), May::NOTHING, Amount::ZERO)?;
         let owner = self.shards.get(&cap.root).map(|(owner, _)| owner);
         if owner != Some(&cap.contract) || self.losses.damaged.contains(&cap.root) {
             return Err(Deny::UnknownShard);

@@ -66,7 +66,10 @@ impl Renter {
         lease.wanted = 0;
         lease.unsure |= matches!(deny, Deny::Stale | Deny::UnknownContract);
         let never = lease.sig_provider.is_none();
-        let passing = matches!(deny, Deny::NotProviding | Deny::Busy | Deny::Stale);
+        let passing = matches!(
+            deny,
+            Deny::NotProviding | Deny::SubKey | Deny::Busy | Deny::Stale
+        );
         let late = matches!(deny, Deny::Contract(Refusal::Start { .. }));
         if never && late && lease.fails < MAX_STARTS {
             // The boundary came between us: the same terms, one epoch later.

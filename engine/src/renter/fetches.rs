@@ -152,6 +152,10 @@ impl Renter {
 
     /// Takes every fetch as far as it goes now, users' first.
     pub(crate) fn fetch_all(&mut self, ctx: &mut Ctx<'_>) {
+        // Nobody serves a key that the ledger does not know; the block that shows it wakes us.
+        if !ctx.chain.authorised {
+            return;
+        }
         let mut ids: Vec<(bool, SegmentId)> = self
             .fetches
             .iter()

@@ -73,6 +73,7 @@ pub(super) fn dev() -> Params {
 
 pub(super) fn genesis(params: Params) -> Genesis {
     Genesis {
+        version: crate::VERSION,
         network: "test".into(),
         start: START,
         params,

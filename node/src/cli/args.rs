@@ -3,9 +3,11 @@
 use crate::demo::DemoArgs;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use larder_types::amount::ParseAmountError;
 use larder_types::{AccountId, Amount, Bytes, Class, ContractId, Millis, Profile};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Trade disk space: encrypted, spread over many, paid for what is proven to be there.
 #[derive(Debug, Parser)]
@@ -221,7 +223,7 @@ pub(crate) struct RestoreArgs {
     pub(crate) verify: bool,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum WalletCommand {
     /// Print the home's account.
     Address,
@@ -234,9 +236,43 @@ pub(crate) enum WalletCommand {
         to: AccountId,
         /// How many credits.
         amount: Amount,
+        /// A file with the 24 words, for what is beyond this device's limit.
+        #[arg(long)]
+        words_file: Option<PathBuf>,
+    },
+    /// Show what this device may spend in an epoch, or set it with the words.
+    #[command(
+        after_help = "Examples:\n  larder wallet limit\n  larder wallet limit 20 --words-file words.txt\n  larder wallet limit none"
+    )]
+    Limit {
+        /// Credits in an epoch, or `none` for no limit.
+        limit: Option<LimitArg>,
+        /// A file with the 24 words; asked for without it.
+        #[arg(long, requires = "limit")]
+        words_file: Option<PathBuf>,
     },
     /// List the movements of the account's credit, newest first.
     History,
+}
+
+/// What a device may spend in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LimitArg {
+    /// All there is.
+    None,
+    /// So much.
+    Credits(Amount),
+}
+
+impl FromStr for LimitArg {
+    type Err = ParseAmountError;
+
+    fn from_str(s: &str) -> Result<Self, ParseAmountError> {
+        match s {
+            "none" => Ok(Self::None),
+            _ => s.parse().map(Self::Credits),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use super::progress::watch;
 use super::{up, words};
 use crate::app::{AppError, run_recovery};
 use crate::home::rebirth::{Reborn, rebirth, unmake};
+use larder_keys::Signer;
 use larder_rpc::{Client, Empty, JobResult, RecoverSummary};
 use larder_types::Bytes;
 use serde_json::json;
@@ -26,9 +27,10 @@ pub(super) fn recover(home: &Path, args: RecoverArgs, out: Out) -> Asked {
         Some(path) => words::read(path)?,
         None => words::ask()?,
     };
+    let account = words::seed(&words)?.account();
     let reborn = rebirth(home, words, args.join).map_err(|e| Failure::new(e.exit_code(), e))?;
     up::log(out, "error");
-    let ended = with_node(home, out);
+    let ended = with_node(home, account, out);
     match ended {
         // Nobody's words: as if nothing had been done. A home that was there before stays.
         Err(failure) if failure.exit == WRONG_WORDS && reborn == Reborn::Made => {
@@ -40,13 +42,13 @@ pub(super) fn recover(home: &Path, args: RecoverArgs, out: Out) -> Asked {
 }
 
 /// Runs the home's node and has it recover.
-fn with_node(home: &Path, out: Out) -> Asked {
+fn with_node(home: &Path, account: Signer, out: Out) -> Asked {
     let stop = CancellationToken::new();
     let (ready, is_ready) = oneshot::channel();
     let node = std::thread::spawn({
         let (home, stop) = (home.to_owned(), stop.clone());
         move || {
-            run_recovery(&home, stop, |_| {
+            run_recovery(&home, account, stop, |_| {
                 // Whoever waited may have given up.
                 ready.send(()).ok();
             })

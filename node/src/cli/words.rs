@@ -1,7 +1,8 @@
 //! The twenty-four words as a user hands them over: a file, or typed where nobody sees them. They are
 //! never printed here and never rest anywhere.
 
-use super::exit::{FAILED, Failure};
+use super::exit::{FAILED, Failure, WRONG_WORDS};
+use larder_keys::{Seed, Words};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
@@ -9,6 +10,25 @@ use zeroize::Zeroizing;
 
 /// Words and the spaces between them are far shorter.
 const LONGEST: u64 = 4 << 10;
+
+/// What a verb takes its words from: a file, or the user.
+pub(super) fn given(file: Option<&Path>) -> Result<Seed, Failure> {
+    seed(&*match file {
+        Some(path) => read(path)?,
+        None => ask()?,
+    })
+}
+
+/// What the words stand for.
+pub(super) fn seed(words: &str) -> Result<Seed, Failure> {
+    let wrong = |e| {
+        Failure::new(
+            WRONG_WORDS,
+            format_args!("{e}; check the words and their order"),
+        )
+    };
+    Words::parse(words).map(|words| words.seed()).map_err(wrong)
+}
 
 /// The words in a file.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {

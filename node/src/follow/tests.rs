@@ -27,6 +27,7 @@ const PEER: [u8; 32] = [2; 32];
 
 fn genesis() -> Genesis {
     Genesis {
+        version: larder_ledger::VERSION,
         network: "test".to_owned(),
         start: now(),
         params: Params::profile(Profile::Dev).with_epoch(Millis(2_000)),

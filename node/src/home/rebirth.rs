@@ -83,7 +83,7 @@ fn is_occupied(dir: &Path) -> Result<bool, HomeError> {
 fn same_home(dir: &Path, words: &str, invite: &str) -> Result<Reborn, HomeError> {
     let (home, account) = (Home::open(dir)?, Words::parse(words)?.seed().account());
     let invite: Invite = invite.parse()?;
-    let same = home.keys.account.public() == account.public()
+    let same = home.keys.account() == account.account()
         && home.genesis_hash()? == invite.genesis
         && home.keys.cert.is_some();
     if same {
@@ -143,7 +143,8 @@ mod tests {
         assert_eq!(again(&made.words, &ours).unwrap(), Reborn::Made);
         assert!(is_recovering(&at("again")));
         let same = Home::open(&at("again")).unwrap();
-        assert_eq!(same.keys.account.public(), first.keys.account.public());
+        assert_eq!(same.keys.account(), first.keys.account());
+        assert_ne!(same.keys.sub_key(), first.keys.sub_key());
         assert_eq!(same.keys.vault.root(), first.keys.vault.root());
         assert_eq!(
             same.recovery_keys().unwrap().key,

@@ -1,7 +1,7 @@
 //! `wallet_*`: the home's own account.
 
-use crate::values::{Moment, Nano, Text};
-use larder_types::{AccountId, TxId};
+use crate::values::{AsOf, Moment, Nano, Text};
+use larder_types::{AccountId, GenesisHash, SubKeyId, TxId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,58 @@ pub struct SendParams {
     pub to: Text<AccountId>,
     /// How much.
     pub amount: Nano,
+}
+
+/// A transfer, not yet signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Unsigned {
+    /// The network.
+    pub genesis: Text<GenesisHash>,
+    /// The account that pays.
+    pub from: Text<AccountId>,
+    /// The account that receives.
+    pub to: Text<AccountId>,
+    /// How much.
+    pub amount: Nano,
+    /// Good once.
+    pub nonce: Text<u64>,
+    /// The last block that may hold it.
+    pub expiry: u64,
+    /// The 32 bytes that the account key signs, in hex.
+    pub signing_payload: String,
+}
+
+/// A signed transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SubmitParams {
+    /// Its canonical DAG-CBOR, `0x` and hex.
+    pub tx: String,
+}
+
+/// What a device may do with the account's credit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limit {
+    /// The account.
+    pub account: Text<AccountId>,
+    /// The device's sub-key.
+    pub subkey: Text<SubKeyId>,
+    /// Whether the ledger takes its word.
+    pub authorised: bool,
+    /// What it may do: `open`, `add`, `renew`, `transfer`.
+    pub may: Vec<String>,
+    /// What it may spend in an epoch; absent: all there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<Nano>,
+    /// What it has spent in this epoch.
+    pub spent: Nano,
+    /// Until when it is authorised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Moment>,
+    /// The block that says so.
+    pub as_of: AsOf,
 }
 
 /// What became of a transaction handed in.

@@ -14,11 +14,11 @@ use crate::{Engine, Identity, Provide};
 use larder_contracts::lose::{Remains, lose};
 use larder_contracts::{Draft, SignedLeaf, revise};
 use larder_keys::{AccountSigner, Signer};
-use larder_ledger::{Loss, Op, Tx};
+use larder_ledger::{Loss, May, Op, SubKey, SubKeys, Tx};
 use larder_proofs::{ContentTree, ContractLeaf, ProviderTree, ShardLeaf, cleared};
 use larder_types::{
-    Amount, BlockHash, Bytes, ContractId, Epoch, GenesisHash, Params, Profile, Schedule, ShardRoot,
-    Time,
+    AccountId, Amount, BlockHash, Bytes, ContractId, Epoch, GenesisHash, Params, Profile, Schedule,
+    ShardRoot, SubKeyId, Time, codec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -71,6 +71,8 @@ struct Bench {
     active: ContractLeaf,
     epoch: Epoch,
     faulted: bool,
+    /// What the ledger's accounts have authorised.
+    subkeys: SubKeys,
     next_token: u64,
 }
 
@@ -85,6 +87,7 @@ impl Bench {
             params,
             node_key: Signer::from_seed(&[1; 32]),
             ledger_key: AccountSigner::own(Signer::from_seed(&[2; 32])),
+            delegation: None,
             device_key: Signer::from_seed(&[8; 32]),
             cert: None,
             recovery: crate::head::RecoveryKeys::new(
@@ -143,6 +146,7 @@ impl Bench {
             },
             epoch: EPOCH,
             faulted: false,
+            subkeys: SubKeys::default(),
             next_token: 0,
         };
         bench.persist(rows);
@@ -198,6 +202,7 @@ impl Bench {
             time: self.me.schedule.epoch_start(self.epoch),
             epoch: self.epoch,
             account: None,
+            subkeys: self.subkeys.clone(),
             provider: Some(ProviderView {
                 free: Amount::from_credits(1_000),
                 locked: Amount::ZERO,
@@ -374,6 +379,50 @@ fn indices(loss: &Loss) -> Vec<u32> {
 
 fn denied(deny: Deny) -> Response {
     Response::Denied(deny)
+}
+
+/// The ledger shows one sub-key of `account`, from the next block on.
+fn authorised(account: AccountId, id: SubKeyId, may: May) -> SubKeys {
+    let key = SubKey {
+        may,
+        cap: None,
+        issued: Time(1),
+        until: Time(u64::MAX),
+        spent: (0, Amount::ZERO),
+    };
+    codec::decode(&codec::encode(&vec![((account, id), key)])).unwrap()
+}
+
+#[test]
+fn a_key_that_the_ledger_does_not_know_places_reads_and_signs_nothing() {
+    let mut bench = Bench::new(&[1], &[], &[9]);
+    let (account, device) = (bench.renter.account(), Signer::from_seed(&[60; 32]));
+    let id = SubKeyId(device.public());
+    bench.renter = AccountSigner::sub(account, device);
+    let is_denied = |answer: BulkEffect| {
+        let reply = BulkReply::Denied(Deny::SubKey);
+        matches!(answer, BulkEffect::Reply { reply: said, .. } if said == reply)
+    };
+    let nothing = |bench: &mut Bench| {
+        assert!(is_denied(bench.read(1)));
+        assert!(is_denied(bench.place(5)));
+        assert_eq!(bench.revise(&[9]), denied(Deny::SubKey));
+    };
+    nothing(&mut bench);
+    // Nor does another account's right help.
+    bench.subkeys = authorised(AccountId([8; 32]), id, May::ALL);
+    bench.boundary(None);
+    nothing(&mut bench);
+    // One that may open contracts reads, as every key of the account does, and adds nothing.
+    bench.subkeys = authorised(account, id, May::OPEN);
+    bench.block();
+    assert!(matches!(bench.read(1), BulkEffect::Serve { .. }));
+    assert!(is_denied(bench.place(5)));
+    assert_eq!(bench.revise(&[9]), denied(Deny::SubKey));
+    bench.subkeys = authorised(account, id, May::ADD);
+    bench.block();
+    assert!(matches!(bench.place(5), BulkEffect::Receive { .. }));
+    assert!(matches!(bench.revise(&[9]), Response::Signed(_)));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::view::{ActiveView, BlockInput, RentedView};
 use crate::wire::{Deny, Request, Response};
 use larder_contracts::{Offer, ShardAck, SignedLeaf, SignedOffer};
 use larder_keys::{AccountSigner, Signer};
-use larder_ledger::{Account, Tx};
+use larder_ledger::{Account, SubKeys, Tx};
 use larder_proofs::ContractLeaf;
 use larder_types::size::MIB;
 use larder_types::{
@@ -120,6 +120,7 @@ fn identity(profile: Profile) -> Identity {
         schedule,
         node_key: Signer::from_seed(&[1; 32]),
         ledger_key: AccountSigner::own(Signer::from_seed(&[2; 32])),
+        delegation: None,
         device_key: Signer::from_seed(&[8; 32]),
         cert: None,
         recovery: crate::head::RecoveryKeys::new(
@@ -315,6 +316,7 @@ impl World {
                 granted: true,
                 ..Account::default()
             }),
+            subkeys: SubKeys::default(),
             provider: None,
             active: whole.then_some(active),
             challenge: None,

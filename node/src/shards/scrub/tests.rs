@@ -41,6 +41,7 @@ fn engine(roots: &[ShardRoot]) -> Engine {
         params,
         node_key: Signer::from_seed(&[1; 32]),
         ledger_key: AccountSigner::own(Signer::from_seed(&[2; 32])),
+        delegation: None,
         device_key: Signer::from_seed(&[5; 32]),
         cert: None,
         recovery: RecoveryKeys::new(
