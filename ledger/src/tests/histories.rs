@@ -1,13 +1,14 @@
-//! Random histories: opens, revisions, extensions, misses, false proofs, declared losses, closes,
-//! fault closes, transfers, delegations, revocations, replays and pauses, with the invariants checked after each block (see `World::check_claims`) and the whole chain
-//! replayed at the end; and a provider's charges against its contracts' claims.
+//! Random histories: opens, revisions, extensions, renewals, handovers, misses, false proofs, declared
+//! losses, closes of every kind, notices, questions for single contracts, absences, transfers,
+//! delegations, revocations, replays and pauses, with the invariants checked after each block (see
+//! `World::check_claims`) and the whole chain replayed at the end; and a provider's charges against its contracts' claims.
 
 use super::world::{World, dev, owner, signer};
 use crate::provider::Provider;
-use crate::{Grant, May, Op, Tx};
-use larder_contracts::{Auth, extend};
+use crate::{Closing, Grant, Handover, May, Op, Targeted, Tx};
+use larder_contracts::{Auth, SignedLeaf, extend};
 use larder_keys::AccountSigner;
-use larder_proofs::ContractLeaf;
+use larder_proofs::{AUTO_RENEW, ContractLeaf, TRANSFERABLE};
 use larder_types::{Amount, ContractId, Epoch, Hash, Millis, Params};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,21 @@ enum Step {
     },
     CloseFaulted {
         pick: usize,
+    },
+    End {
+        pick: usize,
+        alone: bool,
+    },
+    Ask {
+        pick: usize,
+        deaf: bool,
+    },
+    Renew {
+        pick: usize,
+    },
+    Move {
+        pick: usize,
+        to: usize,
     },
     Maintenance {
         node: usize,
@@ -100,6 +116,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (any::<usize>(), 1..4u64).prop_map(|(pick, factor)| Step::Extend { pick, factor }),
         3 => any::<usize>().prop_map(|pick| Step::Close { pick }),
         3 => any::<usize>().prop_map(|pick| Step::CloseFaulted { pick }),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(pick, alone)| Step::End { pick, alone }),
+        2 => (any::<usize>(), any::<bool>()).prop_map(|(pick, deaf)| Step::Ask { pick, deaf }),
+        1 => any::<usize>().prop_map(|pick| Step::Renew { pick }),
+        1 => (any::<usize>(), 0..3usize).prop_map(|(pick, to)| Step::Move { pick, to }),
         2 => (0..3usize, 0..5u32)
             .prop_map(|(node, epochs)| Step::Maintenance { node, epochs }),
         1 => (0..2usize, any::<u64>()).prop_map(|(from, amount)| Step::Transfer { from, amount }),
@@ -153,6 +173,7 @@ fn act(world: &mut World, step: &Step) {
             rate,
         } => {
             let mut leaf = world.draft(NODES[node], RENTERS[renter], term);
+            leaf.flags |= AUTO_RENEW | TRANSFERABLE;
             leaf.rate = Amount(rate);
             leaf.collateral = Amount(rate * 2);
             leaf.egress_deposit = Amount(rate / 3);
@@ -224,8 +245,66 @@ fn act(world: &mut World, step: &Step) {
             };
             let refused = world.refused;
             world.attempt(world.close_faulted(&leaf, renter));
-            let is_sound = world.record(node).faulted.is_none();
+            let alone = world.state.faulted_alone(&leaf.contract_id);
+            let is_sound = world.record(node).faulted.is_none() && alone.is_none();
             assert!(!is_sound || world.refused > refused, "a sound provider");
+        }
+        Step::End { pick: n, alone } => {
+            let Some((node, renter, leaf)) = pick(world, n) else {
+                return;
+            };
+            let (net, expiry) = (world.state.genesis_hash(), world.state.head().height + 9);
+            let (id, key) = (leaf.contract_id, signer(renter));
+            let tx = match alone {
+                true => {
+                    let notice = Closing::notice(&key, leaf.renter, id, expiry, &net);
+                    Tx::CloseByRenter(notice)
+                }
+                false => {
+                    let half = Closing::mutual(&key, leaf.renter, id, expiry, &net);
+                    world.update(node, vec![Op::CloseMutual(half)])
+                }
+            };
+            world.attempt(tx);
+        }
+        Step::Ask { pick: n, deaf } => {
+            let Some((_, renter, leaf)) = pick(world, n) else {
+                return;
+            };
+            if deaf {
+                world.deaf.insert(leaf.contract_id);
+            }
+            let (net, hand) = (world.state.genesis_hash(), world.hand(renter));
+            let auth = world.auth(&leaf.renter);
+            let fee = Amount(8_001);
+            let ask = Targeted::sign(&hand, leaf.contract_id, 8, fee, auth, &net);
+            world.attempt(Tx::Targeted(ask));
+        }
+        Step::Renew { pick: n } => {
+            let Some((node, _, leaf)) = pick(world, n) else {
+                return;
+            };
+            world.attempt(world.update(node, vec![Op::Renew(leaf.contract_id)]));
+        }
+        Step::Move { pick: n, to } => {
+            let Some((node, renter, leaf)) = pick(world, n) else {
+                return;
+            };
+            let fresh = world.draft(NODES[to], renter, 30);
+            let new = ContractLeaf {
+                contract_id: fresh.contract_id,
+                terms_hash: fresh.terms_hash,
+                start_epoch: fresh.start_epoch,
+                revision: 0,
+                slash_acc: 0,
+                unpaid_at_start: 0,
+                ..leaf
+            };
+            let (net, heir) = (world.state.genesis_hash(), signer(NODES[to]));
+            let (auth, hand) = (world.auth(&leaf.renter), world.hand(renter));
+            let signed = SignedLeaf::sign(new, Some(auth), &heir.node(), &hand, &net);
+            let handover = Handover::sign(leaf.contract_id, signed, &heir, &net);
+            world.attempt(world.update(node, vec![Op::Transfer(Box::new(handover))]));
         }
         Step::Maintenance { node, epochs } => {
             let first = world.state.epoch() + 1 + epochs;
