@@ -305,8 +305,9 @@ impl Parts<'_> {
     fn submitted(&mut self, ctx: &mut Ctx<'_>, pending: &Pending, end: Result<(), SubmitError>) {
         if let Pending::Tx { id } = pending {
             self.wallet.submitted(ctx, *id, end);
-        } else if let (Pending::Proof { slot }, Some(provider)) = (pending, &mut self.provider) {
-            provider.proof_sent(ctx, *slot, end);
+        } else if let (Pending::Proof { slot, of }, Some(provider)) = (pending, &mut self.provider)
+        {
+            provider.proof_sent(ctx, (*slot, *of), end);
         } else {
             mismatch(pending);
         }
@@ -337,9 +338,9 @@ impl Parts<'_> {
             (Pending::Rebuild { segment }, Outcome::Rebuilt(roots)) => {
                 self.renter.rebuilt(ctx, (op, segment), roots);
             }
-            (Pending::Prove { slot }, Outcome::Proved(blob)) => {
+            (Pending::Prove { slot, of }, Outcome::Proved(blob)) => {
                 if let Some(provider) = &mut self.provider {
-                    provider.proved(ctx, slot, blob);
+                    provider.proved(ctx, (slot, of), blob);
                 }
             }
             (Pending::Show { token }, Outcome::Proved(blob)) => {

@@ -38,14 +38,20 @@ pub(crate) enum Pending {
     Rebuild { segment: SegmentId },
     /// A provider is given our head.
     PutHead { to: NodeId, seq: u64 },
-    /// A challenge is being answered.
-    Prove { slot: SlotNo },
+    /// A challenge is being answered: for all contracts, or for one.
+    Prove {
+        slot: SlotNo,
+        of: Option<ContractId>,
+    },
     /// A renter's audit is being answered.
     Show { token: Token },
     /// A provider was audited.
     Audit { contract: ContractId },
     /// A proof is on its way to the validators.
-    Proof { slot: SlotNo },
+    Proof {
+        slot: SlotNo,
+        of: Option<ContractId>,
+    },
     /// A transaction is on its way to the validators.
     Tx { id: TxId },
 }

@@ -120,7 +120,8 @@ pub(crate) struct Provider {
     pub(crate) losses: losses::Losses,
     /// What was committed to for this epoch.
     pub(crate) commitment: Option<Arc<Commitment>>,
-    pub(crate) proof: Option<Proof>,
+    /// The answers of this slot: for all contracts, and for those that were asked for alone.
+    pub(crate) proofs: BTreeMap<Option<ContractId>, Proof>,
     /// When the offer is due to be spread again.
     pub(crate) offer_at: Time,
     /// Contracts whose money terms are to be posted at once.
@@ -158,7 +159,7 @@ impl Provider {
             losses: losses::Losses::default(),
             faulted: false,
             commitment: None,
-            proof: None,
+            proofs: BTreeMap::new(),
             offer_at: Time(0),
             urgent: std::collections::BTreeSet::new(),
             posted_epoch: None,
@@ -253,10 +254,11 @@ impl Provider {
             .then(|| posting::post_at(me, chain.epoch))
             .map(|at| at.max(now));
         let proof = self
-            .proof
-            .as_ref()
+            .proofs
+            .values()
             .filter(|p| !p.done && p.op.is_none() && p.blob.is_some())
-            .map(|p| p.retry_at);
+            .map(|p| p.retry_at)
+            .min();
         [post, proof]
             .into_iter()
             .fold(Some(self.offer_at), crate::ctx::sooner)

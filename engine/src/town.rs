@@ -17,7 +17,7 @@ use crate::wire::{BulkHeader, BulkReply, Request, Response};
 use crate::{Engine, Identity, OpId, Provide, Token};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::{Account, Op, SubKeys, Tx};
-use larder_proofs::{ContractLeaf, ProviderTree};
+use larder_proofs::{Challenge, ContractLeaf, ProviderTree};
 use larder_types::size::GIB;
 use larder_types::{
     Amount, BlockHash, Bytes, Class, ContractId, Epoch, GenesisHash, Hash, Millis, NodeId, Params,
@@ -148,6 +148,10 @@ struct Town {
     tokens: u64,
     /// Where shards have bytes, their bytes; then there are slots too, and beacons.
     files: Option<audits::Files>,
+    /// What the ledger asks of a provider: for all, and for one contract.
+    asked: BTreeMap<usize, (Challenge, (ContractId, Challenge))>,
+    /// What was sent to the validators as proofs.
+    proven: Vec<Vec<u8>>,
 }
 
 fn provides() -> Provide {
@@ -175,6 +179,8 @@ impl Town {
             waiting: BTreeMap::new(),
             tokens: 0,
             files: None,
+            asked: BTreeMap::new(),
+            proven: Vec::new(),
         };
         for i in 1..=providers {
             town.add(Node::new(identity(i, i), Some(provides())));
@@ -265,7 +271,12 @@ impl Town {
                 rented: rented.collect(),
                 faulted: BTreeSet::new(),
             }),
-            challenge: None,
+            challenge: self.asked.get(&i).map(|(whole, _)| *whole),
+            targeted: self
+                .asked
+                .get(&i)
+                .map(|(_, one)| vec![*one])
+                .unwrap_or_default(),
             posted: Vec::new(),
             txs: Vec::new(),
         };
@@ -404,6 +415,9 @@ impl Town {
     /// The ledger takes what providers post, and looks at nothing.
     fn submitted(&mut self, i: usize, what: &Submission) {
         let provider = self.nodes[i].me.node();
+        if let Submission::Proof { blob, .. } = what {
+            self.proven.push(blob.clone());
+        }
         if let Submission::Tx(tx) = what
             && let Tx::TreeUpdate(update) = &**tx
         {

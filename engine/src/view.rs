@@ -29,6 +29,8 @@ pub struct BlockInput {
     pub active: Option<ActiveView>,
     /// The node's challenge of this epoch, once its slot is open.
     pub challenge: Option<Challenge>,
+    /// The questions for single contracts that the node must answer in the same slot.
+    pub targeted: Vec<(ContractId, Challenge)>,
     /// Leaves of the node's contracts that stand in this block: contract and revision.
     pub posted: Vec<(ContractId, u64)>,
     /// Transactions in this block.
@@ -104,6 +106,7 @@ impl BlockInput {
             }),
             active,
             challenge: state.challenge_for(node),
+            targeted: state.targeted_for(node),
             posted: events.iter().filter_map(posted).collect(),
             txs: txs.to_vec(),
         }

@@ -8,8 +8,9 @@ use crate::ctx::Ctx;
 use crate::io::{Effect, Job, JobError, Token};
 use crate::ops::Pending;
 use crate::wire::{Audit, Deny, Response};
-use larder_proofs::{Commitment, Plan, ProviderTree};
-use larder_types::{ContractId, Millis};
+use larder_ledger::May;
+use larder_proofs::{Commitment, Plan, ProviderTree, ShardLeaf};
+use larder_types::{Amount, ContractId, Millis};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -62,6 +63,7 @@ impl Provider {
         if !audit.is_signed_by(&held.leaf().renter, &ctx.me.genesis) {
             return Err(Deny::BadSignature);
         }
+        ctx.permit((&held.leaf().renter, audit.by), May::NOTHING, Amount::ZERO)?;
         // A seed that was made long ago could be one that its maker has waited for.
         let leaf = held.active.ok_or(Deny::Stale)?;
         let tree = ProviderTree::of_one(leaf);
@@ -76,15 +78,16 @@ impl Provider {
             contents: BTreeMap::from([(*id, content.clone())]),
         };
         let challenge = audit.challenge(ctx.me.node(), &leaf, &ctx.me.genesis);
-        let missing = match Plan::new(&commitment, &challenge) {
-            Ok(plan) => plan
-                .shards()
-                .any(|shard| self.losses.damaged.contains(&shard.root)),
-            Err(_) => true,
-        };
-        if missing {
+        let plan = Plan::new(&commitment, &challenge).map_err(|_| Deny::Stale);
+        let missing = plan.map(|plan| {
+            let damaged = |shard: &ShardLeaf| self.losses.damaged.contains(&shard.root);
+            plan.shards().any(damaged)
+        });
+        if let Some(deny) =
+            missing.map_or_else(Some, |missing| missing.then_some(Deny::UnknownShard))
+        {
             self.audits.open.remove(&token);
-            return Err(Deny::UnknownShard);
+            return Err(deny);
         }
         let job = Job::Prove {
             challenge,

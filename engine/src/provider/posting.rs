@@ -34,7 +34,10 @@ impl Provider {
             }
         }
         if let Some(challenge) = &block.challenge {
-            self.challenged(ctx, challenge);
+            self.challenged(ctx, None, challenge);
+        }
+        for (contract, challenge) in &block.targeted {
+            self.challenged(ctx, Some(*contract), challenge);
         }
         self.offer_if_due(ctx);
         self.post(ctx, wallet);

@@ -8,7 +8,7 @@ use crate::io::{Job, JobError, Submission, SubmitError};
 use crate::ops::Pending;
 use crate::view::ActiveView;
 use larder_proofs::{Challenge, Commitment, ProviderTree};
-use larder_types::SlotNo;
+use larder_types::{ContractId, SlotNo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,11 +38,17 @@ impl Provider {
         Commitment { tree, contents }
     }
 
-    /// Our slot is open.
-    pub(crate) fn challenged(&mut self, ctx: &mut Ctx<'_>, challenge: &Challenge) {
+    /// Our slot is open: we are asked for all contracts, or besides for one.
+    pub(crate) fn challenged(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        of: Option<ContractId>,
+        challenge: &Challenge,
+    ) {
         let slot = challenge.slot_no;
+        self.proofs.retain(|_, proof| proof.slot == slot);
         let late = ctx.now >= ctx.me.schedule.slot_close(slot);
-        if late || self.proof.as_ref().is_some_and(|p| p.slot == slot) {
+        if late || self.proofs.contains_key(&of) {
             return;
         }
         let Some(commitment) = self.commitment.clone() else {
@@ -53,25 +59,26 @@ impl Provider {
             commitment,
         };
         let deadline = ctx.me.schedule.slot_close(slot);
-        let op = ctx.run(job, deadline, Pending::Prove { slot });
-        self.proof = Some(Proof {
+        let op = ctx.run(job, deadline, Pending::Prove { slot, of });
+        let proof = Proof {
             slot,
             blob: None,
             op: Some(op),
             done: false,
             tries: 0,
             retry_at: ctx.now,
-        });
+        };
+        self.proofs.insert(of, proof);
     }
 
     /// The proof was made, or cannot be: a shard is gone or damaged, so this epoch is not paid.
     pub(crate) fn proved(
         &mut self,
         ctx: &mut Ctx<'_>,
-        slot: SlotNo,
+        (slot, of): (SlotNo, Option<ContractId>),
         outcome: Result<Vec<u8>, JobError>,
     ) {
-        let Some(proof) = self.proof.as_mut().filter(|p| p.slot == slot) else {
+        let Some(proof) = self.proofs.get_mut(&of).filter(|p| p.slot == slot) else {
             return;
         };
         proof.op = None;
@@ -84,33 +91,21 @@ impl Provider {
         }
     }
 
-    /// Sends the proof if it is made, not yet taken, and still in time.
+    /// Sends the proofs that are made, not yet taken, and still in time.
     pub(crate) fn send_proof(&mut self, ctx: &mut Ctx<'_>) {
-        let Some(proof) = self.proof.as_mut() else {
-            return;
-        };
-        if ctx.now >= ctx.me.schedule.slot_close(proof.slot) || proof.tries >= MAX_TRIES {
-            proof.done = true;
+        for (of, proof) in &mut self.proofs {
+            proof.send(ctx, *of);
         }
-        let Some(blob) = proof.blob.clone() else {
-            return;
-        };
-        if proof.done || proof.op.is_some() || ctx.now < proof.retry_at {
-            return;
-        }
-        proof.tries += 1;
-        let slot = proof.slot;
-        proof.op = Some(ctx.submit(Submission::Proof { slot, blob }, Pending::Proof { slot }));
     }
 
-    /// A validator has taken the proof, refused it, or not answered.
+    /// A validator has taken a proof, refused it, or not answered.
     pub(crate) fn proof_sent(
         &mut self,
         ctx: &mut Ctx<'_>,
-        slot: SlotNo,
+        (slot, of): (SlotNo, Option<ContractId>),
         outcome: Result<(), SubmitError>,
     ) {
-        let Some(proof) = self.proof.as_mut().filter(|p| p.slot == slot) else {
+        let Some(proof) = self.proofs.get_mut(&of).filter(|p| p.slot == slot) else {
             return;
         };
         proof.op = None;
@@ -120,5 +115,23 @@ impl Provider {
                 proof.retry_at = ctx.now.after(backoff(proof.tries.min(2)))
             }
         }
+    }
+}
+
+impl Proof {
+    fn send(&mut self, ctx: &mut Ctx<'_>, of: Option<ContractId>) {
+        if ctx.now >= ctx.me.schedule.slot_close(self.slot) || self.tries >= MAX_TRIES {
+            self.done = true;
+        }
+        let Some(blob) = self.blob.clone() else {
+            return;
+        };
+        if self.done || self.op.is_some() || ctx.now < self.retry_at {
+            return;
+        }
+        self.tries += 1;
+        let slot = self.slot;
+        let what = Pending::Proof { slot, of };
+        self.op = Some(ctx.submit(Submission::Proof { slot, blob }, what));
     }
 }

@@ -6,7 +6,7 @@ use super::audits::AuditDue;
 use super::leases::price_of;
 use super::trees::Pages;
 use crate::rows::RentedRow;
-use larder_contracts::{SignedLeaf, same_money};
+use larder_contracts::{Revision, SignedLeaf, same_money};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
 use larder_types::{Amount, Epoch, Hash, NodeId, SegmentId, Signature, Time};
 use std::collections::VecDeque;
@@ -61,11 +61,13 @@ pub(crate) struct Lease {
     pub(crate) agreed: Option<(Hash, u64, u64)>,
     /// Shards in a row that the provider refused though it had sold room for them.
     pub(crate) refusals: u32,
+    /// The revision that both had signed when the epoch began and that was not active then.
+    pub(crate) unposted: Option<u64>,
     /// When it is audited next.
     pub(crate) audit: AuditDue,
 }
 
-/// Refused shards in a row (half a minute of asking) after which a provider is not counted on.
+/// Refused shards in a row (half a minute of asking) after which the user is told of a provider.
 const REFUSES: u32 = 6;
 
 impl Lease {
@@ -95,6 +97,7 @@ impl Lease {
             pages: Pages::default(),
             agreed: None,
             refusals: 0,
+            unposted: None,
             audit: AuditDue::default(),
         }
     }
@@ -146,7 +149,24 @@ impl Lease {
             .max()
     }
 
-    /// Whether the provider is not counted on for shards.
+    /// An epoch has begun: whether the provider has had a whole one to post what both had signed,
+    /// and has not. Gives what both have signed. New money terms are left to the provider: they can
+    /// be proposed anew.
+    pub(crate) fn is_overdue(&mut self) -> Option<Revision> {
+        let newest = self.leaf().revision;
+        let behind = self.active.filter(|active| active.revision < newest);
+        let waited = std::mem::take(&mut self.unposted);
+        let active = behind.filter(|active| same_money(active, self.leaf()))?;
+        let sig_provider = self.sig_provider?;
+        self.unposted = Some(newest);
+        waited.filter(|revision| active.revision < *revision)?;
+        Some(Revision {
+            signed: self.signed.clone(),
+            sig_provider,
+        })
+    }
+
+    /// Whether the provider is paid for room and takes no shards. Nobody waits for it meanwhile.
     pub(crate) fn refuses(&self) -> bool {
         self.refusals >= REFUSES
     }

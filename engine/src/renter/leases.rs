@@ -12,6 +12,7 @@ use crate::wallet::Wallet;
 use crate::wire::{MAX_LEAVES, Request};
 use larder_contracts::judge::cost;
 use larder_contracts::{Auth, Draft, Offer, Refusal, SignedLeaf, extend, rate, revise};
+use larder_ledger::{ForceRevision, Forced, Tx};
 use larder_proofs::{ContractLeaf, ShardLeaf};
 use larder_types::params::CHUNK;
 use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Profile, Time};
@@ -349,6 +350,7 @@ impl Renter {
             self.epoch(ctx, wallet, &rented);
             self.compare_trees();
             self.write_off(ctx, wallet);
+            self.force_overdue(ctx, wallet);
             self.declined.clear();
             self.forget_audits(ctx);
             self.informed = true;
@@ -369,6 +371,19 @@ impl Renter {
             // With the contract the provider's bytes go: where they are needed, they are read first.
             if active && !self.is_needed(&id) {
                 wallet.close_faulted(ctx, id);
+            }
+        }
+    }
+
+    /// What providers have signed and do not post, we post. `docs/protocol.md` §3.3.
+    fn force_overdue(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
+        for lease in self.leases.values_mut().filter(|lease| !lease.faulted) {
+            if let Some(revision) = lease.is_overdue() {
+                let force = ForceRevision {
+                    provider: lease.provider,
+                    revision: Forced::Signed(Box::new(revision)),
+                };
+                wallet.queue_for_epoch(ctx, Tx::ForceRevision(force), ctx.chain.epoch);
             }
         }
     }

@@ -406,6 +406,65 @@ fn who_keeps_one_fetch_waiting_is_not_the_first_that_the_next_one_asks() {
 }
 
 #[test]
+fn what_a_provider_signs_and_does_not_post_for_an_epoch_its_renter_posts() {
+    let mut world = World::stored(Profile::Dev, 12, 0, &[1]);
+    let mute = holder(&world, &segment(1), 0);
+    world.mute.insert(mute);
+    world.store(segment(2));
+    let contracts = world.engine.contracts();
+    let newest = contracts.iter().find(|c| c.provider == mute).unwrap();
+    let forced = |world: &World| {
+        let of_ours = |s: &&Seen| matches!(s, Seen::Forced(..));
+        world
+            .seen
+            .iter()
+            .filter(of_ours)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    world.epoch();
+    assert_eq!(forced(&world), [], "an epoch is its to post in");
+    world.epoch();
+    let revision = newest.leaf.revision;
+    assert_eq!(forced(&world), [Seen::Forced(newest.contract, revision)]);
+    world.epoch();
+    world.epoch();
+    assert_eq!(forced(&world).len(), 1, "it is active now");
+}
+
+#[test]
+fn who_takes_no_shards_is_not_counted_on_and_named() {
+    let mut world = World::new(Profile::Dev, 12);
+    world.block(true);
+    world.passes(Millis(5_000));
+    world.command(Command::Prepare {
+        job: 1,
+        class: larder_types::Class::Normal,
+        bytes: world::LEN,
+    });
+    world.passes(Millis(50_000));
+    world.epoch();
+    let miser = world.engine.contracts()[0].provider;
+    world.manners.insert(miser, Manner::Refuses);
+    for i in 1..=8 {
+        world.store(segment(i));
+        world.passes(Millis(60_000));
+    }
+    let refusing: Vec<_> = world
+        .engine
+        .contracts()
+        .iter()
+        .filter(|c| c.refuses)
+        .map(|c| c.provider)
+        .collect();
+    assert_eq!(refusing, [miser]);
+    for i in 1..=8 {
+        assert!(!world.holders(&segment(i)).contains(&Some(miser)));
+        assert!(world.is_whole(&segment(i)));
+    }
+}
+
+#[test]
 fn providers_that_do_not_answer_are_asked_again_before_a_restore_gives_up() {
     let mut world = World::stored(Profile::Dev, 12, 0, &[1]);
     let id = segment(1);

@@ -323,7 +323,6 @@ impl Renter {
             .filter(|(contract, lease)| {
                 !holding.contains(contract)
                     && !lease.is_suspect()
-                    && !lease.refuses()
                     && !self.is_absent(&lease.provider, now)
                     && roomy(lease)
             })

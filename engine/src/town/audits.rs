@@ -6,7 +6,7 @@ use crate::report::ContractReport;
 use crate::rows::AuditRow;
 use crate::wire::{Audit, Deny};
 use larder_keys::Tag;
-use larder_proofs::{Challenge, Commitment, Outboard, ShardHasher, ShardReader, prove};
+use larder_proofs::{Commitment, Kind, Outboard, ShardHasher, ShardReader, prove, verify};
 use larder_types::Signature;
 
 /// What the machines' disks hold, all told.
@@ -369,4 +369,27 @@ fn only_the_renter_is_answered_and_only_a_fresh_question() {
         town.audits(keeper, machine, good),
         Response::Denied(Deny::Stale)
     );
+}
+
+#[test]
+fn who_is_asked_for_one_contract_besides_answers_both_questions() {
+    let (mut town, keeper, segment) = stored();
+    let contract = town.holders(keeper, &segment)[0].unwrap();
+    let (provider, leaf) = town.active[&contract];
+    let machine = town.machine(&provider);
+    let tree = ProviderTree::of_one(leaf);
+    let whole = Challenge {
+        kind: Kind::Ledger,
+        slot_no: town.nodes[0].me.schedule.slot_at(town.now),
+        ..Challenge::audit(&NET, provider, &tree, [3; 32], 4)
+    };
+    let one = whole.targeted(0, &contract, 2);
+    town.asked.insert(machine, (whole, (contract, one)));
+    town.block(machine);
+    town.block(machine);
+    let answers = |to: &Challenge| {
+        let good = |blob: &&Vec<u8>| verify(blob, to, &NET).is_ok();
+        town.proven.iter().filter(good).count()
+    };
+    assert_eq!((answers(&whole), answers(&one)), (1, 1));
 }

@@ -214,6 +214,7 @@ impl Bench {
                 faulted: BTreeSet::new(),
             }),
             challenge: None,
+            targeted: Vec::new(),
             posted: Vec::new(),
             txs: Vec::new(),
         };

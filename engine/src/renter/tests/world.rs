@@ -66,6 +66,8 @@ pub(super) enum Manner {
     Forgot,
     /// It opens no contract.
     Declines,
+    /// It takes no shards.
+    Refuses,
 }
 
 /// What happened, for tests to look at.
@@ -79,6 +81,8 @@ pub(super) enum Seen {
     Discard(SegmentId, bool),
     Open(NodeId),
     CloseFaulted(ContractId),
+    /// A revision that we posted ourselves.
+    Forced(ContractId, u64),
 }
 
 /// The keeper and all that it meets.
@@ -89,6 +93,8 @@ pub(super) struct World {
     pub(super) manners: BTreeMap<NodeId, Manner>,
     pub(super) faulted: BTreeSet<NodeId>,
     pub(super) misses: BTreeMap<NodeId, u32>,
+    /// Providers that sign revisions and do not post them.
+    pub(super) mute: BTreeSet<NodeId>,
     pub(super) seen: Vec<Seen>,
     pub(super) notices: Vec<Notice>,
     /// Operations of slow providers.
@@ -154,6 +160,7 @@ impl World {
             manners: BTreeMap::new(),
             faulted: BTreeSet::new(),
             misses: BTreeMap::new(),
+            mute: BTreeSet::new(),
             seen: Vec::new(),
             notices: Vec::new(),
             hanging: Vec::new(),
@@ -320,6 +327,7 @@ impl World {
             provider: None,
             active: whole.then_some(active),
             challenge: None,
+            targeted: Vec::new(),
             posted: self.signed.iter().map(revision).collect(),
             txs: Vec::new(),
         };
@@ -336,7 +344,8 @@ impl World {
         }
         for (id, (provider, signed)) in &self.signed {
             let starts = signed.leaf.start_epoch <= self.epoch;
-            if starts && !self.faulted.contains(provider) {
+            let posts = !self.active.contains_key(id) || !self.mute.contains(provider);
+            if starts && posts && !self.faulted.contains(provider) {
                 self.active.insert(*id, (*provider, signed.leaf));
             }
         }
@@ -399,6 +408,7 @@ impl World {
             | Seen::Decode(_)
             | Seen::Discard(..)
             | Seen::Open(_)
+            | Seen::Forced(..)
             | Seen::CloseFaulted(_) => None,
         };
         self.seen.iter().filter_map(get).collect()
@@ -413,6 +423,7 @@ impl World {
             | Seen::Decode(_)
             | Seen::Discard(..)
             | Seen::Open(_)
+            | Seen::Forced(..)
             | Seen::CloseFaulted(_) => None,
         };
         self.seen.iter().filter_map(rebuild).collect()
@@ -447,10 +458,8 @@ impl World {
             }
             Effect::Run { op, job, .. } => self.run(op, job).map(|outcome| (op, outcome)),
             Effect::Submit { op, what } => {
-                if let Submission::Tx(tx) = what
-                    && let Tx::CloseFaulted(close) = *tx
-                {
-                    self.seen.push(Seen::CloseFaulted(close.contract));
+                if let Submission::Tx(tx) = what {
+                    self.submitted(&tx);
                 }
                 Some((op, Outcome::Submitted(Ok(()))))
             }
@@ -459,6 +468,18 @@ impl World {
                 None
             }
             Effect::Reply { .. } | Effect::Bulk(_) | Effect::Publish(_) => None,
+        }
+    }
+
+    fn submitted(&mut self, tx: &Tx) {
+        if let Tx::CloseFaulted(close) = tx {
+            self.seen.push(Seen::CloseFaulted(close.contract));
+        }
+        if let Tx::ForceRevision(force) = tx {
+            let leaf = force.revision.signed().leaf;
+            self.seen
+                .push(Seen::Forced(leaf.contract_id, leaf.revision));
+            self.active.insert(leaf.contract_id, (force.provider, leaf));
         }
     }
 
@@ -533,6 +554,9 @@ impl World {
                 if self.manner(&to) == Manner::Down {
                     return Some(Outcome::Put(Err(PutError::Peer(Unreachable::NoAnswer))));
                 }
+                if self.manner(&to) == Manner::Refuses {
+                    return Some(Outcome::Put(Err(PutError::Refused(Deny::NotProviding))));
+                }
                 let key = self.providers.iter().find(|k| k.node() == to).unwrap();
                 let leaf = place.leaf;
                 let (id, net) = (place.contract, &self.me.genesis);
@@ -555,7 +579,7 @@ impl World {
                 let seen = Seen::Get(segment, position, from);
                 self.seen.push(seen.clone());
                 let end = match self.manner(&from) {
-                    Manner::Good | Manner::Declines => Ok(()),
+                    Manner::Good | Manner::Declines | Manner::Refuses => Ok(()),
                     Manner::Down => Err(PutError::Peer(Unreachable::NoAnswer)),
                     Manner::Wrong => Err(PutError::WrongBytes),
                     Manner::Forgot => Err(PutError::Refused(Deny::UnknownShard)),
