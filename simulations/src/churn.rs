@@ -28,9 +28,9 @@ impl World {
         world.plan_basics();
         for i in 0..world.nodes.len() {
             world.plan_death(i, true);
-            if world.nodes[i].lazy {
-                let cheat = START.after(Millis(8 * DAY));
-                world.queue.push(cheat, Happening::Cheat(i));
+            if world.nodes[i].cheat.is_some() {
+                let turns = START.after(Millis(8 * DAY));
+                world.queue.push(turns, Happening::Turn(i));
             }
         }
         world

@@ -33,6 +33,8 @@ const DEATHS: u64 = 2;
 pub(crate) enum Fault {
     /// The power goes, between two of a node's next effects.
     Crash(usize),
+    /// A node is away for so long.
+    Away(usize, Millis),
     /// A node's disk is full, or no longer.
     Full(usize, bool),
     /// A byte of a stored shard flips.
@@ -120,7 +122,7 @@ impl World {
     }
 
     /// Epochs of the whole run.
-    fn epochs(&self) -> u64 {
+    pub(crate) fn epochs(&self) -> u64 {
         u64::from(self.options.days) * crate::dice::DAY / self.setting.params.epoch.0
     }
 
@@ -207,6 +209,7 @@ impl World {
                     self.crash_soon(life);
                 }
             }
+            Fault::Away(i, span) => self.away(*i, *span),
             Fault::Full(i, full) => self.nodes[*i].disk.full = *full,
             Fault::Rot(i) => self.rot(*i),
             Fault::Split(far) => self.part(far),

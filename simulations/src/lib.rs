@@ -1,6 +1,8 @@
 //! Whole networks in one thread: the production engine and ledger under a virtual clock, from one
 //! seed. The same seed gives the same run, down to the hash of its trace. STYLE, *Simulation*.
 
+mod adversaries;
+mod adversary;
 mod chain;
 mod checkers;
 mod churn;
@@ -20,6 +22,8 @@ mod uptime;
 mod weather;
 mod world;
 
+pub use adversary::{Adversary, Thefts};
+pub use checkers::purse::Account;
 pub use report::{Checker, Report};
 pub use run::{Options, Progress, Scenario, run};
 

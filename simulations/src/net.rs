@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Put(Arc<[u8]>),
     /// A shard.
     Get(SegmentId, u16),
+    /// Someone else's shard, for a provider that cheats.
+    Theft,
 }
 
 /// A question to a peer that is not answered yet.
@@ -142,7 +144,15 @@ impl World {
         Token(self.next_token)
     }
 
-    fn call(&mut self, i: usize, op: OpId, kind: Kind, to: &NodeId, until: Time) -> Option<Token> {
+    /// Notes a question whose answer is waited for.
+    pub(crate) fn call(
+        &mut self,
+        i: usize,
+        op: OpId,
+        kind: Kind,
+        to: &NodeId,
+        until: Time,
+    ) -> Option<Token> {
         let life = self.nodes[i].alive(i)?;
         let token = self.token();
         let call = Call {
@@ -239,7 +249,7 @@ impl World {
         let outcome = match &call.kind {
             Kind::Request => Outcome::Response(Err(Unreachable::NoAnswer)),
             Kind::Put(_) => Outcome::Put(Err(PutError::Peer(Unreachable::NoAnswer))),
-            Kind::Get(..) => Outcome::Got(Err(PutError::Peer(Unreachable::NoAnswer))),
+            Kind::Get(..) | Kind::Theft => Outcome::Got(Err(PutError::Peer(Unreachable::NoAnswer))),
         };
         self.answer(token, wait, outcome);
     }
@@ -253,8 +263,15 @@ impl World {
         if wait > Millis(0) && (!arrives || self.lost()) {
             return;
         }
-        if let Some(call) = self.calls.remove(&token) {
-            self.done(call.life, wait, call.op, outcome);
+        match self.calls.remove(&token) {
+            // Its engine knows nothing of it.
+            Some(Call {
+                life,
+                kind: Kind::Theft,
+                ..
+            }) => self.stolen(life.node, &outcome),
+            Some(call) => self.done(call.life, wait, call.op, outcome),
+            None => {}
         }
     }
 
@@ -287,11 +304,13 @@ impl World {
         let outcome = match (&call.kind, reply) {
             (Kind::Put(_), BulkReply::Ack(ack)) => Outcome::Put(Ok(ack)),
             (Kind::Put(_), BulkReply::Denied(deny)) => Outcome::Put(Err(PutError::Refused(deny))),
-            (Kind::Get(..), BulkReply::Denied(deny)) => Outcome::Got(Err(PutError::Refused(deny))),
+            (Kind::Get(..) | Kind::Theft, BulkReply::Denied(deny)) => {
+                Outcome::Got(Err(PutError::Refused(deny)))
+            }
             (Kind::Put(_), BulkReply::Go) => {
                 Outcome::Put(Err(PutError::Peer(Unreachable::Garbage)))
             }
-            (Kind::Get(..), BulkReply::Go | BulkReply::Ack(_)) => {
+            (Kind::Get(..) | Kind::Theft, BulkReply::Go | BulkReply::Ack(_)) => {
                 Outcome::Got(Err(PutError::Peer(Unreachable::Garbage)))
             }
             (Kind::Request, _) => Outcome::Response(Err(Unreachable::Garbage)),
@@ -362,7 +381,8 @@ impl World {
                 reader.fetched.insert((*segment, *position), bytes);
                 Outcome::Got(Ok(()))
             }
-            (Kind::Get(..), Err(why)) => Outcome::Got(Err(why)),
+            (Kind::Theft, Ok(_)) => Outcome::Got(Ok(())),
+            (Kind::Get(..) | Kind::Theft, Err(why)) => Outcome::Got(Err(why)),
             (Kind::Put(_), _) => Outcome::Put(Err(PutError::Peer(Unreachable::Garbage))),
             (Kind::Request, _) => Outcome::Response(Err(Unreachable::Garbage)),
         };
@@ -373,7 +393,7 @@ impl World {
     /// A node's shell has found shards that are not what they were.
     fn damaged(&mut self, i: usize, roots: Vec<ShardRoot>) {
         // A liar says nothing.
-        let honest = !self.nodes[i].lazy && !roots.is_empty();
+        let honest = self.nodes[i].cheat.is_none() && !roots.is_empty();
         if let Some(life) = self.nodes[i].alive(i).filter(|_| honest) {
             let wait = self.dice.span(1, 1_000);
             let found = Input::Command(Command::Damaged(roots));
@@ -452,15 +472,13 @@ impl World {
                 challenge,
                 commitment,
             } => {
-                let node = &self.nodes[i];
-                let (proved, damaged) = jobs::answer(node, &challenge, &commitment);
+                let (honest, damaged) = jobs::answer(&self.nodes[i], &challenge, &commitment);
+                let proved = self.answers(i, &challenge, &commitment, honest);
                 if challenge.kind == larder_proofs::Kind::Ledger {
-                    self.checkers.proofs.made(
-                        node,
-                        &challenge,
-                        &commitment,
-                        proved.as_deref().ok(),
-                    );
+                    let (node, blob) = (&self.nodes[i], proved.as_deref().ok());
+                    self.checkers
+                        .proofs
+                        .made(node, &challenge, &commitment, blob);
                 }
                 self.damaged(i, damaged.into_iter().collect());
                 Outcome::Proved(proved)

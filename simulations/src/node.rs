@@ -1,5 +1,6 @@
 //! One simulated machine: the engine while it is up, its disk always.
 
+use crate::adversary::Cheat;
 use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::keeper::Keeper;
@@ -47,8 +48,8 @@ pub(crate) struct Node {
     pub(crate) idle: u32,
     /// Blocks arrive in order.
     pub(crate) last_block: Time,
-    /// Whether it throws shards away.
-    pub(crate) lazy: bool,
+    /// How it cheats, if it does.
+    pub(crate) cheat: Option<Cheat>,
     /// How long it was up and followed the chain: in former stretches, and since when in this one.
     online: (Millis, Option<Time>),
 }
@@ -60,7 +61,7 @@ impl Node {
         provide: Option<Provide>,
         (uptime, keeper): (Uptime, Option<Keeper>),
         dice: Dice,
-        lazy: bool,
+        cheat: Option<Cheat>,
     ) -> Self {
         Self {
             id: me.node(),
@@ -81,7 +82,7 @@ impl Node {
             effects: 0,
             idle: 0,
             last_block: Time(0),
-            lazy,
+            cheat,
             online: (Millis(0), None),
         }
     }

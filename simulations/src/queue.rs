@@ -82,7 +82,9 @@ pub(crate) enum Happening {
     Again(Life, SegmentId),
     /// A keeper reads something back.
     Restore(usize),
-    /// A lazy provider throws shards away.
+    /// A provider begins to cheat, or its twin does not.
+    Turn(usize),
+    /// A cheating provider throws shards away.
     Cheat(usize),
     /// Checkers look at everything.
     Checkpoint,

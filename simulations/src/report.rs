@@ -1,5 +1,6 @@
 //! What a run found: figures, checkers, and the hash of everything that happened.
 
+use crate::checkers::purse::Account;
 use crate::run::{Options, Scenario, command};
 use serde::Serialize;
 
@@ -95,8 +96,12 @@ pub struct Report {
     pub skipped: u64,
     /// Engine steps.
     pub steps: u64,
-    /// Epochs in which a lazy provider's draws hit what it had thrown away.
+    /// Shards that a cheating provider threw away.
+    pub dropped: u64,
+    /// Epochs in which a cheating provider's draws hit what it had thrown away.
     pub caught: u64,
+    /// What a watched provider has in the end; the honest twin's first.
+    pub purses: Vec<Account>,
     /// What the checkers found.
     pub checkers: Vec<Checker>,
     /// BLAKE3 over the ordered trace, hex.
@@ -145,7 +150,9 @@ impl Report {
             closed: 0,
             skipped: 0,
             steps: 0,
+            dropped: 0,
             caught: 0,
+            purses: Vec::new(),
             checkers: Vec::new(),
             trace_hash: String::new(),
         }
@@ -161,7 +168,7 @@ impl Report {
                 nodes: self.nodes,
                 days: self.days,
                 quick: self.quick,
-                lazy: false,
+                adversary: None,
             },
         )
     }

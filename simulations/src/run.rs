@@ -1,5 +1,6 @@
 //! A scenario, run from its seed to its report.
 
+use crate::adversary::Adversary;
 use crate::report::Report;
 use crate::world::World;
 use serde::Serialize;
@@ -15,6 +16,8 @@ pub enum Scenario {
     Faults,
     /// The network falls in two for ten epochs, and nothing else goes wrong.
     Split,
+    /// A provider that cheats beside its honest twin, for each way to cheat; `docs/protocol.md` §3.7.
+    Adversaries,
 }
 
 /// How a scenario is run.
@@ -28,8 +31,8 @@ pub struct Options {
     pub days: u32,
     /// Fewer backups and checkpoints.
     pub quick: bool,
-    /// Lets one provider throw away shards that it is paid for.
-    pub lazy: bool,
+    /// How one provider cheats, if it does.
+    pub adversary: Option<Adversary>,
 }
 
 impl Default for Options {
@@ -40,7 +43,7 @@ impl Default for Options {
             nodes: 50,
             days: 365,
             quick: false,
-            lazy: false,
+            adversary: None,
         }
     }
 }
@@ -69,6 +72,7 @@ pub fn run(scenario: Scenario, options: Options, progress: &mut dyn FnMut(Progre
         Scenario::Churn => World::churn(options).run(progress),
         Scenario::Faults => World::faults(options).run(progress),
         Scenario::Split => World::split(options).run(progress),
+        Scenario::Adversaries => crate::adversaries::run(options, &Adversary::ALL, progress),
     });
     catch_unwind(told).unwrap_or_else(|cause| {
         let text = cause.downcast_ref::<String>().map(String::as_str);
@@ -88,6 +92,7 @@ pub(crate) fn command(scenario: Scenario, options: Options) -> String {
         Scenario::Churn => "churn",
         Scenario::Faults => "faults",
         Scenario::Split => "split",
+        Scenario::Adversaries => "adversaries",
     };
     let Options {
         seed, nodes, days, ..

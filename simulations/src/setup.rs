@@ -4,6 +4,7 @@
 //! The rules are those of a profile, with three sizes scaled down: shards are 16 KiB here, not
 //! megabytes, so contracts have no least capacity and are bought in steps of 256 KiB.
 
+use crate::adversary::Cheat;
 use crate::chain::Chain;
 use crate::dice::{DAY, Dice, derive};
 use crate::keeper::Keeper;
@@ -113,7 +114,7 @@ impl World {
     ///
     /// # Panics
     /// If the founder cannot, which the number of nodes excludes.
-    fn fund(&mut self, account: AccountId) {
+    pub(crate) fn fund(&mut self, account: AccountId) {
         let auth = Auth {
             nonce: self.founder.nonce,
             expiry: self.chain.state.head().height + FOUNDER_EXPIRY,
@@ -188,6 +189,6 @@ fn machine(
     });
     let uptime = (setting.uptime)(&mut dice, !provides);
     let keeper = keeps.then(|| Keeper::new(vault));
-    let lazy = options.lazy && i == 0;
-    Node::new(me, provide, (uptime, keeper), dice, lazy)
+    let cheat = options.adversary.filter(|_| i == 0).map(Cheat::new);
+    Node::new(me, provide, (uptime, keeper), dice, cheat)
 }

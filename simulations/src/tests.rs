@@ -1,6 +1,6 @@
 //! Short runs of the scenarios: every checker holds, and a seed means one run.
 
-use crate::{Options, Report, Scenario, run};
+use crate::{Account, Adversary, Options, Report, Scenario, adversaries, run};
 
 /// Runs twice: every checker holds, and both runs are the same to the last effect.
 fn check(scenario: Scenario, options: Options) -> Report {
@@ -45,7 +45,7 @@ fn a_provider_without_its_shards_is_caught_and_not_paid() {
     let options = Options {
         seed: 3,
         days: 20,
-        lazy: true,
+        adversary: Some(Adversary::SilentWhenHit),
         ..Options::default()
     };
     let caught = churn(options).caught;
@@ -62,7 +62,7 @@ fn faults(seeds: std::ops::Range<u64>) -> Vec<Report> {
         nodes: 12,
         days: 1,
         quick: true,
-        lazy: false,
+        adversary: None,
     };
     let look = |seed: u64| match seed % TWICE {
         0 => check(Scenario::Faults, short(seed)),
@@ -100,7 +100,7 @@ fn a_split_of_ten_epochs_in_which_nobody_is_faulted_rebuilds_nothing() {
             nodes: 12,
             days: 1,
             quick: true,
-            lazy: false,
+            adversary: None,
         };
         let report = check(Scenario::Split, options);
         let again = report.command();
@@ -109,5 +109,89 @@ fn a_split_of_ten_epochs_in_which_nobody_is_faulted_rebuilds_nothing() {
             report.misses > 0 || report.unavailable > 0,
             "`{again}` splits nothing"
         );
+    }
+}
+
+/// Sixty epochs of cheating.
+fn cheating(seed: u64) -> Options {
+    Options {
+        seed,
+        nodes: 12,
+        days: 3,
+        quick: true,
+        adversary: None,
+    }
+}
+
+/// One network with an honest provider, and with each of these cheats in its place.
+fn beside_the_twin(report: &Report, expected: &[Adversary]) {
+    let again = report.command();
+    let [twin, cheats @ ..] = report.purses.as_slice() else {
+        panic!("`{again}` watched nobody");
+    };
+    assert_eq!(
+        (twin.adversary, twin.dropped, twin.fails),
+        (None, 0, 0),
+        "`{again}`"
+    );
+    let kinds: Vec<_> = cheats.iter().filter_map(|cheat| cheat.adversary).collect();
+    assert_eq!(kinds, expected, "`{again}`");
+    for cheat in cheats {
+        loses(twin, cheat, &again);
+    }
+}
+
+/// What a cheat has in the end is less, for lack of pay and by charges; it was up as long.
+fn loses(twin: &Account, cheat: &Account, again: &str) {
+    let both = format!("`{again}`: {cheat:#?} beside {twin:#?}");
+    assert!(cheat.gain < twin.gain, "{both}");
+    assert_eq!(cheat.before, twin.before, "other networks: {both}");
+    assert_eq!(cheat.starts, twin.starts, "other hours: {both}");
+    assert!(cheat.dropped > 0, "it kept everything: {both}");
+    assert!(cheat.storage_cost < twin.storage_cost, "{both}");
+    assert!(cheat.earned < twin.earned, "{both}");
+    assert!(cheat.collateral_lost > twin.collateral_lost, "{both}");
+    assert!(cheat.faulted > 0 && cheat.charged > 0, "{both}");
+    let thefts = cheat.thefts;
+    match cheat.adversary {
+        Some(Adversary::SilentWhenHit | Adversary::DilutesWithJunk) => {
+            assert!(cheat.misses > twin.misses, "{both}");
+            assert_eq!((cheat.fails, cheat.foreign), (0, 0), "{both}");
+        }
+        Some(Adversary::DropsAFraction) => assert!(cheat.fails > 0, "{both}"),
+        Some(Adversary::RegeneratesFromOthers) => {
+            assert!(cheat.misses > twin.misses, "{both}");
+            assert!(thefts.refused > 0 && thefts.served == 0, "{both}");
+            assert!(thefts.tried > 0 && thefts.rebuilt == 0, "{both}");
+            assert_eq!(thefts.rebuilt_by_owner, thefts.tried, "{both}");
+        }
+        Some(Adversary::AnswersStaleProofs) => {
+            assert!(cheat.foreign > 0 && cheat.fails == 0, "{both}");
+        }
+        None => panic!("no cheat: {both}"),
+    }
+}
+
+#[test]
+fn no_cheat_ends_richer_than_its_honest_twin() {
+    for seed in 1..3 {
+        let report = once(Scenario::Adversaries, cheating(seed));
+        beside_the_twin(&report, &Adversary::ALL);
+    }
+}
+
+#[test]
+fn a_seed_means_one_run_of_each_cheat() {
+    let report = check(Scenario::Adversaries, cheating(0));
+    beside_the_twin(&report, &Adversary::ALL);
+}
+
+#[test]
+fn dilution_by_empty_contracts_gains_nothing() {
+    for seed in 10..13 {
+        let dilutes = [Adversary::DilutesWithJunk];
+        let report = adversaries::run(cheating(seed), &dilutes, &mut |_| {});
+        assert!(report.ok(), "{report:#?}");
+        beside_the_twin(&report, &dilutes);
     }
 }

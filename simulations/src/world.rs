@@ -2,6 +2,7 @@
 //! engines want and decides nothing for them.
 
 use crate::chain::{Applied, Chain};
+use crate::checkers::purse::Purse;
 use crate::checkers::{Checkers, Sight};
 use crate::dice::{DAY, Dice};
 use crate::net::Call;
@@ -122,6 +123,9 @@ impl World {
         self.report.epochs = self.chain.state.epoch();
         self.report.paid = self.paid.to_string();
         self.checkers.data.overdue(self.now);
+        let dropped = self.report.dropped;
+        let account = self.watched(|purse, sight| purse.close(sight, dropped));
+        self.report.purses.extend(account.flatten());
         self.report.caught = self.checkers.proofs.caught();
         self.checkers.tell(&mut self.report);
         self.report.trace_hash = self.trace.finish();
@@ -146,6 +150,21 @@ impl World {
             } = &mut self.checkers;
             settled.look(&sight, repair, data);
         }
+    }
+
+    /// Lets the checker of the watched provider's income look, where one is watched.
+    pub(crate) fn watched<T>(
+        &mut self,
+        look: impl FnOnce(&mut Purse, &Sight<'_>) -> T,
+    ) -> Option<T> {
+        let sight = Sight {
+            now: self.now,
+            nodes: &self.nodes,
+            index: &self.index,
+            state: &self.chain.state,
+        };
+        let purse = self.checkers.purse.as_mut()?;
+        Some(look(purse, &sight))
     }
 
     fn progress(&self) -> Progress {
@@ -214,6 +233,7 @@ impl World {
             Happening::Gossip(i) => self.look_around(i),
             Happening::Backup(i) => self.backup(i),
             Happening::Restore(i) => self.restore(i),
+            Happening::Turn(i) => self.turn(i),
             Happening::Cheat(i) => self.cheat(i),
             Happening::Checkpoint => {
                 self.checkpoint();
@@ -311,6 +331,14 @@ impl World {
         self.nodes[life.node].fuse = Some(self.dice.below(FUSE));
         let last = Millis(self.setting.params.epoch.0 / LAST_MOMENT);
         self.later(last, Happening::Out(life));
+    }
+
+    /// A node goes for so long.
+    pub(crate) fn away(&mut self, i: usize, span: Millis) {
+        if self.nodes[i].alive(i).is_some() {
+            self.power_off(i);
+            self.later(span, Happening::Session(i));
+        }
     }
 
     /// A node goes, and comes back in its time.
@@ -454,6 +482,7 @@ impl World {
         for event in &applied.events {
             self.checkers.proofs.event(self.now, event);
             self.checkers.data.event(event);
+            self.watched(|purse, sight| purse.event(sight, event));
         }
         for i in 0..self.nodes.len() {
             self.catch_up(i);
@@ -523,19 +552,6 @@ impl World {
         self.watch();
         let wait = self.weather.latency(&mut self.dice);
         self.done(life, wait, op, Outcome::Submitted(answer));
-    }
-
-    /// A lazy provider throws half of what it stores away, and says nothing.
-    fn cheat(&mut self, i: usize) {
-        let disk = &mut self.nodes[i].disk;
-        let roots: Vec<_> = disk.roots().copied().step_by(2).collect();
-        if roots.is_empty() {
-            return self.later(Millis(DAY), Happening::Cheat(i));
-        }
-        for root in &roots {
-            disk.drop_shard(root);
-        }
-        self.checkers.data.broken(i, &roots);
     }
 
     fn checkpoint(&mut self) {

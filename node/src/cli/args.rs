@@ -320,6 +320,16 @@ pub(crate) enum SimulateCommand {
         #[command(flatten)]
         run: SimulateArgs,
     },
+    /// One provider cheats, in each of five ways, beside its honest twin on the same network: no
+    /// cheat ends with more, counted in nano, with what storing costs taken off.
+    #[command(
+        after_help = "Examples:\n  larder simulate adversaries --seed 7\n  larder simulate \
+                      adversaries --seed 7 --nodes 12 --days 3 --json"
+    )]
+    Adversaries {
+        #[command(flatten)]
+        run: SimulateArgs,
+    },
 }
 
 /// What every scenario is told.
@@ -331,7 +341,7 @@ pub(crate) struct SimulateArgs {
     /// How many nodes (50 for churn, else 12).
     #[arg(long, value_parser = clap::value_parser!(u32).range(4..=250))]
     pub(crate) nodes: Option<u32>,
-    /// How many virtual days (a year for churn, else 2).
+    /// How many virtual days (a year for churn, 3 for adversaries, else 2).
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36500))]
     pub(crate) days: Option<u32>,
     /// Fewer backups: the short form that the tests run.
@@ -364,6 +374,7 @@ mod tests {
             "larder demo --json --providers 12 --kill 4 --validators 1 --epoch 8s",
             "larder simulate faults --seed 7 --nodes 12 --days 1 --quick --json",
             "larder simulate split --seed 7",
+            "larder simulate adversaries --seed 7 --days 3 --json",
             "larder contracts",
         ] {
             let words = line.split_whitespace();

@@ -5,7 +5,7 @@ use super::args::{SimulateArgs, SimulateCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use indicatif::{ProgressBar, ProgressDrawTarget};
-use larder_simulations::{Options, Progress, Report, Scenario};
+use larder_simulations::{Account, Adversary, Options, Progress, Report, Scenario};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ const YEAR: u32 = 365;
 /// Nodes and days where nobody says how many; of churn, and of the other scenarios.
 const CHURN: (u32, u32) = (50, YEAR);
 const SMALL: (u32, u32) = (12, 2);
+const ADVERSARIES: (u32, u32) = (12, 3);
 
 pub(super) fn simulate(command: SimulateCommand, out: Out) -> Result<(), Failure> {
     match command {
@@ -26,6 +27,9 @@ pub(super) fn simulate(command: SimulateCommand, out: Out) -> Result<(), Failure
         }
         SimulateCommand::Faults { run: args } => run(Scenario::Faults, options(args, SMALL), out),
         SimulateCommand::Split { run: args } => run(Scenario::Split, options(args, SMALL), out),
+        SimulateCommand::Adversaries { run: args } => {
+            run(Scenario::Adversaries, options(args, ADVERSARIES), out)
+        }
     }
 }
 
@@ -35,7 +39,7 @@ fn options(args: SimulateArgs, (nodes, days): (u32, u32)) -> Options {
         nodes: args.nodes.unwrap_or(nodes),
         days: args.days.unwrap_or(days),
         quick: args.quick,
-        lazy: false,
+        adversary: None,
     }
 }
 
@@ -132,6 +136,7 @@ fn lines(report: &Report) -> Vec<String> {
             report.healed_minutes / 60
         ));
     }
+    lines.extend(report.purses.iter().map(purse));
     for checker in &report.checkers {
         let verdict = if checker.ok { "holds" } else { "VIOLATED" };
         lines.push(format!(
@@ -142,4 +147,21 @@ fn lines(report: &Report) -> Vec<String> {
     }
     lines.push(format!("trace hash {}", report.trace_hash));
     lines
+}
+
+/// What a provider has in the end: a cheat's beside its honest twin's, nano.
+fn purse(account: &Account) -> String {
+    let who = account.adversary.map_or("honest twin", Adversary::name);
+    format!(
+        "purse      {who}: {} = {} earned - {} of collateral lost - {} for storage; {} passed, {} \
+         missed, {} false, {} times FAULTED",
+        account.gain,
+        account.earned,
+        account.collateral_lost,
+        account.storage_cost,
+        account.passes,
+        account.misses,
+        account.fails,
+        account.faulted
+    )
 }

@@ -4,7 +4,7 @@
 //! what is read back by a keeper is what it sealed, and what is handed over is saved before long.
 //!
 //! A shard is *gone for a cause* if a machine that had it is gone for good, a byte of it flipped, a
-//! lazy provider threw it away, or the ledger found its holder FAULTED. Only where more than n − k
+//! cheating provider threw it away, or the ledger found its holder FAULTED. Only where more than n − k
 //! are gone for a cause may a segment be lost; a shard that is gone without one excuses nothing.
 
 use super::{Sight, Tally};
@@ -48,7 +48,7 @@ pub(crate) struct Data {
     segments: BTreeMap<SegmentId, Segment>,
     /// Which nodes have ever stored a shard.
     homes: BTreeMap<ShardRoot, Vec<usize>>,
-    /// Shards of nodes that flipped or that a lazy provider threw away.
+    /// Shards of nodes that flipped or that a cheating provider threw away.
     broken: BTreeSet<(usize, ShardRoot)>,
     /// Providers that were ever FAULTED.
     faulted: BTreeSet<NodeId>,
@@ -97,7 +97,7 @@ impl Data {
         self.broken.remove(&(node, root));
     }
 
-    /// Shards flipped on a disk, or were thrown away by a lazy provider.
+    /// Shards flipped on a disk, or were thrown away by a cheating provider.
     pub(crate) fn broken(&mut self, node: usize, roots: &[ShardRoot]) {
         self.broken.extend(roots.iter().map(|root| (node, *root)));
     }

@@ -4,6 +4,7 @@
 pub(crate) mod data;
 pub(crate) mod money;
 pub(crate) mod proofs;
+pub(crate) mod purse;
 pub(crate) mod repair;
 pub(crate) mod rest;
 pub(crate) mod settled;
@@ -26,6 +27,8 @@ pub(crate) struct Checkers {
     pub(crate) repair: repair::Repair,
     pub(crate) rest: rest::Rest,
     pub(crate) settled: settled::Settled,
+    /// Where a provider's income is watched.
+    pub(crate) purse: Option<purse::Purse>,
 }
 
 /// All that there is to see at one moment.
@@ -55,6 +58,7 @@ impl Checkers {
             .chain(self.data.findings())
             .chain(self.repair.findings())
             .chain(self.settled.findings())
+            .chain(self.purse.as_ref().map(purse::Purse::finding))
             .chain([self.rest.0.finding("engines rest")])
             .collect();
     }
