@@ -28,7 +28,7 @@ const AWAY: (u64, u64) = (HOUR / 48, HOUR / 2);
 
 impl World {
     /// A network in which one provider is watched, and cheats if the options say so.
-    fn adversaries(options: Options) -> Self {
+    pub(crate) fn adversaries(options: Options) -> Self {
         let params = Params {
             // Each slot costs a signature.
             slots: if options.quick { 1 } else { 4 },
@@ -41,6 +41,7 @@ impl World {
             uptime: |_, _| Uptime::Steady,
             successors: false,
             settles: false,
+            befalls: None,
         };
         let mut world = Self::set_up(options, setting);
         let second = world.second_account(CHEAT).account();

@@ -115,6 +115,9 @@ impl World {
     pub(crate) fn turn(&mut self, i: usize) {
         let so_far = self.trace.finish();
         self.watched(|purse, sight| purse.turn(sight, so_far));
+        if let Some(befalls) = self.setting.befalls {
+            befalls(self, i);
+        }
         let Some(cheat) = &mut self.nodes[i].cheat else {
             return;
         };

@@ -23,6 +23,7 @@ impl World {
             uptime: Uptime::of_churn,
             successors: true,
             settles: false,
+            befalls: None,
         };
         let mut world = Self::set_up(options, setting);
         world.plan_basics();

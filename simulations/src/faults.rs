@@ -115,6 +115,7 @@ impl World {
             uptime: |_, _| Uptime::Steady,
             successors: false,
             settles: true,
+            befalls: None,
         };
         let mut world = Self::set_up(options, setting);
         world.plan_basics();

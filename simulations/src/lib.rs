@@ -31,3 +31,5 @@ pub use run::{Options, Progress, Scenario, run};
 mod expected_value;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble;

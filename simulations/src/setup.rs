@@ -47,6 +47,8 @@ pub(crate) struct Setting {
     pub(crate) successors: bool,
     /// Whether faults stop before the end, so that everything has to be whole then.
     pub(crate) settles: bool,
+    /// What befalls a provider at the moment at which it could turn.
+    pub(crate) befalls: Option<fn(&mut World, usize)>,
 }
 
 /// Whoever pays for all accounts.
