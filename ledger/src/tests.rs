@@ -8,6 +8,7 @@ mod histories;
 mod losses;
 mod maintenance;
 mod million;
+mod money;
 mod moves;
 mod replays;
 mod storms;
