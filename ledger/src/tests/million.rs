@@ -1,18 +1,19 @@
 //! A million random operations from one seed: opens with oneself and others, future starts,
-//! replays, rates that change after misses, closes in the last slot, declared losses, faults. After
+//! replays, rates that change after misses, closes in the last slot, declared losses, faults, sub-keys. After
 //! each block credit is conserved, claims are covered by escrow and pledges by what is locked.
 //! Signatures are not made here: what they guard has tests of its own.
 
 use super::world::{dev, false_proof, genesis, signer};
 use crate::check::Place;
 use crate::{
-    CloseFaulted, Deposit, Event, Evidence, Faucet, Header, Loss, Maintenance, Op, Reason,
-    Register, Skip, State, Transfer, TreeUpdate, Tx, VerdictBatch,
+    CloseFaulted, Delegate, Deposit, Event, Evidence, Faucet, Header, Loss, Maintenance, May, Op,
+    Reason, Register, Revoke, Skip, State, SubKeys, Transfer, TreeUpdate, Tx, VerdictBatch,
 };
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_proofs::{ContentTree, ContractLeaf, Reveal, ShardLeaf};
 use larder_types::{
     AccountId, Amount, BlockHash, Hash, Millis, NodeId, Params, ShardRoot, Signature, SlotNo,
+    SubKeyId, Time,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,6 +23,8 @@ const RUNS: u64 = 4;
 /// Accounts that only rent; each provider's own account rents too, from itself.
 const RENTERS: u8 = 6;
 const NODES: u8 = 5;
+/// Sub-keys of each account, authorised now and then.
+const HANDS: u8 = 3;
 /// Kept to be sent again.
 const OLD: usize = 256;
 const SIG: Signature = Signature([0; 64]);
@@ -150,19 +153,22 @@ impl Mill {
             beacon: slot.map(|_| Reveal(reveal)),
             ..blank_header()
         };
-        let before = self.state.epoch();
+        let (before, keys) = (self.state.epoch(), self.state.sub_keys().clone());
         let events = self.state.begin(&header, &verdicts, &evidence).unwrap();
         self.note(&events);
+        self.check_caps(&keys);
         let place = Place {
             height: header.height,
             epoch: self.state.epoch(),
             time,
         };
         for tx in txs {
+            let keys = self.state.sub_keys().clone();
             match self.state.include(&tx, place) {
                 Ok(events) => {
                     self.included += 1;
                     self.note(&events);
+                    self.check_caps(&keys);
                 }
                 Err(_) => self.refused += 1,
             }
@@ -177,7 +183,7 @@ impl Mill {
     }
 
     /// What validators say of the slots that are owed, with proofs of what they say is false.
-    fn verdicts(&mut self, time: larder_types::Time) -> (Vec<VerdictBatch>, Vec<Evidence>) {
+    fn verdicts(&mut self, time: Time) -> (Vec<VerdictBatch>, Vec<Evidence>) {
         let mut evidence = Vec::new();
         let mut batches = Vec::new();
         for slot in self.state.slots_to_judge(time) {
@@ -268,6 +274,8 @@ impl Mill {
                 Event::Skipped { .. } => "skipped",
                 Event::Paid { .. } => "paid",
                 Event::MaintenanceAnnounced { .. } => "maintenance",
+                Event::Delegated { .. } => "delegated",
+                Event::Revoked { .. } => "revoked",
                 _ => continue,
             };
             *self.seen.entry(what).or_default() += 1;
@@ -316,6 +324,65 @@ impl Mill {
         );
     }
 
+    /// No sub-key has spent more since `before` than its cap allows.
+    fn check_caps(&mut self, before: &SubKeys) {
+        let epoch = self.state.epoch();
+        let mut spent = 0;
+        for ((account, id), key) in self.state.sub_keys().iter() {
+            let was = before.get(account, id).map(|key| key.spent_in(epoch));
+            let is = key.spent_in(epoch);
+            if was.unwrap_or_default() != is {
+                spent += 1;
+                assert!(
+                    key.cap.is_none_or(|cap| is <= cap),
+                    "{is} spent, the cap is {:?}",
+                    key.cap
+                );
+            }
+        }
+        *self.seen.entry("spent by a sub-key").or_default() += spent;
+    }
+
+    /// The key that signs for an account: its own or a sub-key, authorised or not.
+    fn hand(&mut self) -> Option<SubKeyId> {
+        self.dice.chance(40).then(|| self.sub_key())
+    }
+
+    fn sub_key(&mut self) -> SubKeyId {
+        let number = self.dice.below(u64::from(HANDS));
+        SubKeyId([u8::try_from(number).unwrap(); 32])
+    }
+
+    fn delegate(&mut self) -> Option<Tx> {
+        self.operations += 1;
+        let account = self.dice.pick(&self.accounts)?;
+        let now = self.state.head().time;
+        let issued = now.after(Millis(self.dice.below(20_000)));
+        let cap = self.dice.chance(80).then(|| self.dice.magnitude(37));
+        Some(Tx::Delegate(Delegate {
+            account,
+            admin: [9; 32],
+            subkey: self.sub_key(),
+            may: May(u8::try_from(self.dice.below(16)).unwrap()),
+            cap: cap.map(Amount),
+            issued,
+            until: issued.after(Millis(self.dice.below(400_000))),
+            sig_account: SIG,
+            sig_admin: SIG,
+        }))
+    }
+
+    fn revoke(&mut self) -> Option<Tx> {
+        self.operations += 1;
+        Some(Tx::Revoke(Revoke {
+            account: self.dice.pick(&self.accounts)?,
+            admin: [9; 32],
+            subkey: self.sub_key(),
+            issued: self.state.head().time,
+            sig_admin: SIG,
+        }))
+    }
+
     /// Every active contract with its provider.
     fn active(&self) -> Vec<(NodeId, ContractLeaf)> {
         self.state
@@ -334,11 +401,11 @@ impl Mill {
         })
     }
 
-    fn put(leaf: ContractLeaf, auth: Option<Auth>) -> Op {
+    fn put(&mut self, leaf: ContractLeaf, auth: Option<Auth>) -> Op {
         Op::Put(SignedLeaf {
             leaf,
             auth,
-            by: None,
+            by: self.hand(),
             sig_renter: SIG,
         })
     }
@@ -373,7 +440,8 @@ impl Mill {
         leaf.collateral = Amount(leaf.rate.0 * self.dice.below(9));
         leaf.egress_deposit = Amount(self.dice.magnitude(30) * self.dice.below(2));
         let ahead = self.dice.below(40);
-        let op = Self::put(leaf, Some(self.auth(&renter, ahead)));
+        let auth = self.auth(&renter, ahead);
+        let op = self.put(leaf, Some(auth));
         self.update(provider, vec![op])
     }
 
@@ -397,7 +465,7 @@ impl Mill {
             ..*leaf
         };
         self.keep(tree);
-        let op = Self::put(next, None);
+        let op = self.put(next, None);
         self.update(key, vec![op])
     }
 
@@ -426,7 +494,8 @@ impl Mill {
             ..*leaf
         };
         let ahead = self.dice.below(40);
-        let op = Self::put(next, Some(self.auth(&leaf.renter, ahead)));
+        let auth = self.auth(&leaf.renter, ahead);
+        let op = self.put(next, Some(auth));
         self.update(key, vec![op])
     }
 
@@ -469,7 +538,7 @@ impl Mill {
                 let amount = Amount(self.dice.magnitude(37));
                 let ahead = self.dice.below(60);
                 let auth = self.auth(&from, ahead);
-                let (by, sig) = (None, SIG);
+                let (by, sig) = (self.hand(), SIG);
                 Some(Tx::Transfer(Transfer {
                     from,
                     to,
@@ -490,7 +559,7 @@ impl Mill {
                 let from = self.dice.pick(&self.accounts)?;
                 let amount = Amount(self.dice.magnitude(36));
                 let auth = self.auth(&from, 0);
-                let (by, sig) = (None, SIG);
+                let (by, sig) = (self.hand(), SIG);
                 Some(Tx::Deposit(Deposit {
                     provider,
                     from,
@@ -512,7 +581,9 @@ impl Mill {
                     sig_provider: SIG,
                 }))
             }
-            (34..55, _) | (_, None) => Some(self.open()),
+            (34..37, _) => self.delegate(),
+            (37, _) => self.revoke(),
+            (38..55, _) | (_, None) => Some(self.open()),
             (55..70, Some((key, leaf))) => Some(self.content(key, &leaf)),
             (70..80, Some((key, leaf))) => Some(self.revise_rate(key, &leaf)),
             (80..84, Some((key, leaf))) => self.lose(key, &leaf),
@@ -520,7 +591,7 @@ impl Mill {
                 self.operations += 1;
                 let expiry = self.state.head().height + 50;
                 let (contract, renter) = (leaf.contract_id, leaf.renter);
-                let (by, sig) = (None, SIG);
+                let (by, sig) = (self.hand(), SIG);
                 Some(Tx::CloseFaulted(CloseFaulted {
                     contract,
                     renter,
@@ -574,7 +645,7 @@ impl Mill {
 fn blank_header() -> Header {
     Header {
         height: 0,
-        time: larder_types::Time(0),
+        time: Time(0),
         prev: BlockHash([0; 32]),
         epoch: 0,
         slot: None,
@@ -633,6 +704,9 @@ fn run(seed: u64) {
         "skipped: future start",
         "paid",
         "maintenance",
+        "delegated",
+        "revoked",
+        "spent by a sub-key",
     ] {
         assert!(
             seen.get(what).is_some_and(|n| *n >= 3),
