@@ -54,9 +54,9 @@ pub fn apply(bytes: &[u8]) {
     drop(history(bytes));
 }
 
-/// The same, and what happened in it.
+/// The same: what happened in it, and the state at its end.
 #[must_use]
-pub fn history(bytes: &[u8]) -> Vec<Event> {
+pub fn history(bytes: &[u8]) -> (Vec<Event>, State) {
     let mut dice = Dice::of(bytes);
     let mut world = World::new(&mut dice);
     for _ in 0..MOST_ACTS {
@@ -66,7 +66,7 @@ pub fn history(bytes: &[u8]) -> Vec<Event> {
         world.act(&mut dice);
     }
     world.block(&mut dice);
-    world.events
+    (world.events, world.state)
 }
 
 /// Random histories: long enough for contracts to open, change, fail and end.
@@ -584,7 +584,7 @@ fn shards(dice: &mut Dice<'_>) -> Vec<ShardLeaf> {
 }
 
 /// One field of a leaf becomes anything.
-fn bend(leaf: &mut ContractLeaf, dice: &mut Dice<'_>) {
+pub(crate) fn bend(leaf: &mut ContractLeaf, dice: &mut Dice<'_>) {
     match dice.below(16) {
         0 => leaf.flags = dice.byte(),
         1 => leaf.start_epoch = Make::make(dice),

@@ -6,6 +6,7 @@
 )]
 
 mod dice;
+pub mod engine;
 pub mod examples;
 pub mod layouts;
 pub mod ledger;

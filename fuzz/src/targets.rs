@@ -3,7 +3,7 @@
 
 use crate::layouts::{self, seeds};
 use crate::wire::{WIRES, Wire};
-use crate::{Dice, ledger, proof, seen};
+use crate::{Dice, engine, ledger, proof, seen};
 
 /// Values of a wire type among its seeds.
 const MADE: u64 = 24;
@@ -53,6 +53,8 @@ plain! {
     "sealed_message" 5_000 layouts::sealed_message, seeds::sealed_message;
     "text" 5_000 layouts::text, seeds::text;
     "apply" 12 ledger::apply, ledger::seeds;
+    "row" 2_000 engine::row, engine::row_seeds;
+    "step" 200 engine::step, engine::seeds;
     "proof_blob" 3_000 proof::proof_blob, proof::seeds;
 }
 

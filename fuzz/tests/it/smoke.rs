@@ -69,7 +69,7 @@ fn histories_reach_every_rule() {
     for n in 0..10u64 {
         let mut bytes = vec![0; 3_000];
         Dice::noise("histories", n).fill(&mut bytes);
-        for event in larder_fuzz::ledger::history(&bytes) {
+        for event in larder_fuzz::ledger::history(&bytes).0 {
             let text = format!("{event:?}");
             let end = text.find([' ', '(']).unwrap_or(text.len());
             *counts.entry(text[..end].to_owned()).or_default() += 1;
@@ -92,4 +92,25 @@ fn histories_reach_every_rule() {
     ] {
         assert!(counts.contains_key(event), "no {event} among {counts:?}");
     }
+}
+
+/// So are the engine's lives.
+#[test]
+fn lives_reach_every_promise() {
+    let mut reached = BTreeSet::new();
+    for n in 0..40u64 {
+        let mut bytes = vec![0; 3_000];
+        Dice::noise("lives", n).fill(&mut bytes);
+        reached.extend(larder_fuzz::engine::life(&bytes));
+    }
+    let want = BTreeSet::from([
+        "a contract sold",
+        "a shard acknowledged",
+        "shards signed for",
+        "a contract posted",
+        "a head kept",
+        "a contract bought",
+        "a segment stored",
+    ]);
+    assert_eq!(reached, want);
 }

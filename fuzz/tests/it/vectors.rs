@@ -31,13 +31,34 @@ fn vectors(wire: &Wire) -> String {
     text
 }
 
+/// The state's root after made histories: every rule of the ledger stands under it.
+fn histories() -> String {
+    let mut text = String::new();
+    for n in 0..3u64 {
+        let mut bytes = vec![0; 1_500];
+        Dice::noise("history", n).fill(&mut bytes);
+        let (events, state) = larder_fuzz::ledger::history(&bytes);
+        let (height, root) = (state.head().height, hex::encode(state.root().0));
+        writeln!(
+            text,
+            "history {n}: {} events, height {height}, root {root}",
+            events.len()
+        )
+        .unwrap();
+    }
+    text
+}
+
 #[test]
 fn every_wire_type_is_what_its_vectors_say() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut changed = Vec::new();
-    for wire in WIRES {
+    let wires = WIRES.iter().map(|wire| {
         let file = format!("{}/vectors/{}.cbor.txt", wire.home, wire.name);
-        let got = vectors(wire);
+        (file, vectors(wire))
+    });
+    let history = ("ledger/vectors/history.txt".to_owned(), histories());
+    for (file, got) in wires.chain([history]) {
         let want = std::fs::read_to_string(root.join(&file)).unwrap_or_default();
         if want != got {
             changed.push(format!("==> {file}\n{got}"));
