@@ -567,6 +567,7 @@ impl Shell {
                 faulted,
             }),
             challenge: None,
+            targeted: Vec::new(),
             beacon: Make::make(dice),
             posted: std::mem::take(&mut self.posted),
             txs,

@@ -198,6 +198,7 @@ fn signer(kind: u8, number: u32) -> Signer {
 /// A public network, but with a faucet.
 fn genesis() -> Genesis {
     Genesis {
+        version: larder_ledger::genesis::VERSION,
         network: "bench".into(),
         start: START,
         params: Params {
