@@ -62,10 +62,16 @@ impl Provider {
         self.offer_at = self.offer_at.min(ctx.now.after(Millis(OFFER_EVERY.0 / 2)));
     }
 
-    /// Registers with the ledger as soon as the account is known there.
+    /// Registers with the ledger as soon as the account is known there, and has had its grant
+    /// where it begins with nothing: what is deposited now is all that contracts can lock.
     pub(crate) fn register(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
         let waits = self.registering.is_some_and(|tx| wallet.is_waiting(&tx));
-        if self.free_collateral.is_some() || waits || ctx.chain.account.is_none() {
+        let Some(account) = &ctx.chain.account else {
+            return;
+        };
+        let is_granted = account.granted || ctx.me.params.faucet.is_none();
+        let begins = account.balance > Amount::ZERO || is_granted;
+        if self.free_collateral.is_some() || waits || !begins {
             return;
         }
         let deposit = wallet

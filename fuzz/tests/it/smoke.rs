@@ -66,7 +66,7 @@ fn every_target_has_its_binary() {
 #[test]
 fn histories_reach_every_rule() {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-    for n in 0..10u64 {
+    for n in 0..20u64 {
         let mut bytes = vec![0; 3_000];
         Dice::noise("histories", n).fill(&mut bytes);
         for event in larder_fuzz::ledger::history(&bytes).0 {
@@ -98,7 +98,7 @@ fn histories_reach_every_rule() {
 #[test]
 fn lives_reach_every_promise() {
     let mut reached = BTreeSet::new();
-    for n in 0..40u64 {
+    for n in 0..300u64 {
         let mut bytes = vec![0; 3_000];
         Dice::noise("lives", n).fill(&mut bytes);
         reached.extend(larder_fuzz::engine::life(&bytes));

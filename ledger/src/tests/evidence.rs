@@ -6,7 +6,7 @@ use crate::block::verdict_root;
 use crate::{ApplyError, Block, Event, Reason, State, Unpaid, verify};
 use larder_keys::Tag;
 use larder_proofs::{Challenge, VerifyError};
-use larder_types::{Amount, Params, SlotNo};
+use larder_types::{Amount, Millis, Params, SlotNo};
 
 const OTHER: u8 = 21;
 
@@ -15,8 +15,9 @@ fn liar(params: Params) -> World {
     let mut world = World::with(params, &[ALICE], &[NODE, OTHER]);
     world.open(NODE, ALICE, 60);
     world.open(OTHER, ALICE, 60);
-    world.run_to_epoch(1);
+    // Before the epoch: its first slot may be this provider's.
     world.liars.insert(signer(NODE).node());
+    world.run_to_epoch(1);
     world
 }
 
@@ -145,8 +146,9 @@ fn a_false_proof_costs_the_pay_that_has_not_vested() {
     let mut world = World::with(params.clone(), &[ALICE], &[NODE, OTHER]);
     let leaf = world.open(NODE, ALICE, 60);
     world.open(OTHER, ALICE, 60);
-    world.run_to_epoch(4);
+    world.run_to(world.state.schedule().epoch_start(4).before(Millis(1)));
     world.liars.insert(signer(NODE).node());
+    world.run_to_epoch(4);
     assert_eq!(world.balance(NODE), leaf.rate, "epoch 1 has vested");
     world.run_to_epoch(5);
     assert_eq!(world.record(NODE).vest, [Amount::ZERO; 7]);
@@ -205,10 +207,13 @@ fn a_provider_reads_why_it_missed() {
 
 #[test]
 fn false_proofs_beyond_what_a_block_holds_are_misses() {
-    let mut world = liar(dev());
     let node = signer(NODE).node();
-    let slot = world.state.slot_of(&node);
+    let mut world = World::with(dev(), &[ALICE], &[NODE, OTHER]);
+    world.open(NODE, ALICE, 60);
+    world.open(OTHER, ALICE, 60);
     world.silent.insert(node);
+    world.run_to_epoch(1);
+    let slot = world.state.slot_of(&node);
     world.run_to(world.state.schedule().slot_start(slot));
     let challenge = world
         .pool

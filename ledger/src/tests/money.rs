@@ -52,9 +52,15 @@ fn close(world: &mut World, leaf: &ContractLeaf) {
     world.submit(world.update(NODE, vec![Op::CloseExpired(leaf.contract_id)]));
 }
 
-/// To just before an epoch, in which nobody has answered yet.
+/// To shortly before an epoch: nobody has answered in it, and a block still comes before it.
 fn before(world: &mut World, epoch: Epoch) {
-    world.run_to(world.state.schedule().epoch_start(epoch).before(Millis(1)));
+    world.run_to(
+        world
+            .state
+            .schedule()
+            .epoch_start(epoch)
+            .before(Millis(500)),
+    );
 }
 
 /// To just before the end of `epoch`, in which `NODE` does not answer.

@@ -13,7 +13,7 @@ const LONGEST: u64 = 4 << 10;
 
 /// What a verb takes its words from: a file, or the user.
 pub(super) fn given(file: Option<&Path>) -> Result<Seed, Failure> {
-    seed(&*match file {
+    seed(&match file {
         Some(path) => read(path)?,
         None => ask()?,
     })
