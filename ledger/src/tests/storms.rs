@@ -1,4 +1,8 @@
 //! Storms: much is missing at once, of many. `docs/protocol.md` §3.6.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for one event among many"
+)]
 
 use super::ALICE;
 use super::world::{World, dev, signer};

@@ -1,4 +1,8 @@
 //! Questions for single contracts (T3). `docs/protocol.md` §3.6, §3.7.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for one event among many"
+)]
 
 use super::world::{World, dev, signer};
 use super::{ALICE, BOB, NODE, refused};
