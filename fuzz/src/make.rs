@@ -133,6 +133,7 @@ enums! {
         UnknownContract,
         Closed,
         Storage,
+        Slow { expected, most },
     }
 }
 

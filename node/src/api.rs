@@ -8,25 +8,29 @@ use crate::invite::Invite as InviteString;
 use crate::jobs::{Jobs, browse_error, paths, resolve_error};
 use crate::net::NetHandle;
 use crate::recovery::Recovery;
+use crate::settings::ConfigFile;
 use crate::shown::{
     as_of, count, entry, internal, not_on_ledger, send_error, stopping, transaction,
 };
 use crate::store::Store;
+use crate::volumes::Keeper;
 use larder_backup::{BackupOptions, Depth};
 use larder_contracts::same_money;
 use larder_engine::report::ContractReport;
-use larder_engine::{Engine, Provide, TxEnd};
+use larder_engine::{Engine, SendRefusal, TxEnd};
 use larder_ledger::{Genesis, State};
 use larder_rpc::server::Probes;
 use larder_rpc::{
-    Account, AccountParams, Api, BackupParams, Balance, BrowseParams, Code, ContractParams, Done,
-    Empty, Entry, Estimate, EstimateParams, Head, Invite, Job, JobParams, JobStarted, KeeperStatus,
-    LedgerContract, LedgerParams, LedgerProvider, Moment, Nano, NodeInfo, NodeStatus, Offer, Page,
-    PageParams, Peer, ProviderParams, ProviderStatus, RenterContract, Repairs, RestoreParams, Role,
-    RpcError, SendParams, Sent, Snapshot, Text, Transaction, TxStatus,
+    Absence, AbsenceParams, Account, AccountParams, Api, Audit, BackupParams, Balance,
+    BrowseParams, Code, ContractParams, Done, Empty, Entry, Estimate, EstimateParams, Head,
+    HeldContract, Invite, Job, JobParams, JobStarted, KeeperStatus, LedgerContract, LedgerParams,
+    LedgerProvider, Moment, Nano, NodeInfo, NodeStatus, Offer, OfferChange, Page, PageParams, Peer,
+    ProviderOffer, ProviderParams, ProviderStatus, RemoveVolumeParams, RenterContract, Repairs,
+    RestoreParams, Role, RpcError, SendParams, Sent, Snapshot, Taking, Text, Transaction, TxStatus,
+    Volume, VolumeParams, VolumeRemoved,
 };
 use larder_types::params::CHUNK;
-use larder_types::{AccountId, Amount, NodeId, Time};
+use larder_types::{AccountId, Amount, NodeId, Time, TxId};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -58,8 +62,14 @@ pub struct NodeApi {
     pub node: NodeId,
     /// The home's account.
     pub account: AccountId,
-    /// What it offers, if it does.
-    pub provide: Option<Provide>,
+    /// Whether it offers anything.
+    pub provides: bool,
+    /// The provider's volumes, if it has any.
+    pub volumes: Option<Keeper>,
+    /// The home's configuration.
+    pub config: ConfigFile,
+    /// What of the offer a flag or the environment said.
+    pub given: Vec<String>,
     /// Whether it makes blocks.
     pub validates: bool,
     /// When it started.
@@ -69,47 +79,15 @@ pub struct NodeApi {
 }
 
 impl NodeApi {
-    async fn engine<T: Send + 'static>(
+    pub(crate) async fn engine<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, RpcError> {
         self.driver.query(ask).await.map_err(stopping)
     }
 
-    fn state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+    pub(crate) fn state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.ledger.read().0)
-    }
-
-    async fn provider_now(&self) -> Result<Option<ProviderStatus>, RpcError> {
-        let Some(report) = self.engine(Engine::provided).await? else {
-            return Ok(None);
-        };
-        let tally = self
-            .ledger
-            .read()
-            .1
-            .get(&self.node)
-            .copied()
-            .unwrap_or_default();
-        let provide = self.provide.clone();
-        Ok(Some(ProviderStatus {
-            quota: report.quota,
-            contracted: report.sold,
-            used: report.used,
-            shards: report.shards,
-            contracts: count(report.contracts),
-            price: Nano(provide.as_ref().map_or(Amount::ZERO, |p| p.price)),
-            region: provide
-                .as_ref()
-                .map_or_else(String::new, |p| p.region.clone()),
-            operator: provide.map_or_else(String::new, |p| p.operator),
-            passed: tally.passed,
-            missed: tally.missed,
-            earned: Nano(tally.earned),
-            damaged: report.damaged,
-            declared: report.declared,
-            faulted: report.faulted,
-        }))
     }
 
     async fn keeper_now(&self) -> Result<KeeperStatus, RpcError> {
@@ -242,7 +220,7 @@ impl Api for NodeApi {
     async fn node_info(&self, _: Empty) -> Result<NodeInfo, RpcError> {
         let roles = [
             (true, Role::Keeper),
-            (self.provide.is_some(), Role::Provider),
+            (self.provides, Role::Provider),
             (self.validates, Role::Validator),
         ];
         Ok(NodeInfo {
@@ -474,29 +452,7 @@ impl Api for NodeApi {
             })
             .await
             .map_err(stopping)?;
-        let tx = queued
-            .await
-            .map_err(|_| stopping(Stopping))?
-            .map_err(|e| send_error(&e))?;
-        let waiting = Sent {
-            tx: Text(tx),
-            status: TxStatus::Submitted,
-            height: None,
-        };
-        match tokio::time::timeout(SEND_WAIT, end).await {
-            Ok(Ok(TxEnd::Included(height))) => Ok(Sent {
-                status: TxStatus::Included,
-                height: Some(height),
-                ..waiting
-            }),
-            Ok(Ok(TxEnd::Refused(why))) => Err(RpcError::new(Code::TransactionRefused, why)),
-            Ok(Ok(TxEnd::Expired)) => Err(RpcError::new(
-                Code::Expired,
-                "no block took it in time; send it again",
-            )),
-            Ok(Err(_)) => Err(stopping(Stopping)),
-            Err(_) => Ok(waiting),
-        }
+        self.included(queued, end).await
     }
 
     async fn market_list_offers(&self, params: PageParams) -> Result<Page<Offer>, RpcError> {
@@ -521,6 +477,61 @@ impl Api for NodeApi {
 
     async fn provider_status(&self, _: Empty) -> Result<ProviderStatus, RpcError> {
         Ok(self.provider_now().await?.unwrap_or_default())
+    }
+
+    async fn provider_get_offer(&self, _: Empty) -> Result<ProviderOffer, RpcError> {
+        self.offer_now().await
+    }
+
+    async fn provider_set_offer(&self, change: OfferChange) -> Result<ProviderOffer, RpcError> {
+        self.change_offer(change).await
+    }
+
+    async fn provider_exit(&self, _: Empty) -> Result<ProviderOffer, RpcError> {
+        let taking = Some(Taking::Leaving);
+        self.change_offer(OfferChange {
+            taking,
+            ..OfferChange::default()
+        })
+        .await
+    }
+
+    async fn provider_maintenance(&self, params: AbsenceParams) -> Result<Absence, RpcError> {
+        self.announce(params).await
+    }
+
+    async fn provider_list_audits(&self, params: PageParams) -> Result<Page<Audit>, RpcError> {
+        let audits = self.store.audits().await.map_err(internal)?;
+        Ok(Page::cut(
+            audits.into_iter().map(crate::own::shown),
+            &params,
+        )?)
+    }
+
+    async fn provider_list_contracts(
+        &self,
+        params: PageParams,
+    ) -> Result<Page<HeldContract>, RpcError> {
+        Ok(Page::cut(self.held().await?, &params)?)
+    }
+
+    async fn provider_list_volumes(&self, params: PageParams) -> Result<Page<Volume>, RpcError> {
+        Ok(Page::cut(self.volumes_now().await?, &params)?)
+    }
+
+    async fn provider_add_volume(&self, params: VolumeParams) -> Result<Volume, RpcError> {
+        self.add_volume(params).await
+    }
+
+    async fn provider_resize_volume(&self, params: VolumeParams) -> Result<Volume, RpcError> {
+        self.resize_volume(params).await
+    }
+
+    async fn provider_remove_volume(
+        &self,
+        params: RemoveVolumeParams,
+    ) -> Result<VolumeRemoved, RpcError> {
+        self.remove_volume(params).await
     }
 
     async fn renter_list_contracts(
@@ -651,6 +662,37 @@ impl Api for NodeApi {
 }
 
 impl NodeApi {
+    /// Waits for a transaction's end, for a while.
+    pub(crate) async fn included(
+        &self,
+        queued: oneshot::Receiver<Result<TxId, SendRefusal>>,
+        end: oneshot::Receiver<TxEnd>,
+    ) -> Result<Sent, RpcError> {
+        let tx = queued
+            .await
+            .map_err(|_| stopping(Stopping))?
+            .map_err(|e| send_error(&e))?;
+        let waiting = Sent {
+            tx: Text(tx),
+            status: TxStatus::Submitted,
+            height: None,
+        };
+        match tokio::time::timeout(SEND_WAIT, end).await {
+            Ok(Ok(TxEnd::Included(height))) => Ok(Sent {
+                status: TxStatus::Included,
+                height: Some(height),
+                ..waiting
+            }),
+            Ok(Ok(TxEnd::Refused(why))) => Err(RpcError::new(Code::TransactionRefused, why)),
+            Ok(Ok(TxEnd::Expired)) => Err(RpcError::new(
+                Code::Expired,
+                "no block took it in time; send it again",
+            )),
+            Ok(Err(_)) => Err(stopping(Stopping)),
+            Err(_) => Ok(waiting),
+        }
+    }
+
     fn renter_contract(
         &self,
         c: &ContractReport,

@@ -8,7 +8,7 @@ use crate::bulk::Streams;
 use crate::call::{Answer, Call};
 use crate::catalogue::Cataloguer;
 use crate::chain::{Chain, ChainError};
-use crate::cli::options::{Ready, UpOptions};
+use crate::cli::options::{LEAST_QUOTA, Ready, UpOptions};
 use crate::driver::{self, Calls, Shell};
 use crate::follow::Follower;
 use crate::heads;
@@ -19,11 +19,13 @@ use crate::pool::{Pool, Turns};
 use crate::pump::Pump;
 use crate::recovery::Recovery;
 use crate::segments::NetSegments;
+use crate::settings::ConfigFile;
 use crate::shards::scrub::{self, Scrubber};
-use crate::shards::{ShardStore, StoreConfig};
+use crate::shards::{Known, VolumeConfig, Volumes};
 use crate::spool::Spool;
 use crate::store::{Store, StoreError};
 use crate::validators::Validators;
+use crate::volumes::Keeper;
 use larder_backup::Vault;
 use larder_consensus::{Clock, Solo};
 use larder_engine::{Engine, Identity, Provide};
@@ -33,9 +35,8 @@ use larder_ledger::{Genesis, Proposer};
 use larder_rpc::Endpoint;
 use larder_rpc::server::{ServeError, serve};
 use larder_types::size::MIB;
-use larder_types::{Amount, Bytes, Params, Schedule, ShardRoot, codec};
+use larder_types::{Amount, Bytes, Params, Schedule, codec};
 use libp2p::multiaddr::Protocol;
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -49,8 +50,6 @@ const LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/4750", "/ip4/0.0.0.0/udp/4750/quic-
 const RPC_PORT: u16 = 4730;
 /// A provider leaves this much of its disk free.
 const RESERVE: Bytes = Bytes(256 * MIB);
-/// One step of capacity (64 MiB) and what the store writes beside it.
-const LEAST_QUOTA: Bytes = Bytes(65 * MIB);
 /// What a provider asks without `--price`, per GiB and 30 days: a hundredth of a credit.
 const PRICE: Amount = Amount(10_000_000);
 /// How long a joining node waits between tries to get the genesis document.
@@ -181,6 +180,9 @@ struct Settings {
     listen: Vec<Multiaddr>,
     rpc: SocketAddr,
     provide: Option<Provide>,
+    /// What of that a flag or the environment said.
+    given: Vec<String>,
+    volumes: Vec<VolumeConfig>,
     validate: bool,
     /// Whether the node may ask for the grant of an account that the ledger does not know.
     faucet: Faucet,
@@ -213,6 +215,8 @@ impl Settings {
             listen: Vec::new(),
             rpc: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             provide: None,
+            given: Vec::new(),
+            volumes: Vec::new(),
             validate: false,
             faucet: Faucet::LeftAlone,
         }
@@ -220,6 +224,7 @@ impl Settings {
 
     fn of(home: &Home, options: UpOptions) -> Result<Self, AppError> {
         let file = &home.config.up;
+        let given = given(&options);
         let listen = [
             options.listen,
             file.listen.clone(),
@@ -246,7 +251,7 @@ impl Settings {
             .unwrap_or_default();
         short("region", &region, larder_contracts::offer::MAX_REGION)?;
         short("operator", &operator, larder_contracts::offer::MAX_OPERATOR)?;
-        if let Some(quota) = quota.filter(|q| q.0 < LEAST_QUOTA.0) {
+        if let Some(quota) = quota.filter(|q| q.0 > 0 && q.0 < LEAST_QUOTA.0) {
             return Err(AppError::LittleQuota(quota));
         }
         let price = price.unwrap_or(PRICE);
@@ -265,11 +270,25 @@ impl Settings {
                 egress_price: Amount::ZERO,
                 region,
                 operator,
+                taking: crate::providing::meant(file.taking.unwrap_or_default()),
             }),
+            given,
+            volumes: home.config.volumes(&home.dir)?,
             validate: options.validate || file.validate,
             faucet: Faucet::Asked,
         })
     }
+}
+
+fn given(options: &UpOptions) -> Vec<String> {
+    let given = [
+        ("quota", options.provide.is_some()),
+        ("price", options.price.is_some()),
+        ("region", options.region.is_some()),
+        ("operator", options.operator.is_some()),
+    ];
+    let said = given.into_iter().filter(|(_, said)| *said);
+    said.map(|(what, _)| what.to_owned()).collect()
 }
 
 fn short(what: &'static str, value: &str, most: usize) -> Result<(), AppError> {
@@ -340,8 +359,8 @@ async fn up(
         settings.provide.clone(),
         store.engine_rows().await?,
     )?;
-    let known = engine.stored_shards();
-    let shards = open_shards(&home, settings.provide.as_ref(), &known)?;
+    let known = engine.shards_by_volume();
+    let shards = open_shards(&home, &settings, &known)?;
     let streams = Streams::new(driver.clone(), shards.clone(), suspects.clone());
     spool
         .keep_only(&engine.uploading())
@@ -349,8 +368,16 @@ async fn up(
     if let Some(shards) = &shards
         && settings.provide.is_some()
     {
-        trash_strays(shards, &known)?;
+        shards.trash_strays(&known, now())?;
     }
+    let config = ConfigFile::of(&home.dir);
+    let keeper = shards.clone().map(|volumes| Keeper {
+        volumes,
+        driver: driver.clone(),
+        config: config.clone(),
+        suspects: suspects.clone(),
+        epoch: genesis.params.epoch,
+    });
     let pool = Pool {
         driver: driver.clone(),
         net: net.clone(),
@@ -431,6 +458,13 @@ async fn up(
             ("trash", Ok(()))
         });
     }
+    if let Some(keeper) = keeper.clone() {
+        let token = stop.clone();
+        tasks.spawn(async move {
+            token.run_until_cancelled(keeper.watch()).await;
+            ("volumes", Ok(()))
+        });
+    }
     tell_addresses(&driver, &net).await;
     let (token, announcing) = (
         stop.clone(),
@@ -487,7 +521,10 @@ async fn up(
         genesis,
         node,
         account,
-        provide: settings.provide,
+        provides: settings.provide.is_some(),
+        volumes: keeper,
+        config,
+        given: settings.given,
         validates: settings.validate,
         started,
         stop: stop.clone(),
@@ -614,38 +651,26 @@ fn validate(home: &Home, chain: &Chain) -> Result<larder_consensus::solo::Spawne
 
 fn open_shards(
     home: &Home,
-    provide: Option<&Provide>,
-    known: &[ShardRoot],
-) -> Result<Option<ShardStore>, AppError> {
-    let dir = home.dir.join("shards");
-    let quota = match provide {
+    settings: &Settings,
+    known: &Known,
+) -> Result<Option<Volumes>, AppError> {
+    let quota = match &settings.provide {
         Some(provide) => provide.quota,
         // What was promised is still served, though nothing new is taken.
-        None if dir.exists() || !known.is_empty() => Bytes(0),
+        None if home.dir.join("shards").exists() || !known.is_empty() => Bytes(0),
         None => return Ok(None),
     };
-    let config = StoreConfig {
-        dir,
-        twin: home.dir.join("shards.mark"),
-        quota,
-        reserve: RESERVE,
-    };
-    Ok(Some(ShardStore::open(&config, known)?))
-}
-
-/// Shards without a row: the node was killed between a shard's sync and its row's, or between a
-/// row's end and its shard's.
-fn trash_strays(store: &ShardStore, known: &[ShardRoot]) -> Result<(), AppError> {
-    let known: BTreeSet<&ShardRoot> = known.iter().collect();
-    for root in store.list()?.iter().filter(|root| !known.contains(root)) {
-        tracing::info!(%root, "a shard that belongs to no contract goes to the trash");
-        store.delete(root, now())?;
-    }
-    Ok(())
+    let added = settings.volumes.clone();
+    Ok(Some(Volumes::open(
+        &home.dir,
+        added,
+        (quota, RESERVE),
+        known,
+    )?))
 }
 
 /// Deletes what has rested in the trash long enough, at the start and each hour.
-async fn empty_trash(store: ShardStore) {
+async fn empty_trash(store: Volumes) {
     let keep = larder_types::Millis(TRASH_DAYS * 86_400_000);
     let mut hours = tokio::time::interval(TRASH_EVERY);
     loop {

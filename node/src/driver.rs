@@ -13,9 +13,10 @@ use larder_engine::io::{Outcome, Unreachable};
 use larder_engine::placement::Plan;
 use larder_engine::wire::{Request, Response};
 use larder_engine::{
-    Command, Effect, Engine, Input, NoRoom, Notice, OpId, PeerInput, SendRefusal, Token, TxEnd,
+    Command, Effect, Engine, Input, NoRoom, Notice, OpId, PeerInput, ProviderCommand, SendRefusal,
+    Token, TxEnd,
 };
-use larder_types::{AccountId, Amount, Class, NodeId, SegmentId, TxId, codec};
+use larder_types::{AccountId, Amount, Class, Epoch, NodeId, SegmentId, TxId, codec};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,17 @@ pub enum Msg {
         to: AccountId,
         /// How much.
         amount: Amount,
+        /// The way back: the transaction.
+        done: oneshot::Sender<Result<TxId, SendRefusal>>,
+        /// And how it ended.
+        ended: oneshot::Sender<TxEnd>,
+    },
+    /// Announce an absence.
+    Maintain {
+        /// The first epoch away.
+        first: Epoch,
+        /// How many.
+        epochs: u32,
         /// The way back: the transaction.
         done: oneshot::Sender<Result<TxId, SendRefusal>>,
         /// And how it ended.
@@ -331,6 +343,17 @@ fn admit(
             let job = waiting.job();
             waiting.sent.insert(job, (done, ended));
             Some(Input::Command(Command::Send { job, to, amount }))
+        }
+        Msg::Maintain {
+            first,
+            epochs,
+            done,
+            ended,
+        } => {
+            let job = waiting.job();
+            waiting.sent.insert(job, (done, ended));
+            let maintain = ProviderCommand::Maintain { job, first, epochs };
+            Some(Input::Command(Command::Provider(maintain)))
         }
     }
 }

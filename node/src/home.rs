@@ -6,10 +6,13 @@ pub mod rebirth;
 
 use crate::cli::options::{InitOptions, InitOutcome, Network};
 use crate::invite::{Invite, InviteError};
+use crate::shards::VolumeConfig;
+use larder_engine::VolumeId;
 use larder_engine::head::DeviceCert;
 use larder_keys::{RecoveryKeys, Seed, Signer, VaultKeys, Words, WordsError};
 use larder_ledger::Genesis;
 use larder_proofs::bls;
+use larder_rpc::Taking;
 use larder_types::{Amount, GenesisHash, Millis, Params, Time, codec};
 use rand::Rng as _;
 use rustix::fs::{FlockOperation, flock};
@@ -102,6 +105,22 @@ pub struct Config {
     /// What `larder up` does without flags.
     #[serde(default)]
     pub up: UpConfig,
+    /// Where shards lie beside the home.
+    #[serde(default, rename = "volume", skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeEntry>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeEntry {
+    /// Its number, from 1 on; never given to another one.
+    pub id: u32,
+    /// Its folder.
+    pub path: PathBuf,
+    /// The most that its shards may take; absent: what the disk has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
 }
 
 /// Which network, and who is asked first.
@@ -136,6 +155,9 @@ pub struct UpConfig {
     /// The operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
+    /// What a provider takes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taking: Option<Taking>,
     /// Whether to make blocks.
     #[serde(default)]
     pub validate: bool,
@@ -331,6 +353,7 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     let config = Config {
         network: network.config,
         up: UpConfig::default(),
+        volumes: Vec::new(),
     };
     let text = toml::to_string(&config).expect("our configuration has a TOML form");
     write(&config_path, format!("{HEADER}{text}").as_bytes(), 0o644)?;
@@ -477,7 +500,7 @@ fn make_dir(path: &Path, mode: u32) -> Result<(), HomeError> {
 }
 
 /// Writes a file whole or not at all, durably.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
     let at = |source| HomeError::Io {
         path: path.to_owned(),
         source,
@@ -520,6 +543,36 @@ fn lock(dir: &Path) -> Result<File, HomeError> {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(HomeError::Busy(dir.to_owned())),
         Err(e) => Err(at(e.into())),
+    }
+}
+
+impl Config {
+    /// The volumes, parsed.
+    ///
+    /// # Errors
+    /// [`HomeError::Damaged`] names a size that is none, or a number that is not a volume's own.
+    pub fn volumes(&self, dir: &Path) -> Result<Vec<VolumeConfig>, HomeError> {
+        let damaged = |why: String| HomeError::Damaged {
+            path: dir.join("config.toml"),
+            why,
+        };
+        let mut volumes: Vec<VolumeConfig> = Vec::new();
+        for entry in &self.volumes {
+            let id = VolumeId(entry.id);
+            if id == VolumeId::HOME || volumes.iter().any(|v| v.id == id) {
+                return Err(damaged(format!(
+                    "volume {}: not a number of its own",
+                    entry.id
+                )));
+            }
+            let size = entry.size.as_ref().map(|size| size.parse()).transpose();
+            volumes.push(VolumeConfig {
+                id,
+                path: entry.path.clone(),
+                size: size.map_err(|e| damaged(format!("volume {}: {e}", entry.id)))?,
+            });
+        }
+        Ok(volumes)
     }
 }
 

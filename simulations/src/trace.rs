@@ -188,6 +188,10 @@ impl Trace {
                 self.kind(7);
                 self.encoded(roots);
             }
+            Command::Provider(command) => {
+                self.kind(11);
+                self.text(command);
+            }
             Command::Listed {
                 catalogue,
                 segments,

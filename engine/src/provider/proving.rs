@@ -1,23 +1,27 @@
 //! Answering challenges: at the epoch's start we know what we committed to; when our slot opens a
-//! pool thread reads the drawn chunks; the proof is sent until a validator has it or the window
-//! closes. `docs/protocol.md` §3.5.
+//! pool thread reads the drawn chunks, at once; the proof is made and sent again and again until a
+//! validator has it or the window closes, which costs nothing. `docs/protocol.md` §3.5.
 
 use super::{Proof, Provider};
-use crate::ctx::{Ctx, backoff};
+use crate::ctx::{Ctx, Identity, backoff};
 use crate::io::{Job, JobError, Submission, SubmitError};
 use crate::ops::Pending;
 use crate::view::ActiveView;
 use larder_proofs::{Challenge, Commitment, ProviderTree};
-use larder_types::SlotNo;
+use larder_types::{Millis, SlotNo, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Tries to make or send one proof; validators take at most three.
-const MAX_TRIES: u32 = 8;
+/// The longest pause between two tries to make or send a proof is this share of the window, one
+/// in …: whatever comes back, a disk or a validator, is met soon.
+const PAUSES: u64 = 16;
 
 impl Provider {
     /// Notes the trees that this epoch's challenge is drawn from.
     pub(crate) fn commit_to(&mut self, active: &ActiveView) {
+        if active.held.iter().next().is_none() {
+            self.fitness.idle();
+        }
         self.commitment = Some(Arc::new(self.committed(active)));
     }
 
@@ -42,65 +46,64 @@ impl Provider {
     pub(crate) fn challenged(&mut self, ctx: &mut Ctx<'_>, challenge: &Challenge) {
         let slot = challenge.slot_no;
         let late = ctx.now >= ctx.me.schedule.slot_close(slot);
-        if late || self.proof.as_ref().is_some_and(|p| p.slot == slot) {
+        if late || self.commitment.is_none() || self.proof.as_ref().is_some_and(|p| p.is_of(slot)) {
             return;
         }
-        let Some(commitment) = self.commitment.clone() else {
-            return;
-        };
-        let job = Job::Prove {
-            challenge: *challenge,
-            commitment,
-        };
-        let deadline = ctx.me.schedule.slot_close(slot);
-        let op = ctx.run(job, deadline, Pending::Prove { slot });
-        self.proof = Some(Proof {
-            slot,
-            blob: None,
-            op: Some(op),
-            done: false,
-            tries: 0,
-            retry_at: ctx.now,
-        });
+        self.proof = Some(Proof::new(*challenge, ctx.now));
+        self.go_on_proving(ctx);
     }
 
-    /// The proof was made, or cannot be: a shard is gone or damaged, so this epoch is not paid.
+    /// The proof was made, or could not be: a shard is gone or damaged, or its disk does not answer.
+    /// A disk may come back before the window closes.
     pub(crate) fn proved(
         &mut self,
         ctx: &mut Ctx<'_>,
         slot: SlotNo,
         outcome: Result<Vec<u8>, JobError>,
     ) {
-        let Some(proof) = self.proof.as_mut().filter(|p| p.slot == slot) else {
+        let Some(proof) = self.proof.as_mut().filter(|p| p.is_of(slot)) else {
             return;
         };
         proof.op = None;
         match outcome {
             Ok(blob) => {
+                self.fitness.proved(proof.begun, ctx.now);
                 proof.blob = Some(blob);
-                self.send_proof(ctx);
+                self.go_on_proving(ctx);
             }
-            Err(_) => proof.done = true,
+            Err(JobError::Cancelled) => {
+                self.fitness.proved(proof.begun, ctx.now);
+                proof.retry(ctx, longest_pause(ctx.me));
+            }
+            Err(JobError::Damaged(_) | JobError::Disk(_)) => {
+                proof.retry(ctx, longest_pause(ctx.me));
+            }
         }
     }
 
-    /// Sends the proof if it is made, not yet taken, and still in time.
-    pub(crate) fn send_proof(&mut self, ctx: &mut Ctx<'_>) {
+    /// Makes the proof, or sends it, if that is due and still in time.
+    pub(crate) fn go_on_proving(&mut self, ctx: &mut Ctx<'_>) {
         let Some(proof) = self.proof.as_mut() else {
             return;
         };
-        if ctx.now >= ctx.me.schedule.slot_close(proof.slot) || proof.tries >= MAX_TRIES {
-            proof.done = true;
-        }
-        let Some(blob) = proof.blob.clone() else {
-            return;
-        };
+        let slot = proof.challenge.slot_no;
+        let deadline = ctx.me.schedule.slot_close(slot);
+        proof.done |= ctx.now >= deadline;
         if proof.done || proof.op.is_some() || ctx.now < proof.retry_at {
             return;
         }
-        proof.tries += 1;
-        let slot = proof.slot;
-        proof.op = Some(ctx.submit(Submission::Proof { slot, blob }, Pending::Proof { slot }));
+        if let Some(blob) = proof.blob.clone() {
+            let submission = Submission::Proof { slot, blob };
+            proof.op = Some(ctx.submit(submission, Pending::Proof { slot }));
+        } else if let Some(commitment) = self.commitment.clone() {
+            let challenge = proof.challenge;
+            let job = Job::Prove {
+                challenge,
+                commitment,
+            };
+            proof.begun = ctx.now;
+            proof.op = Some(ctx.run(job, deadline, Pending::Prove { slot }));
+        }
     }
 
     /// A validator has taken the proof, refused it, or not answered.
@@ -110,15 +113,44 @@ impl Provider {
         slot: SlotNo,
         outcome: Result<(), SubmitError>,
     ) {
-        let Some(proof) = self.proof.as_mut().filter(|p| p.slot == slot) else {
+        let Some(proof) = self.proof.as_mut().filter(|p| p.is_of(slot)) else {
             return;
         };
         proof.op = None;
         match outcome {
             Ok(()) | Err(SubmitError::Refused(_)) => proof.done = true,
             Err(SubmitError::NoAnswer) => {
-                proof.retry_at = ctx.now.after(backoff(proof.tries.min(2)))
+                let pause = backoff(proof.tries).min(longest_pause(ctx.me));
+                proof.tries = proof.tries.saturating_add(1);
+                proof.retry(ctx, pause);
             }
         }
     }
+}
+
+impl Proof {
+    const fn new(challenge: Challenge, now: Time) -> Self {
+        Self {
+            challenge,
+            begun: now,
+            blob: None,
+            op: None,
+            done: false,
+            tries: 0,
+            retry_at: now,
+        }
+    }
+
+    fn is_of(&self, slot: SlotNo) -> bool {
+        self.challenge.slot_no == slot
+    }
+
+    /// The same once more, after a pause.
+    fn retry(&mut self, ctx: &Ctx<'_>, pause: Millis) {
+        self.retry_at = ctx.now.after(pause);
+    }
+}
+
+fn longest_pause(me: &Identity) -> Millis {
+    Millis((me.params.window.0 / PAUSES).max(1))
 }
