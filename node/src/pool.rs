@@ -299,7 +299,7 @@ impl Pool {
         let suspects = self.suspects.clone();
         compute(&self.turns.proving, move || {
             let shards = shards.ok_or_else(|| JobError::Disk("no shard store".to_owned()))?;
-            prove(&commitment, &challenge, &shards, &key, &genesis).map_err(|e| {
+            prove(&*commitment, &challenge, &shards, &key, &genesis).map_err(|e| {
                 match challenge.kind {
                     Kind::Ledger => {
                         tracing::warn!(

@@ -4,15 +4,17 @@
 //! depth stays. `docs/protocol.md` §3.3.
 
 use crate::ShardLeaf;
+use crate::commitments::{PAGE, PAGE_HEIGHT};
+use crate::contract_leaf::MAX_DEPTH;
 use crate::hashes;
 use crate::layout_reader::{Reader, serde_as_bytes};
 use crate::provider::TreeError;
-use crate::sum_tree::{Node, SumTree, empties};
+use crate::sum_tree::{Levels, Node, Rows, empties, fold};
 use larder_types::Hash;
 use larder_types::codec::DecodeError;
 use larder_types::layout::Layout;
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// A node: hash and number of chunks below. 40 bytes on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,6 +86,24 @@ pub struct Sibling {
     pub chunks: u64,
 }
 
+impl From<ContentNode> for Sibling {
+    fn from(node: ContentNode) -> Self {
+        Self {
+            hash: node.hash,
+            chunks: node.chunks,
+        }
+    }
+}
+
+impl From<Sibling> for ContentNode {
+    fn from(node: Sibling) -> Self {
+        Self {
+            hash: node.hash,
+            chunks: node.chunks,
+        }
+    }
+}
+
 /// A shard that is to leave a content tree, or to come into it, with its path.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,10 +153,7 @@ impl LostShard {
     fn above(&self, leaf: ContentNode) -> Option<ContentNode> {
         let mut node = leaf;
         for (height, sibling) in (1u8..).zip(&self.path) {
-            let sibling = ContentNode {
-                hash: sibling.hash,
-                chunks: sibling.chunks,
-            };
+            let sibling = ContentNode::from(*sibling);
             let is_right = (u64::from(self.index) >> (height - 1)) & 1 == 1;
             let (left, right) = if is_right {
                 (sibling, node)
@@ -244,12 +261,19 @@ pub fn appended(
     Ok((node.hash, node.chunks, depth))
 }
 
+/// Nodes below this height are not kept, but computed from their at most 16 leaves: so a shard
+/// costs 53 bytes in memory and not 128.
+const LOW: u8 = 4;
+
 /// A contract's shards and the tree over them. The depth is the least that has room for the list,
-/// holes included.
+/// holes included. A clone shares all with its original, until one of them changes.
 #[derive(Clone, Debug)]
 pub struct ContentTree {
-    leaves: Vec<ShardLeaf>,
-    nodes: SumTree<ContentNode>,
+    leaves: Arc<Vec<ShardLeaf>>,
+    /// From height [`LOW`] up; also where the tree is less deep.
+    above: Arc<Rows<ContentNode>>,
+    depth: u8,
+    root: ContentNode,
 }
 
 impl PartialEq for ContentTree {
@@ -266,25 +290,46 @@ impl Default for ContentTree {
     }
 }
 
+/// The least depth that has room for so many places.
+fn depth_for(places: usize) -> Result<u8, TreeError> {
+    (0..=MAX_DEPTH)
+        .find(|depth| places as u64 <= 1 << depth)
+        .ok_or(TreeError::Full)
+}
+
+/// The node of `height`, at least that of its row of leaves.
+pub(crate) fn node_over(leaves: &[ShardLeaf], height: u8) -> Option<ContentNode> {
+    fold(leaves.iter().map(ContentNode::from).collect(), 0, height)
+}
+
 impl ContentTree {
     /// The tree of a contract that holds nothing.
+    ///
+    /// # Panics
+    /// Never: nothing overflows.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            leaves: Vec::new(),
-            nodes: SumTree::empty(0),
-        }
+        Self::from_leaves(Vec::new()).expect("nothing overflows")
     }
 
     /// The tree over `leaves`, in their order, holes in their places.
     ///
     /// # Errors
-    /// If together they have more than 2^64 − 1 chunks.
+    /// If together they have more than 2^64 − 1 chunks, or are more than 2^32.
     pub fn from_leaves(leaves: Vec<ShardLeaf>) -> Result<Self, TreeError> {
-        let mut tree = Self::new();
-        for leaf in leaves {
-            tree.push(leaf)?;
-        }
+        let depth = depth_for(leaves.len())?;
+        let blocks = leaves
+            .chunks(1 << LOW)
+            .map(|block| node_over(block, LOW))
+            .collect::<Option<_>>();
+        let above = blocks.and_then(|blocks| Rows::build(LOW, depth.max(LOW), blocks));
+        let mut tree = Self {
+            leaves: Arc::new(leaves),
+            above: Arc::new(above.ok_or(TreeError::SumOverflow)?),
+            depth,
+            root: ContentNode::empty(0),
+        };
+        tree.root = tree.node(depth, 0);
         Ok(tree)
     }
 
@@ -294,10 +339,11 @@ impl ContentTree {
     /// If the chunks would overflow or the tree is full; then nothing changes.
     pub fn push(&mut self, leaf: ShardLeaf) -> Result<(), TreeError> {
         let index = u32::try_from(self.leaves.len()).map_err(|_| TreeError::Full)?;
-        if !self.nodes.set(index, (&leaf).into()) {
-            return Err(TreeError::SumOverflow);
-        }
-        self.leaves.push(leaf);
+        let sum = self.chunks().checked_add(leaf.chunks);
+        sum.ok_or(TreeError::SumOverflow)?;
+        self.depth = depth_for(self.leaves.len() + 1)?;
+        Arc::make_mut(&mut self.leaves).push(leaf);
+        self.changed(index);
         Ok(())
     }
 
@@ -314,28 +360,35 @@ impl ContentTree {
 
     /// Takes a lost shard out and gives it; its place is a hole from now on. `None` if there is no
     /// shard in that place.
-    ///
-    /// # Panics
-    /// Never: a hole weighs nothing.
     pub fn clear(&mut self, index: u32) -> Option<ShardLeaf> {
-        let place = self.leaves.get_mut(index as usize)?;
-        let lost = std::mem::replace(place, ShardLeaf::EMPTY);
-        assert!(
-            self.nodes.set(index, ContentNode::empty(0)),
-            "a hole weighs nothing"
-        );
-        (!lost.is_empty()).then_some(lost)
+        let held = self.leaves.get(index as usize);
+        let lost = held.copied().filter(|leaf| !leaf.is_empty())?;
+        Arc::make_mut(&mut self.leaves)[index as usize] = ShardLeaf::EMPTY;
+        self.changed(index);
+        Some(lost)
+    }
+
+    /// Recomputes what is above a leaf that has changed. The sum of all must fit.
+    fn changed(&mut self, index: u32) {
+        let block = index >> LOW;
+        let node = self.computed(LOW, block);
+        Arc::make_mut(&mut self.above).set(block, node);
+        self.root = self.node(self.depth, 0);
+    }
+
+    /// A node of at most [`LOW`] levels, from its leaves.
+    fn computed(&self, height: u8, index: u32) -> ContentNode {
+        let first = (index as usize) << height;
+        let end = self.leaves.len().min(first + (1 << height));
+        let leaves = self.leaves.get(first..end).unwrap_or(&[]);
+        node_over(leaves, height).expect("the whole sum was checked")
     }
 
     /// The siblings of a place, bottom up: as many as the tree is deep.
     #[must_use]
     pub fn path(&self, index: u32) -> Vec<Sibling> {
-        let sibling = |node: ContentNode| Sibling {
-            hash: node.hash,
-            chunks: node.chunks,
-        };
-        let nodes = self.nodes.siblings(&[index]);
-        nodes.into_iter().map(sibling).collect()
+        let nodes = self.siblings(&[index]);
+        nodes.into_iter().map(Sibling::from).collect()
     }
 
     /// These shards with their paths, as [`cleared`] takes them. `None` if one of them is not
@@ -355,6 +408,26 @@ impl ContentTree {
         indices.iter().map(take).collect()
     }
 
+    /// The nodes over its pages: see [`crate::Commitments::pages`].
+    ///
+    /// # Panics
+    /// Never: the whole sum was checked.
+    #[must_use]
+    pub fn pages(&self) -> Vec<Sibling> {
+        let node = |page: &[ShardLeaf]| node_over(page, PAGE_HEIGHT);
+        let pages: Option<Vec<_>> = if self.depth < PAGE_HEIGHT {
+            self.leaves.chunks(PAGE).map(node).collect()
+        } else {
+            let pages = self.leaves.len().div_ceil(PAGE);
+            (0..)
+                .take(pages)
+                .map(|page| Some(self.node(PAGE_HEIGHT, page)))
+                .collect()
+        };
+        let pages = pages.expect("the whole sum was checked");
+        pages.into_iter().map(Sibling::from).collect()
+    }
+
     /// The shards, in order, and [`ShardLeaf::EMPTY`] in each hole.
     #[must_use]
     pub fn leaves(&self) -> &[ShardLeaf] {
@@ -364,19 +437,19 @@ impl ContentTree {
     /// The root's hash: a contract leaf's `content_root`.
     #[must_use]
     pub fn root(&self) -> Hash {
-        self.nodes.root().hash
+        self.root.hash
     }
 
     /// Chunks of 1 KiB in all shards: a contract leaf's `used_chunks`.
     #[must_use]
     pub fn chunks(&self) -> u64 {
-        self.nodes.root().chunks
+        self.root.chunks
     }
 
     /// Levels above the leaves: a contract leaf's `depth`.
     #[must_use]
     pub fn depth(&self) -> u8 {
-        self.nodes.depth()
+        self.depth
     }
 
     /// The tree of the first leaves that has this root and this number of chunks: an older
@@ -384,25 +457,39 @@ impl ContentTree {
     /// root is the same with them: what comes next goes after them. `None` if there is none.
     #[must_use]
     pub fn prefix_with_root(&self, root: Hash, chunks: u64) -> Option<Self> {
-        if (self.root(), self.chunks()) == (root, chunks) {
+        let wanted = ContentNode { hash: root, chunks };
+        if self.root == wanted {
             return Some(self.clone());
         }
-        let mut prefix = Self::new();
-        let mut found = (prefix.root() == root).then_some(0);
-        for leaf in &self.leaves {
-            if prefix.chunks().checked_add(leaf.chunks)? > chunks {
+        let mut tried = None;
+        for end in self.ends_at(chunks).into_iter().rev() {
+            // Holes at the end change the root only by the depth that they take.
+            let depth = depth_for(end).ok()?;
+            if tried.replace(depth) == Some(depth) {
+                continue;
+            }
+            let prefix = Self::from_leaves(self.leaves[..end].to_vec()).ok()?;
+            if prefix.root == wanted {
+                return Some(prefix);
+            }
+        }
+        None
+    }
+
+    /// The lengths of the prefixes of so many chunks: one, and one more for each hole behind it.
+    fn ends_at(&self, chunks: u64) -> Vec<usize> {
+        let mut sum = 0;
+        let mut ends = Vec::new();
+        for (end, next) in (0..).zip(self.leaves.iter().map(Some).chain([None])) {
+            if sum == chunks {
+                ends.push(end);
+            }
+            sum += next.map_or(0, |leaf| leaf.chunks);
+            if sum > chunks {
                 break;
             }
-            prefix.push(*leaf).ok()?;
-            if prefix.chunks() == chunks && prefix.root() == root {
-                found = Some(prefix.leaves.len());
-            }
         }
-        let found = found?;
-        if found < prefix.leaves.len() {
-            prefix = Self::from_leaves(self.leaves[..found].to_vec()).ok()?;
-        }
-        (prefix.chunks() == chunks).then_some(prefix)
+        ends
     }
 
     /// The shard leaves one after another, 48 bytes each, holes as zeros: so the list's length,
@@ -426,9 +513,18 @@ impl ContentTree {
             offset: 0,
         })
     }
+}
 
-    pub(crate) fn nodes(&self) -> &SumTree<ContentNode> {
-        &self.nodes
+impl Levels<ContentNode> for ContentTree {
+    fn depth(&self) -> u8 {
+        self.depth
+    }
+
+    fn node(&self, height: u8, index: u32) -> ContentNode {
+        if height < LOW {
+            return self.computed(height, index);
+        }
+        self.above.node(height, index)
     }
 }
 

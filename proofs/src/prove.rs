@@ -5,12 +5,14 @@
 use crate::blob::{Writer, header, tag};
 use crate::challenge::scale;
 use crate::chunk::{self, CHUNK, GROUP_CHUNKS};
-use crate::{Challenge, ContentTree, ContractLeaf, Outboard, ProviderTree, ShardLeaf};
+use crate::commitments::{Commitments, Committed, OpenError};
+use crate::sum_tree::Levels as _;
+use crate::{Challenge, Outboard, ProviderTree, ShardLeaf};
 use larder_keys::Signer;
 use larder_types::{ContractId, GenesisHash, ShardRoot};
-use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 /// Reads stored shards: declared here, implemented by the node's store.
 pub trait ShardReader {
@@ -30,18 +32,9 @@ pub trait ShardReader {
     fn outboard(&self, shard: &ShardRoot) -> Result<Outboard, Self::Error>;
 }
 
-/// All that a provider has committed to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Commitment {
-    /// Its contracts.
-    pub tree: ProviderTree,
-    /// Each contract's shards. A list may be longer than the leaf in `tree` knows.
-    pub contents: BTreeMap<ContractId, ContentTree>,
-}
-
 /// Why a challenge has no answer from this commitment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError<E: std::error::Error = Infallible> {
     /// The challenge asks nothing, more than 64 draws, or of no place in the tree: there is no proof.
     #[error("a challenge of {draws} draws over a sum of {sum} nano has no proof")]
     Unanswerable {
@@ -62,17 +55,25 @@ pub enum PlanError {
     /// No prefix of a contract's shards makes the content root of its leaf.
     #[error("the shards of {0} are not those that its leaf commits")]
     OtherContent(ContractId),
+    /// A contract's list could not be read.
+    #[error("the shards of {contract} cannot be read: {source}")]
+    Read {
+        /// Which contract.
+        contract: ContractId,
+        /// Why.
+        source: E,
+    },
     /// A chunk's number does not fit the format (a shard of 4 TiB).
     #[error("a shard of {0} is too long to be proved")]
     ShardTooLong(ContractId),
 }
 
-/// Why no proof was made.
+/// Why no proof was made. `E` is why shards, `C` why commitments are not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProveError<E: std::error::Error> {
+pub enum ProveError<E: std::error::Error, C: std::error::Error = Infallible> {
     /// The commitment does not answer the challenge.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] PlanError<C>),
     /// The signer is not the provider who is asked.
     #[error("the challenge is for another node's key")]
     OtherKey,
@@ -112,10 +113,8 @@ pub struct Pick {
 
 /// What a proof shows of one contract.
 #[derive(Debug)]
-struct Shown<'a> {
-    leaf: &'a ContractLeaf,
-    /// The content tree as the leaf commits it.
-    content: Cow<'a, ContentTree>,
+struct Shown {
+    content: Committed,
     /// Chunks by shard.
     shards: BTreeMap<u32, BTreeSet<u32>>,
 }
@@ -124,21 +123,25 @@ struct Shown<'a> {
 #[derive(Debug)]
 pub struct Plan<'a> {
     tree: &'a ProviderTree,
-    contracts: BTreeMap<u32, Shown<'a>>,
+    contracts: BTreeMap<u32, Shown>,
     picks: Vec<Pick>,
 }
 
 impl<'a> Plan<'a> {
-    /// Finds out which chunks of which shards a challenge asks for. Reads no shard.
+    /// Finds out which chunks of which shards a challenge asks for. Reads at most two things a draw
+    /// of the commitments (and one more in a contract whose list has grown over a page since), and no shard.
     ///
     /// # Errors
     /// [`PlanError`] says why the commitment does not answer the challenge.
-    pub fn new(commitment: &'a Commitment, challenge: &Challenge) -> Result<Self, PlanError> {
+    pub fn new<C: Commitments>(
+        commitments: &'a C,
+        challenge: &Challenge,
+    ) -> Result<Self, PlanError<C::Error>> {
         let (draws, sum) = (challenge.c, challenge.active.sum);
         if !challenge.is_answerable() {
             return Err(PlanError::Unanswerable { draws, sum });
         }
-        let tree = &commitment.tree;
+        let tree = commitments.tree();
         if tree.root() != challenge.active || tree.depth() != challenge.depth {
             return Err(PlanError::OtherTree);
         }
@@ -148,13 +151,13 @@ impl<'a> Plan<'a> {
             picks: Vec::new(),
         };
         for (by_credit, by_chunk) in challenge.draws() {
-            let drawn = || tree.nodes().find(scale(by_credit, sum)).0;
+            let drawn = || tree.find(scale(by_credit, sum), 0).0;
             let contract = challenge.contract.unwrap_or_else(drawn);
             let shown = match plan.contracts.entry(contract) {
                 Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(Shown::of(commitment, contract)?),
+                Entry::Vacant(entry) => entry.insert(Shown::of(commitments, contract)?),
             };
-            let place = shown.pick(by_chunk)?;
+            let place = shown.pick(commitments, by_chunk)?;
             plan.picks.push(Pick { contract, place });
         }
         Ok(plan)
@@ -170,49 +173,47 @@ impl<'a> Plan<'a> {
     pub fn shards(&self) -> impl Iterator<Item = &ShardLeaf> {
         self.contracts
             .values()
-            .flat_map(|shown| shown.shards.keys().map(|index| shown.shard(*index)))
+            .flat_map(|shown| shown.shards.keys().map(|index| shown.content.shard(*index)))
     }
 }
 
-impl<'a> Shown<'a> {
-    fn of(commitment: &'a Commitment, index: u32) -> Result<Self, PlanError> {
-        let leaf = commitment.tree.get(index);
+/// What it means for a plan that a list is not what its leaf commits.
+fn refusal<E: std::error::Error>(contract: ContractId, error: OpenError<E>) -> PlanError<E> {
+    match error {
+        OpenError::Unknown => PlanError::NoContent(contract),
+        OpenError::Other => PlanError::OtherContent(contract),
+        OpenError::Read(source) => PlanError::Read { contract, source },
+    }
+}
+
+impl Shown {
+    fn of<C: Commitments>(commitments: &C, index: u32) -> Result<Self, PlanError<C::Error>> {
+        let leaf = commitments.tree().get(index);
         let leaf = leaf.ok_or(PlanError::NoContract(index))?;
-        let id = leaf.contract_id;
-        let content = match (leaf.used_chunks, commitment.contents.get(&id)) {
-            (0, _) => Cow::Owned(ContentTree::new()),
-            (_, None) => return Err(PlanError::NoContent(id)),
-            (_, Some(content)) if content.root() == leaf.content_root => Cow::Borrowed(content),
-            (used, Some(longer)) => longer
-                .prefix_with_root(leaf.content_root, used)
-                .map(Cow::Owned)
-                .ok_or(PlanError::OtherContent(id))?,
-        };
-        let committed = (leaf.used_chunks, leaf.depth);
-        if leaf.used_chunks > 0 && (content.chunks(), content.depth()) != committed {
-            return Err(PlanError::OtherContent(id));
-        }
+        let content = Committed::open(commitments, leaf);
         Ok(Self {
-            leaf,
-            content,
+            content: content.map_err(|error| refusal(leaf.contract_id, error))?,
             shards: BTreeMap::new(),
         })
     }
 
-    fn pick(&mut self, by_chunk: u128) -> Result<Option<(u32, u32)>, PlanError> {
-        if self.leaf.used_chunks == 0 {
+    fn pick<C: Commitments>(
+        &mut self,
+        commitments: &C,
+        by_chunk: u128,
+    ) -> Result<Option<(u32, u32)>, PlanError<C::Error>> {
+        let (used, id) = (
+            self.content.leaf().used_chunks,
+            self.content.leaf().contract_id,
+        );
+        if used == 0 {
             return Ok(None);
         }
-        let position = scale(by_chunk, self.leaf.used_chunks);
-        let (shard, chunk) = self.content.nodes().find(position);
-        let chunk =
-            u32::try_from(chunk).map_err(|_| PlanError::ShardTooLong(self.leaf.contract_id))?;
+        let found = self.content.locate(commitments, scale(by_chunk, used));
+        let (shard, chunk) = found.map_err(|error| refusal(id, error))?;
+        let chunk = u32::try_from(chunk).map_err(|_| PlanError::ShardTooLong(id))?;
         self.shards.entry(shard).or_default().insert(chunk);
         Ok(Some((shard, chunk)))
-    }
-
-    fn shard(&self, index: u32) -> &ShardLeaf {
-        &self.content.leaves()[index as usize]
     }
 }
 
@@ -220,17 +221,17 @@ impl<'a> Shown<'a> {
 ///
 /// # Errors
 /// [`ProveError`]: the commitment is not the active one, or a shard is missing or damaged.
-pub fn prove<R: ShardReader>(
-    commitment: &Commitment,
+pub fn prove<C: Commitments, R: ShardReader>(
+    commitments: &C,
     challenge: &Challenge,
     reader: &R,
     key: &Signer,
     genesis: &GenesisHash,
-) -> Result<Vec<u8>, ProveError<R::Error>> {
+) -> Result<Vec<u8>, ProveError<R::Error, C::Error>> {
     if key.node() != challenge.provider {
         return Err(ProveError::OtherKey);
     }
-    let plan = Plan::new(commitment, challenge)?;
+    let plan = Plan::new(commitments, challenge)?;
     let mut out = Writer::new(header(challenge));
     write_contracts(&plan, &mut out);
     for shown in plan.contracts.values() {
@@ -238,7 +239,7 @@ pub fn prove<R: ShardReader>(
     }
     for shown in plan.contracts.values() {
         for (index, chunks) in &shown.shards {
-            write_chunks(shown.shard(*index), chunks, reader, &mut out)?;
+            write_chunks(shown.content.shard(*index), chunks, reader, &mut out)?;
         }
     }
     let mut blob = out.finish();
@@ -252,30 +253,30 @@ fn write_contracts(plan: &Plan<'_>, out: &mut Writer) {
     out.count(plan.contracts.len());
     for (index, shown) in &plan.contracts {
         out.index(*index);
-        out.bytes(&shown.leaf.to_bytes());
+        out.bytes(&shown.content.leaf().to_bytes());
     }
     let indices: Vec<u32> = plan.contracts.keys().copied().collect();
-    out.nodes(&plan.tree.nodes().siblings(&indices));
+    out.nodes(&plan.tree.siblings(&indices));
 }
 
 /// Section B of one contract; two zero counts where it holds nothing.
-fn write_shards(shown: &Shown<'_>, out: &mut Writer) {
+fn write_shards(shown: &Shown, out: &mut Writer) {
     out.count(shown.shards.len());
     for index in shown.shards.keys() {
         out.index(*index);
-        out.bytes(&shown.shard(*index).to_bytes());
+        out.bytes(&shown.content.shard(*index).to_bytes());
     }
     let indices: Vec<u32> = shown.shards.keys().copied().collect();
-    out.nodes(&shown.content.nodes().siblings(&indices));
+    out.nodes(&shown.content.siblings(&indices));
 }
 
 /// Section C of one shard.
-fn write_chunks<R: ShardReader>(
+fn write_chunks<R: ShardReader, C: std::error::Error>(
     leaf: &ShardLeaf,
     chunks: &BTreeSet<u32>,
     reader: &R,
     out: &mut Writer,
-) -> Result<(), ProveError<R::Error>> {
+) -> Result<(), ProveError<R::Error, C>> {
     let outboard = read_outboard(leaf, reader)?;
     let indices: Vec<u64> = chunks.iter().map(|chunk| u64::from(*chunk)).collect();
     let mut groups = BTreeMap::new();
@@ -299,10 +300,10 @@ fn write_chunks<R: ShardReader>(
     Ok(())
 }
 
-fn read_outboard<R: ShardReader>(
+fn read_outboard<R: ShardReader, C: std::error::Error>(
     leaf: &ShardLeaf,
     reader: &R,
-) -> Result<Outboard, ProveError<R::Error>> {
+) -> Result<Outboard, ProveError<R::Error, C>> {
     let shard = leaf.root;
     let outboard = reader
         .outboard(&shard)
@@ -314,12 +315,12 @@ fn read_outboard<R: ShardReader>(
     Ok(outboard)
 }
 
-fn read_group<R: ShardReader>(
+fn read_group<R: ShardReader, C: std::error::Error>(
     leaf: &ShardLeaf,
     outboard: &Outboard,
     group: u64,
     reader: &R,
-) -> Result<Vec<u8>, ProveError<R::Error>> {
+) -> Result<Vec<u8>, ProveError<R::Error, C>> {
     let shard = leaf.root;
     let bytes = reader
         .group(&shard, group)

@@ -5,13 +5,15 @@
 use crate::ContractLeaf;
 use crate::hashes;
 use crate::layout_reader::{Reader, serde_as_bytes};
-use crate::sum_tree::{Node, SumTree, empties};
+use crate::sum_tree::{Levels, Node, empties};
 use larder_types::Hash;
 use larder_types::codec::DecodeError;
 use larder_types::layout::Layout;
+use places::Places;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
+
+mod places;
 
 /// A node of the provider tree, above all its root. 44 bytes on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -135,14 +137,14 @@ impl From<&ContractLeaf> for ProviderRoot {
     }
 }
 
-/// A provider's contracts and the tree over them.
+/// A provider's contracts and the tree over them. A clone shares all with its original, and a change
+/// copies one path, of some 3 KiB: the ledger keeps as many trees as there are states.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(into = "Stored", try_from = "Stored")]
 pub struct ProviderTree {
-    /// Never ends with a free place.
-    leaves: Vec<Option<ContractLeaf>>,
-    free: BTreeSet<u32>,
-    nodes: SumTree<ProviderRoot>,
+    places: Places,
+    depth: u8,
+    root: ProviderRoot,
 }
 
 /// What of a tree is kept: the rest follows from it.
@@ -155,8 +157,8 @@ struct Stored {
 impl From<ProviderTree> for Stored {
     fn from(tree: ProviderTree) -> Self {
         Self {
-            depth: tree.depth(),
-            leaves: tree.leaves,
+            depth: tree.depth,
+            leaves: tree.places.to_vec(),
         }
     }
 }
@@ -170,7 +172,7 @@ impl TryFrom<Stored> for ProviderTree {
 
 impl PartialEq for ProviderTree {
     fn eq(&self, other: &Self) -> bool {
-        self.depth() == other.depth() && self.leaves == other.leaves
+        (self.depth, self.root) == (other.depth, other.root) && self.iter().eq(other.iter())
     }
 }
 
@@ -187,9 +189,9 @@ impl ProviderTree {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            leaves: Vec::new(),
-            free: BTreeSet::new(),
-            nodes: SumTree::empty(0),
+            places: Places::new(),
+            depth: 0,
+            root: ProviderRoot::empty(0),
         }
     }
 
@@ -211,15 +213,15 @@ impl ProviderTree {
         if depth > 32 {
             return Err(TreeError::Full);
         }
-        let mut tree = Self {
-            nodes: SumTree::empty(depth),
-            ..Self::new()
-        };
-        for (index, leaf) in (0..).zip(leaves) {
-            if let Some(leaf) = leaf {
-                tree.put(index, leaf)?;
-            }
-        }
+        let mut rates = leaves.iter().flatten().map(|leaf| leaf.rate.0);
+        let sum = rates.try_fold(0_u64, u64::checked_add);
+        sum.ok_or(TreeError::SumOverflow)?;
+        let last = leaves.iter().rposition(Option::is_some).unwrap_or(0);
+        let last = u32::try_from(last).map_err(|_| TreeError::Full)?;
+        let mut tree = Self::new();
+        tree.places = Places::build(&leaves);
+        tree.depth = depth.max(depth_of(last));
+        tree.root = tree.node(tree.depth, 0);
         Ok(tree)
     }
 
@@ -247,76 +249,64 @@ impl ProviderTree {
     ///
     /// # Errors
     /// If there is no leaf at `index`.
-    ///
-    /// # Panics
-    /// Never: an empty leaf weighs nothing.
     pub fn remove(&mut self, index: u32) -> Result<ContractLeaf, TreeError> {
-        let slot = self.leaves.get_mut(index as usize);
-        let old = slot
-            .and_then(Option::take)
-            .ok_or(TreeError::NoLeaf(index))?;
-        assert!(
-            self.nodes.set(index, ProviderRoot::empty(0)),
-            "an empty leaf weighs nothing"
-        );
-        self.free.insert(index);
-        while let Some(None) = self.leaves.last() {
-            self.leaves.pop();
-            let end = u32::try_from(self.leaves.len()).expect("below a u32 index");
-            self.free.remove(&end);
-        }
+        let old = *self.get(index).ok_or(TreeError::NoLeaf(index))?;
+        self.places.set(index, None);
+        self.root = self.node(self.depth, 0);
         Ok(old)
     }
 
     /// The index that the next new contract gets.
     fn lowest_free(&self) -> Result<u32, TreeError> {
-        match self.free.first() {
-            Some(index) => Ok(*index),
-            None => u32::try_from(self.leaves.len()).map_err(|_| TreeError::Full),
-        }
+        u32::try_from(self.places.lowest_free()).map_err(|_| TreeError::Full)
     }
 
     fn put(&mut self, index: u32, leaf: ContractLeaf) -> Result<(), TreeError> {
-        if !self.nodes.set(index, (&leaf).into()) {
-            return Err(TreeError::SumOverflow);
-        }
-        while self.leaves.len() <= index as usize {
-            let place = u32::try_from(self.leaves.len()).expect("not above the index");
-            self.free.insert(place);
-            self.leaves.push(None);
-        }
-        self.free.remove(&index);
-        self.leaves[index as usize] = Some(leaf);
+        let old = self.get(index).map_or(0, |leaf| leaf.rate.0);
+        let sum = (self.root.sum - old).checked_add(leaf.rate.0);
+        sum.ok_or(TreeError::SumOverflow)?;
+        self.places.set(index, Some(leaf));
+        self.depth = self.depth.max(depth_of(index));
+        self.root = self.node(self.depth, 0);
         Ok(())
     }
 
     /// The root.
     #[must_use]
     pub fn root(&self) -> ProviderRoot {
-        self.nodes.root()
+        self.root
     }
 
     /// Levels above the leaves.
     #[must_use]
     pub fn depth(&self) -> u8 {
-        self.nodes.depth()
+        self.depth
     }
 
     /// The contract at `index`.
     #[must_use]
     pub fn get(&self, index: u32) -> Option<&ContractLeaf> {
-        self.leaves.get(index as usize)?.as_ref()
+        self.places.get(index)
     }
 
     /// The contracts with their indices, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &ContractLeaf)> {
-        (0..)
-            .zip(&self.leaves)
-            .filter_map(|(index, leaf)| leaf.as_ref().map(|leaf| (index, leaf)))
+        self.places.iter()
+    }
+}
+
+/// The least depth of a tree that has this place.
+fn depth_of(index: u32) -> u8 {
+    u8::try_from(u32::BITS - index.leading_zeros()).expect("at most 32")
+}
+
+impl Levels<ProviderRoot> for ProviderTree {
+    fn depth(&self) -> u8 {
+        self.depth
     }
 
-    pub(crate) fn nodes(&self) -> &SumTree<ProviderRoot> {
-        &self.nodes
+    fn node(&self, height: u8, index: u32) -> ProviderRoot {
+        self.places.node(height, index)
     }
 }
 

@@ -33,89 +33,50 @@ pub(crate) fn empties<N: Node>(leaf: N) -> [N; 33] {
     all
 }
 
-/// A whole tree, with every inner node kept; only the right, empty edge is left out.
-#[derive(Clone, Debug)]
-pub(crate) struct SumTree<N> {
-    /// `levels[h]` holds the nodes of height h from the left; the last level is the root's.
-    levels: Vec<Vec<N>>,
+/// The root of the subtree of height `to` over `row`, nodes of height `from` from the left; where
+/// the row ends, empty ones follow. `None` if sums overflow.
+///
+/// The row must not be longer than that subtree is wide.
+pub(crate) fn fold<N: Node>(mut row: Vec<N>, from: u8, to: u8) -> Option<N> {
+    for height in from + 1..=to {
+        row = parents(&row, height)?;
+    }
+    let root = row.first().copied();
+    Some(root.unwrap_or_else(|| N::empty(to)))
 }
 
-impl<N: Node> SumTree<N> {
-    /// 2^depth empty places.
-    pub(crate) fn empty(depth: u8) -> Self {
-        Self {
-            levels: vec![Vec::new(); usize::from(depth) + 1],
-        }
-    }
+/// The row at `height` above this one. `None` if sums overflow.
+fn parents<N: Node>(row: &[N], height: u8) -> Option<Vec<N>> {
+    let empty = N::empty(height - 1);
+    let parent = |pair: &[N]| match pair {
+        [left, right] if (left, right) != (&empty, &empty) => N::join(left, right, height),
+        [left] if *left != empty => N::join(left, &empty, height),
+        _ => Some(N::empty(height)),
+    };
+    row.chunks(2).map(parent).collect()
+}
 
-    pub(crate) fn depth(&self) -> u8 {
-        u8::try_from(self.levels.len() - 1).expect("a tree has at most 32 levels above its leaves")
-    }
+/// A tree whose nodes can be had, kept or computed.
+pub(crate) trait Levels<N: Node> {
+    /// Levels above the leaves.
+    fn depth(&self) -> u8;
 
-    pub(crate) fn root(&self) -> N {
+    /// The node at `height`, at most the depth, in place `index` from the left.
+    fn node(&self, height: u8, index: u32) -> N;
+
+    /// The node above all.
+    fn root(&self) -> N {
         self.node(self.depth(), 0)
     }
 
-    /// The leaf at `index`, an empty one where nothing was ever set.
-    pub(crate) fn leaf(&self, index: u32) -> N {
-        self.node(0, index)
-    }
-
-    fn node(&self, height: u8, index: u32) -> N {
-        self.levels[usize::from(height)]
-            .get(index as usize)
-            .copied()
-            .unwrap_or_else(|| N::empty(height))
-    }
-
-    /// Puts a leaf and recomputes its path; grows the tree if it has too few places. `false`, with
-    /// nothing changed, if the sum would overflow.
-    #[must_use]
-    pub(crate) fn set(&mut self, index: u32, leaf: N) -> bool {
-        let others = self.root().sum() - self.leaf(index).sum();
-        if others.checked_add(leaf.sum()).is_none() {
-            return false;
-        }
-        self.grow(index);
-        let mut at = index;
-        let mut node = leaf;
-        for height in 0..=self.depth() {
-            let level = &mut self.levels[usize::from(height)];
-            if level.len() <= at as usize {
-                level.resize(at as usize + 1, N::empty(height));
-            }
-            level[at as usize] = node;
-            if height < self.depth() {
-                at >>= 1;
-                let (left, right) = (self.node(height, at << 1), self.node(height, (at << 1) | 1));
-                node = N::join(&left, &right, height + 1).expect("the whole sum was checked");
-            }
-        }
-        true
-    }
-
-    /// Adds levels until `index` is a place: root' = node(root, empty).
-    fn grow(&mut self, index: u32) {
-        while u64::from(index) >> self.depth() != 0 {
-            let (root, height) = (self.root(), self.depth() + 1);
-            let occupied = self.levels.iter().any(|level| !level.is_empty());
-            self.levels.push(Vec::new());
-            if occupied {
-                let above = N::join(&root, &N::empty(height - 1), height)
-                    .expect("an empty sum adds nothing");
-                self.levels[usize::from(height)].push(above);
-            }
-        }
-    }
-
-    /// The leaf that owns position `at` of the sum, and the position within it.
+    /// The node of height `down_to` that owns position `at` of the sum, and the position within it.
     ///
     /// # Panics
     /// If `at` is not below the root's sum.
-    pub(crate) fn find(&self, mut at: u64) -> (u32, u64) {
+    fn find(&self, mut at: u64, down_to: u8) -> (u32, u64) {
         assert!(at < self.root().sum(), "position {at} beyond the sum");
         let mut index = 0;
-        for height in (0..self.depth()).rev() {
+        for height in (down_to..self.depth()).rev() {
             index <<= 1;
             let left = self.node(height, index).sum();
             if at >= left {
@@ -128,7 +89,7 @@ impl<N: Node> SumTree<N> {
 
     /// The siblings that rebuild the root from the leaves at `indices` (sorted): bottom-up, each
     /// level from left to right.
-    pub(crate) fn siblings(&self, indices: &[u32]) -> Vec<N> {
+    fn siblings(&self, indices: &[u32]) -> Vec<N> {
         let mut out = Vec::new();
         let mut level = indices.to_vec();
         for height in 0..self.depth() {
@@ -146,6 +107,74 @@ impl<N: Node> SumTree<N> {
     }
 }
 
+/// The nodes of a tree from height `low` up, each kept; only the right, empty edge is left out.
+/// What is below, its owner computes from the leaves.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows<N> {
+    low: u8,
+    /// `rows[h]` holds the nodes of height low + h from the left; the last row is the root's.
+    rows: Vec<Vec<N>>,
+}
+
+impl<N: Node> Rows<N> {
+    /// The rows over `row`, nodes of height `low`, up to the root of a tree of `depth`, at least
+    /// `low`. `None` if sums overflow, or the row is wider than the tree.
+    pub(crate) fn build(low: u8, depth: u8, row: Vec<N>) -> Option<Self> {
+        if row.len() as u64 > 1 << (depth - low) {
+            return None;
+        }
+        let mut rows = vec![row];
+        for height in low + 1..=depth {
+            rows.push(parents(rows.last()?, height)?);
+        }
+        Some(Self { low, rows })
+    }
+
+    /// Puts a node of height `low` and recomputes what is above; grows the tree if it has too few
+    /// places.
+    ///
+    /// # Panics
+    /// If the whole sum overflows.
+    pub(crate) fn set(&mut self, index: u32, node: N) {
+        self.grow(index);
+        let (mut at, mut node) = (index, node);
+        for height in self.low..=self.depth() {
+            let row = &mut self.rows[usize::from(height - self.low)];
+            if row.len() <= at as usize {
+                row.resize(at as usize + 1, N::empty(height));
+            }
+            row[at as usize] = node;
+            if height < self.depth() {
+                at >>= 1;
+                let (left, right) = (self.node(height, at << 1), self.node(height, (at << 1) | 1));
+                node = N::join(&left, &right, height + 1).expect("the whole sum was checked");
+            }
+        }
+    }
+
+    /// Adds levels until `index` is a place: root' = node(root, empty).
+    fn grow(&mut self, index: u32) {
+        while u64::from(index) >> (self.depth() - self.low) != 0 {
+            let above = parents(self.rows.last().expect("a root's row"), self.depth() + 1);
+            self.rows.push(above.expect("an empty sum adds nothing"));
+        }
+    }
+}
+
+impl<N: Node> Levels<N> for Rows<N> {
+    fn depth(&self) -> u8 {
+        let above = self.rows.len() - 1;
+        self.low + u8::try_from(above).expect("a tree has at most 32 levels above its leaves")
+    }
+
+    fn node(&self, height: u8, index: u32) -> N {
+        self.rows[usize::from(height - self.low)]
+            .get(index as usize)
+            .copied()
+            .unwrap_or_else(|| N::empty(height))
+    }
+}
+
 /// The part of a tree that some leaves and their siblings show.
 #[derive(Debug)]
 pub(crate) struct PartialTree<N> {
@@ -153,7 +182,7 @@ pub(crate) struct PartialTree<N> {
 }
 
 impl<N: Node> PartialTree<N> {
-    /// Rebuilds the root. Siblings come from `sibling`, in the order of [`SumTree::siblings`];
+    /// Rebuilds the root. Siblings come from `sibling`, in the order of [`Levels::siblings`];
     /// it fails as `sibling` fails, or gives `None` if sums overflow.
     ///
     /// The leaves must not be empty, and lie within 2^depth places.

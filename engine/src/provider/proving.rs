@@ -9,7 +9,6 @@ use crate::ops::Pending;
 use crate::view::ActiveView;
 use larder_proofs::{Challenge, Commitment, ProviderTree};
 use larder_types::{ContractId, SlotNo};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Tries to make or send one proof; validators take at most three.
@@ -21,21 +20,15 @@ impl Provider {
         self.commitment = Some(Arc::new(self.committed(active)));
     }
 
-    /// The trees behind the active root.
+    /// The trees behind the active root. They share all with ours: what is added to a list later in
+    /// the epoch, the proof leaves out, and what goes from ours stays here.
     fn committed(&self, active: &ActiveView) -> Commitment {
-        let mut contents = BTreeMap::new();
-        for (_, leaf) in active.held.iter() {
-            let held = self.contracts.get(&leaf.contract_id);
-            let content = held.and_then(|h| {
-                h.content
-                    .prefix_with_root(leaf.content_root, leaf.used_chunks)
-            });
-            if let Some(content) = content {
-                contents.insert(leaf.contract_id, content);
-            }
+        let content = |id| Some((id, self.contracts.get(&id)?.content.clone()));
+        let contracts = active.held.iter().map(|(_, leaf)| leaf.contract_id);
+        Commitment {
+            tree: ProviderTree::clone(&active.held),
+            contents: contracts.filter_map(content).collect(),
         }
-        let tree = ProviderTree::clone(&active.held);
-        Commitment { tree, contents }
     }
 
     /// Our slot is open: we are asked for all contracts, or besides for one.

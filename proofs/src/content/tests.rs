@@ -2,6 +2,7 @@
 //! follow from paths alone.
 
 use super::*;
+use crate::reference;
 use larder_types::ShardRoot;
 use proptest::prelude::*;
 
@@ -62,6 +63,8 @@ proptest! {
             let anew = ContentTree::from_leaves(list.clone()).unwrap();
             prop_assert_eq!(committed(&tree), committed(&anew));
             prop_assert_eq!(tree.leaves(), &list[..]);
+            let plain = reference::content(&list, tree.depth());
+            prop_assert_eq!((tree.root().0, tree.chunks()), plain);
             let read = ContentTree::from_bytes(&tree.to_bytes()).unwrap();
             prop_assert_eq!(committed(&read), committed(&tree));
             prop_assert_eq!(&read, &tree);
@@ -174,4 +177,41 @@ fn the_only_shard_leaves_nothing() {
         cleared(tree.root(), tree.chunks(), 0, &lost),
         Ok((ContentTree::new().root(), 0))
     );
+}
+
+#[test]
+fn a_list_of_many_pages_is_the_plain_tree_at_every_node() {
+    let mut tree = tree(0);
+    let mut list: Vec<ShardLeaf> = (0..700).map(shard).collect();
+    for leaf in &list {
+        tree.push(*leaf).unwrap();
+    }
+    let before = tree.clone();
+    for hole in [0, 17, 255, 256, 699] {
+        list[hole as usize] = ShardLeaf::EMPTY;
+        assert_eq!(tree.clear(hole), Some(shard(hole)));
+    }
+    assert_eq!(before.leaves()[17], shard(17), "a clone stays as it was");
+    assert_eq!(tree.depth(), 10);
+    for height in 0..=10u8 {
+        for index in 0..1u32 << (10 - height) {
+            let first = (index as usize) << height;
+            let end = list.len().min(first + (1 << height));
+            let plain = reference::content(list.get(first..end).unwrap_or(&[]), height);
+            let node = tree.node(height, index);
+            assert_eq!((node.hash.0, node.chunks), plain, "{height} {index}");
+        }
+    }
+}
+
+#[test]
+fn chunks_never_overflow() {
+    let huge = |chunks| ShardLeaf { chunks, ..shard(0) };
+    let mut tree = ContentTree::from_leaves(vec![huge(u64::MAX - 31)]).unwrap();
+    let before = tree.clone();
+    assert_eq!(tree.push(huge(32)), Err(TreeError::SumOverflow));
+    assert_eq!((&tree, committed(&tree)), (&before, committed(&before)));
+    assert_eq!(tree.push(huge(16)), Ok(()));
+    let over = vec![huge(u64::MAX - 15), huge(16)];
+    assert_eq!(ContentTree::from_leaves(over), Err(TreeError::SumOverflow));
 }

@@ -1,6 +1,7 @@
 //! The lowest free place, growth, what is kept, and the leaves' layouts.
 
 use super::*;
+use crate::reference;
 use larder_types::{AccountId, Amount, ContractId, codec};
 use proptest::prelude::*;
 
@@ -83,6 +84,12 @@ proptest! {
             let anew = ProviderTree::from_leaves(tree.depth(), slow.clone()).unwrap();
             prop_assert_eq!(anew.root(), tree.root());
             prop_assert_eq!(&anew, &tree);
+            let root = tree.root();
+            let plain = reference::provider(&slow, tree.depth());
+            prop_assert_eq!((root.hash.0, root.sum, root.min_end), plain);
+            let listed: Vec<_> = tree.iter().map(|(index, leaf)| (index, *leaf)).collect();
+            let wanted = (0u32..).zip(&slow).filter_map(|(index, leaf)| Some((index, (*leaf)?)));
+            prop_assert_eq!(listed, wanted.collect::<Vec<_>>());
         }
         let kept = codec::encode(&tree);
         let read: ProviderTree = codec::decode(&kept).unwrap();
@@ -205,4 +212,79 @@ fn a_shard_leaf_has_whole_groups_and_a_root_44_bytes() {
     let content = crate::ContentTree::from_leaves(vec![shard; 5]).unwrap();
     let read: crate::ContentTree = codec::decode(&codec::encode(&content)).unwrap();
     assert_eq!((read.root(), &read), (content.root(), &content));
+}
+
+/// Contract `n` of a thousand.
+fn nth(n: u32) -> ContractLeaf {
+    let mut id = [0; 32];
+    id[..4].copy_from_slice(&n.to_le_bytes());
+    ContractLeaf {
+        contract_id: ContractId(id),
+        ..leaf(1, u64::from(n) + 1, 7 * (n + 1))
+    }
+}
+
+#[test]
+fn a_large_tree_is_the_plain_one_at_every_node() {
+    // Past three forks, with gaps, grown and built, and a clone that stays as it was.
+    let mut leaves: Vec<Option<ContractLeaf>> = (0..700).map(nth).map(Some).collect();
+    let mut tree = ProviderTree::new();
+    for leaf in leaves.iter().flatten() {
+        tree.insert(*leaf).unwrap();
+    }
+    let before = tree.clone();
+    let old = before.root();
+    for gap in (0..700).filter(|n| n % 5 == 3 || (64..128).contains(n)) {
+        leaves[gap as usize] = None;
+        assert_eq!(tree.remove(gap), Ok(nth(gap)));
+    }
+    assert_eq!((before.root(), before.get(3)), (old, Some(&nth(3))));
+    assert_eq!(before.iter().count(), 700);
+    assert_eq!(tree.depth(), 10);
+    let built = ProviderTree::from_leaves(10, leaves.clone()).unwrap();
+    assert_eq!(built, tree);
+    for height in 0..=10u8 {
+        for index in 0..1u32 << (10 - height) {
+            let first = (index as usize) << height;
+            let end = leaves.len().min(first + (1 << height));
+            let below = leaves.get(first..end).unwrap_or(&[]);
+            let plain = reference::provider(below, height);
+            for tree in [&tree, &built] {
+                let node = tree.node(height, index);
+                assert_eq!(
+                    (node.hash.0, node.sum, node.min_end),
+                    plain,
+                    "{height} {index}"
+                );
+            }
+        }
+    }
+    for free in [3, 8, 13, 18] {
+        assert_eq!(tree.insert(nth(free)), Ok(free));
+    }
+}
+
+#[test]
+fn the_last_place_of_the_deepest_tree_is_a_place() {
+    let mut tree = ProviderTree::from_leaves(32, vec![Some(nth(0))]).unwrap();
+    let shallow = tree.root();
+    tree.put(u32::MAX, nth(1)).unwrap();
+    assert_eq!((tree.depth(), tree.root().sum), (32, 3));
+    assert_eq!(tree.find(1, 0), (u32::MAX, 0));
+    assert_eq!(tree.siblings(&[u32::MAX]).len(), 32);
+    assert_eq!(
+        tree.iter().map(|(index, _)| index).collect::<Vec<_>>(),
+        [0, u32::MAX]
+    );
+    assert_eq!(tree.insert(nth(2)), Ok(1));
+    tree.remove(1).unwrap();
+    tree.remove(u32::MAX).unwrap();
+    assert_eq!(tree.root(), shallow);
+    let deeper = ProviderTree::from_leaves(33, Vec::new());
+    assert_eq!(deeper, Err(TreeError::Full));
+    let over = vec![Some(leaf(0, u64::MAX, 7)), Some(leaf(1, 1, 7))];
+    assert_eq!(
+        ProviderTree::from_leaves(0, over),
+        Err(TreeError::SumOverflow)
+    );
 }

@@ -32,13 +32,17 @@ fn node(seed: u8, sum: u64) -> ContentNode {
     }
 }
 
+fn tree() -> Rows<ContentNode> {
+    Rows::build(0, 0, Vec::new()).unwrap()
+}
+
 proptest! {
     #[test]
     fn setting_leaves_equals_building_anew(sets in prop::collection::vec((0u32..40, any::<u8>(), 0u64..1_000), 0..60)) {
-        let mut tree = SumTree::empty(0);
+        let mut tree = tree();
         let mut leaves: Vec<ContentNode> = Vec::new();
         for (index, seed, sum) in sets {
-            prop_assert!(tree.set(index, node(seed, sum)));
+            tree.set(index, node(seed, sum));
             let at = index as usize;
             leaves.resize(leaves.len().max(at + 1), ContentNode::empty(0));
             leaves[at] = node(seed, sum);
@@ -54,7 +58,7 @@ proptest! {
                 if !here { rest -= leaf.chunks; }
                 here
             });
-            prop_assert_eq!(tree.find(at), (u32::try_from(slow.unwrap()).unwrap(), rest));
+            prop_assert_eq!(tree.find(at, 0), (u32::try_from(slow.unwrap()).unwrap(), rest));
         }
     }
 
@@ -63,16 +67,16 @@ proptest! {
         sums in prop::collection::vec(1u64..100, 1..40),
         picks in prop::collection::btree_set(any::<u32>(), 1..10),
     ) {
-        let mut tree = SumTree::empty(0);
+        let mut tree = tree();
         for (index, sum) in (0u32..).zip(&sums) {
-            prop_assert!(tree.set(index, node(u8::try_from(index).unwrap(), *sum)));
+            tree.set(index, node(u8::try_from(index).unwrap(), *sum));
         }
         let count = u32::try_from(sums.len()).unwrap();
         let mut picks: Vec<u32> = picks.into_iter().map(|p| p % count).collect();
         picks.sort_unstable();
         picks.dedup();
         let siblings = tree.siblings(&picks);
-        let leaves: BTreeMap<u32, _> = picks.iter().map(|i| (*i, tree.leaf(*i))).collect();
+        let leaves: BTreeMap<u32, _> = picks.iter().map(|i| (*i, tree.node(0, *i))).collect();
         let rebuild = |siblings: &[ContentNode]| {
             let mut rest = siblings.iter();
             let part = PartialTree::rebuild(tree.depth(), leaves.clone(), || rest.next().copied().ok_or(()));
@@ -86,7 +90,7 @@ proptest! {
             prop_assert!(rebuild(fewer).0.is_err());
         }
         for at in 0..tree.root().sum() {
-            let (index, rest) = tree.find(at);
+            let (index, rest) = tree.find(at, 0);
             match part.find(at) {
                 // The part may end in a leaf that is shown only as a sibling, never elsewhere.
                 Some(found) => prop_assert_eq!(found, (index, rest)),
@@ -99,14 +103,10 @@ proptest! {
 
 #[test]
 fn sums_never_overflow() {
-    let mut tree = SumTree::empty(0);
-    assert!(tree.set(0, node(1, u64::MAX - 5)));
-    let before = tree.root();
-    assert!(!tree.set(1, node(2, 6)));
-    assert_eq!(tree.root(), before, "a refused leaf changes nothing");
-    assert!(tree.set(1, node(2, 5)));
-    assert!(tree.set(0, node(1, 7)), "its own old weight does not count");
     assert_eq!(ContentNode::join(&node(1, u64::MAX), &node(2, 1), 1), None);
+    let row = vec![node(1, u64::MAX), node(2, 1)];
+    assert!(Rows::build(0, 1, row.clone()).is_none());
+    assert_eq!(fold(row, 0, 1), None);
     let leaves = BTreeMap::from([(0, node(1, u64::MAX)), (1, node(2, 1))]);
     let part = PartialTree::rebuild(1, leaves, || Err(()));
     assert!(matches!(part, Ok(None)));
@@ -116,7 +116,9 @@ fn sums_never_overflow() {
 fn an_empty_tree_of_any_depth_is_empties_joined() {
     for depth in 0..8 {
         let slow = slow_levels::<ProviderRoot>(&[], depth)[usize::from(depth)][0];
-        assert_eq!(SumTree::<ProviderRoot>::empty(depth).root(), slow);
+        assert_eq!(fold::<ProviderRoot>(Vec::new(), 0, depth), Some(slow));
+        let rows = Rows::<ProviderRoot>::build(0, depth, Vec::new()).unwrap();
+        assert_eq!(rows.root(), slow);
         assert_eq!((slow.sum, slow.min_end), (0, u32::MAX));
     }
 }
