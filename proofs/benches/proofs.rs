@@ -1,144 +1,241 @@
-//! What proofs cost. `shard::larder` beside `shard::blake3` is the price of the outboard;
-//! `proof::{prove, verify}` are for 16 draws over 20 contracts of 4 shards of 4 MiB.
-#![allow(missing_docs, reason = "divan's macros make items of their own")]
+//! What proofs cost, beside a plain BLAKE3 hash or an ed25519 check in the same process: medians and
+//! ratios, since times differ from machine to machine. `cargo bench -p larder-proofs`.
 #![allow(clippy::unwrap_used, reason = "a bench may stop")]
+#![allow(clippy::print_stdout, reason = "the table is what it gives")]
+#![allow(clippy::float_arithmetic, reason = "ratios of times")]
 
-fn main() {
-    divan::main();
+use larder_keys::{Signer, Tag};
+use larder_proofs::bls::SecretKey;
+use larder_proofs::chunk::GROUP;
+use larder_proofs::{
+    Challenge, Commitment, ContentTree, ContractLeaf, Kind, Outboard, ShardHasher, ShardLeaf,
+    ShardReader, Single, convicts, prove, verify,
+};
+use larder_types::{Amount, ContractId, GenesisHash, ShardRoot};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+const NET: GenesisHash = GenesisHash([1; 32]);
+const MIB: usize = 1 << 20;
+
+/// The median time of `runs` runs.
+fn median<T>(runs: usize, mut run: impl FnMut() -> T) -> Duration {
+    let mut times: Vec<Duration> = (0..runs)
+        .map(|_| {
+            let start = Instant::now();
+            black_box(run());
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[runs / 2]
 }
 
-fn bytes(len: usize) -> Vec<u8> {
-    (0..=250).cycle().take(len).collect()
+fn row(what: &str, time: Duration, beside: &str, reference: Duration) {
+    let ratio = time.as_secs_f64() / reference.as_secs_f64();
+    println!("{what:<48} {time:>12.1?}   {ratio:>8.2} x {beside} ({reference:.1?})");
 }
 
-#[divan::bench_group]
-mod shard {
-    use divan::{Bencher, black_box, counter::BytesCount};
+/// A terabyte of which one shard exists: its bytes are made when they are read.
+struct Synthetic {
+    outboard: Vec<u8>,
+    reads: Cell<usize>,
+}
 
-    const MIB: usize = 1 << 20;
+fn group(number: u64) -> Vec<u8> {
+    number.to_le_bytes().repeat(GROUP / 8)
+}
 
-    #[divan::bench(args = [1, 64])]
-    fn blake3(bencher: Bencher<'_, '_>, mib: usize) {
-        let bytes = super::bytes(mib * MIB);
-        bencher
-            .counter(BytesCount::of_slice(&bytes))
-            .bench(|| blake3::hash(black_box(&bytes)));
+impl ShardReader for Synthetic {
+    type Error = Infallible;
+
+    fn group(&self, _: &ShardRoot, number: u64) -> Result<Vec<u8>, Infallible> {
+        self.reads.set(self.reads.get() + 1);
+        Ok(group(number))
     }
 
-    #[divan::bench(args = [1, 64])]
-    fn larder(bencher: Bencher<'_, '_>, mib: usize) {
-        let bytes = super::bytes(mib * MIB);
-        bencher.counter(BytesCount::of_slice(&bytes)).bench(|| {
-            let mut hasher = larder_proofs::ShardHasher::new();
+    fn outboard(&self, _: &ShardRoot) -> Result<Outboard, Infallible> {
+        self.reads.set(self.reads.get() + 1);
+        Ok(Outboard::from_bytes(&self.outboard).unwrap())
+    }
+}
+
+/// 1,000 contracts of 15 shards of 64 MiB.
+fn terabyte() -> (Commitment, Synthetic) {
+    let mut hasher = ShardHasher::new();
+    for number in 0..4_096 {
+        hasher.update(&group(number));
+    }
+    let (root, outboard) = hasher.finalize();
+    let chunks = outboard.chunks();
+    let mut commitment = Commitment::default();
+    for number in 0..1_000_u64 {
+        let shard = |place: u64| ShardLeaf {
+            root,
+            chunks,
+            tag: (100 * number + place).to_le_bytes(),
+        };
+        let content = ContentTree::from_leaves((0..15).map(shard).collect()).unwrap();
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&number.to_le_bytes());
+        let leaf = ContractLeaf {
+            version: 1,
+            depth: content.depth(),
+            contract_id: ContractId(id),
+            content_root: content.root(),
+            used_chunks: content.chunks(),
+            capacity_chunks: content.chunks(),
+            rate: Amount(1_000),
+            ..ContractLeaf::default()
+        };
+        commitment.tree.insert(leaf).unwrap();
+        commitment.contents.insert(leaf.contract_id, content);
+    }
+    let store = Synthetic {
+        outboard: outboard.to_bytes(),
+        reads: Cell::new(0),
+    };
+    (commitment, store)
+}
+
+fn shards() {
+    for mib in [1, 64] {
+        let bytes: Vec<u8> = (0..=250).cycle().take(mib * MIB).collect();
+        let runs = 1 + 640 / mib.max(32);
+        let plain = median(runs, || blake3::hash(black_box(&bytes)));
+        let ours = median(runs, || {
+            let mut hasher = ShardHasher::new();
             hasher.update(black_box(&bytes));
             hasher.finalize()
         });
+        let speed = plain.as_secs_f64() / ours.as_secs_f64();
+        let what = format!("root and outboard of {mib} MiB");
+        row(&what, ours, "blake3::hash", plain);
+        println!("{:<48} {speed:>12.2}   of its speed (wanted: 0.8)", "");
     }
 }
 
-#[divan::bench_group]
-mod proof {
-    use divan::{Bencher, black_box};
-    use larder_keys::Signer;
-    use larder_proofs::{
-        Challenge, Commitment, ContentTree, ContractLeaf, Kind, Outboard, ShardHasher, ShardLeaf,
-        ShardReader, prove, verify,
+fn ed25519(key: &Signer) -> Duration {
+    let message = [7; 100];
+    let signature = key.sign(Tag("bench"), &NET, &message);
+    let node = key.node();
+    median(200, || {
+        larder_keys::verify(&node.0, Tag("bench"), &NET, black_box(&message), &signature)
+    })
+}
+
+fn proofs(key: &Signer, check: Duration) {
+    let (mut commitment, store) = terabyte();
+    let asked = |tree: &larder_proofs::ProviderTree, slot_no| Challenge {
+        kind: Kind::Ledger,
+        chain_id: NET.chain_id(),
+        slot_no,
+        beacon: [3; 32],
+        provider: key.node(),
+        provider_index: 0,
+        active: tree.root(),
+        depth: tree.depth(),
+        contract: None,
+        c: 16,
     };
-    use larder_types::{Amount, ContractId, GenesisHash, ShardRoot};
-    use std::collections::BTreeMap;
-    use std::convert::Infallible;
+    let tree = commitment.tree.clone();
+    let mut slot = 0;
+    let proving = median(50, || {
+        slot += 1;
+        prove(&commitment, &asked(&tree, slot), &store, key, &NET).unwrap()
+    });
+    // A commitment in memory reads nothing; from rows it would be one page a draw here.
+    let reads = store.reads.get();
+    row(
+        "prove 16 draws of 1 TB (wanted: 20 ms)",
+        proving,
+        "ed25519 check",
+        check,
+    );
+    println!(
+        "{:<48} {:>12.2}   a draw, and one page of a list (wanted: 4)",
+        "  reads of shards",
+        { f64::from(u32::try_from(reads).unwrap()) / (50.0 * 16.0) }
+    );
+    let challenge = asked(&tree, 7);
+    let blob = prove(&commitment, &challenge, &store, key, &NET).unwrap();
+    println!(
+        "{:<48} {:>12}   bytes (wanted: 36 KB)",
+        "  its length",
+        blob.len()
+    );
+    let verifying = median(200, || verify(black_box(&blob), &challenge, &NET).unwrap());
+    row(
+        "verify it (wanted: 0.3 ms)",
+        verifying,
+        "ed25519 check",
+        check,
+    );
+    let other = asked(&tree, 8);
+    let ignoring = median(200, || convicts(black_box(&blob), &other, &NET));
+    row(
+        "ignore it as evidence of another slot",
+        ignoring,
+        "ed25519 check",
+        check,
+    );
 
-    const NET: GenesisHash = GenesisHash([1; 32]);
-
-    struct Memory(BTreeMap<ShardRoot, (Vec<u8>, Outboard)>);
-
-    impl ShardReader for Memory {
-        type Error = Infallible;
-        fn group(&self, shard: &ShardRoot, group: u64) -> Result<Vec<u8>, Infallible> {
-            let at = usize::try_from(group).unwrap();
-            Ok(self.0[shard].0.chunks(16_384).nth(at).unwrap().to_vec())
-        }
-        fn outboard(&self, shard: &ShardRoot) -> Result<Outboard, Infallible> {
-            Ok(self.0[shard].1.clone())
-        }
-    }
-
-    fn provider() -> (Commitment, Memory, Challenge, Signer) {
-        let (mut commitment, mut memory) = (Commitment::default(), Memory(BTreeMap::new()));
-        for c in 0..20u8 {
-            let mut content = ContentTree::new();
-            for s in 0..4u8 {
-                let mut bytes = super::bytes(4 << 20);
-                bytes[..2].copy_from_slice(&[c, s]);
-                let mut hasher = ShardHasher::new();
-                hasher.update(&bytes);
-                let (root, outboard) = hasher.finalize();
-                let (chunks, tag) = (outboard.chunks(), [0; 8]);
-                content.push(ShardLeaf { root, chunks, tag }).unwrap();
-                memory.0.insert(root, (bytes, outboard));
-            }
-            let leaf = ContractLeaf {
-                version: 1,
-                depth: content.depth(),
-                contract_id: ContractId([c; 32]),
-                content_root: content.root(),
-                used_chunks: content.chunks(),
-                capacity_chunks: content.chunks(),
-                rate: Amount(100),
-                ..ContractLeaf::default()
-            };
-            commitment.tree.insert(leaf).unwrap();
-            commitment.contents.insert(leaf.contract_id, content);
-        }
-        let key = Signer::from_seed(&[2; 32]);
-        let challenge = Challenge {
-            kind: Kind::Ledger,
-            chain_id: NET.chain_id(),
-            slot_no: 7,
-            beacon: [3; 32],
-            provider: key.node(),
-            provider_index: 0,
-            active: commitment.tree.root(),
-            depth: commitment.tree.depth(),
-            contract: None,
-            c: 16,
-        };
-        (commitment, memory, challenge, key)
-    }
-
-    #[divan::bench(name = "prove")]
-    fn proving(bencher: Bencher<'_, '_>) {
-        let (commitment, memory, challenge, key) = provider();
-        bencher.bench(|| prove(black_box(&commitment), &challenge, &memory, &key, &NET));
-    }
-
-    #[divan::bench(name = "verify")]
-    fn verifying(bencher: Bencher<'_, '_>) {
-        let (commitment, memory, challenge, key) = provider();
-        let blob = prove(&commitment, &challenge, &memory, &key, &NET).unwrap();
-        bencher.bench(|| verify(black_box(&blob), &challenge, &NET).unwrap());
-    }
+    let leaf = *tree.get(500).unwrap();
+    let mut rate = 0;
+    let replacing = median(200, || {
+        rate += 1;
+        let rate = Amount(rate);
+        commitment
+            .tree
+            .replace(500, ContractLeaf { rate, ..leaf })
+            .unwrap()
+    });
+    row(
+        "replace one of 1,000 contracts",
+        replacing,
+        "ed25519 check",
+        check,
+    );
+    let many: Vec<_> = (0..100_000).map(|_| Some(leaf)).collect();
+    let large = larder_proofs::ProviderTree::from_leaves(0, many).unwrap();
+    let changed = median(200, || {
+        let mut copy = large.clone();
+        copy.replace(
+            70_000,
+            ContractLeaf {
+                revision: 9,
+                ..leaf
+            },
+        )
+        .unwrap();
+        copy
+    });
+    row(
+        "clone 100,000 contracts and replace one",
+        changed,
+        "ed25519 check",
+        check,
+    );
 }
 
-#[divan::bench_group]
-mod beacon {
-    use divan::{Bencher, black_box};
-    use larder_proofs::{Single, bls::SecretKey};
-    use larder_types::GenesisHash;
+fn beacon(check: Duration) {
+    let key = SecretKey::from_seed(&[5; 32]);
+    let next = median(20, || Single::next(black_box(&[0; 32]), &NET, 1, &key));
+    row("make a beacon", next, "ed25519 check", check);
+    let (_, reveal) = Single::next(&[0; 32], &NET, 1, &key);
+    let public = key.public();
+    let checking = median(20, || {
+        Single::check(black_box(&[0; 32]), &NET, 1, &public, &reveal).unwrap()
+    });
+    row("check a beacon", checking, "ed25519 check", check);
+}
 
-    const NET: GenesisHash = GenesisHash([1; 32]);
-
-    #[divan::bench]
-    fn next(bencher: Bencher<'_, '_>) {
-        let key = SecretKey::from_seed(&[5; 32]);
-        bencher.bench(|| Single::next(black_box(&[0; 32]), &NET, 1, &key));
-    }
-
-    #[divan::bench]
-    fn check(bencher: Bencher<'_, '_>) {
-        let key = SecretKey::from_seed(&[5; 32]);
-        let (_, reveal) = Single::next(&[0; 32], &NET, 1, &key);
-        let public = key.public();
-        bencher.bench(|| Single::check(black_box(&[0; 32]), &NET, 1, &public, &reveal).unwrap());
-    }
+fn main() {
+    let key = Signer::from_seed(&[2; 32]);
+    let check = ed25519(&key);
+    shards();
+    proofs(&key, check);
+    beacon(check);
 }

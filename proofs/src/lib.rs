@@ -22,6 +22,8 @@ mod shard_leaf;
 mod sum_tree;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod vectors;
 mod verify;
 
 pub use beacon::{Reveal, Single};

@@ -13,6 +13,8 @@ struct Synthetic {
     /// The length of each contract's list.
     shards: fn(u32) -> u32,
     lists: BTreeMap<u32, List>,
+    /// The length of each shard, in groups of 16 KiB.
+    groups: u64,
     rows_read: Cell<usize>,
     /// The most leaves or nodes that one read gave.
     longest: Cell<usize>,
@@ -21,15 +23,16 @@ struct Synthetic {
 /// A list of one length.
 struct List {
     shard: ShardLeaf,
+    outboard: Outboard,
     pages: Vec<Sibling>,
     depth: u8,
     root: ContentNode,
 }
 
-const LEN: usize = 2 * 16_384;
-
-fn bytes(length: u32) -> Vec<u8> {
-    length.to_le_bytes().into_iter().cycle().take(LEN).collect()
+/// A group of the shard that lists of this length hold.
+fn group_bytes(length: u32, group: u64) -> Vec<u8> {
+    let words = [u64::from(length), group].map(u64::to_le_bytes).concat();
+    words.repeat(1_024)
 }
 
 fn id(contract: u32) -> ContractId {
@@ -52,9 +55,11 @@ fn page_of(shard: ShardLeaf, length: u32, page: u32) -> Vec<ShardLeaf> {
 }
 
 impl List {
-    fn new(length: u32) -> Self {
+    fn new(length: u32, groups: u64) -> Self {
         let mut hasher = ShardHasher::new();
-        hasher.update(&bytes(length));
+        for group in 0..groups {
+            hasher.update(&group_bytes(length, group));
+        }
         let (root, outboard) = hasher.finalize();
         let (chunks, tag) = (outboard.chunks(), [0; 8]);
         let shard = ShardLeaf { root, chunks, tag };
@@ -69,6 +74,7 @@ impl List {
         };
         Self {
             shard,
+            outboard,
             pages,
             depth,
             root,
@@ -77,11 +83,13 @@ impl List {
 }
 
 impl Synthetic {
-    fn new(contracts: u32, shards: fn(u32) -> u32, rate: fn(u32) -> u64) -> Self {
+    fn new(contracts: u32, shards: fn(u32) -> u32, groups: u64, rate: fn(u32) -> u64) -> Self {
         let mut lists = BTreeMap::new();
         let place = |contract| {
             let length = shards(contract);
-            let list = lists.entry(length).or_insert_with(|| List::new(length));
+            let list = lists
+                .entry(length)
+                .or_insert_with(|| List::new(length, groups));
             Some(ContractLeaf {
                 version: 1,
                 depth: list.depth,
@@ -99,6 +107,7 @@ impl Synthetic {
             tree: ProviderTree::from_leaves(0, leaves).unwrap(),
             shards,
             lists,
+            groups,
             rows_read: Cell::new(0),
             longest: Cell::new(0),
         }
@@ -139,11 +148,11 @@ struct Shards<'a> {
 }
 
 impl Shards<'_> {
-    fn read(&self, root: &ShardRoot) -> Vec<u8> {
+    fn read(&self, root: &ShardRoot) -> (u32, &List) {
         self.reads.set(self.reads.get() + 1);
         let mut lists = self.store.lists.iter();
-        let (length, _) = lists.find(|(_, list)| list.shard.root == *root).unwrap();
-        bytes(*length)
+        let (length, list) = lists.find(|(_, list)| list.shard.root == *root).unwrap();
+        (*length, list)
     }
 }
 
@@ -151,19 +160,17 @@ impl ShardReader for Shards<'_> {
     type Error = Infallible;
 
     fn group(&self, shard: &ShardRoot, group: u64) -> Result<Vec<u8>, Infallible> {
-        let at = usize::try_from(group).unwrap() * 16_384;
-        Ok(self.read(shard)[at..at + 16_384].to_vec())
+        assert!(group < self.store.groups);
+        Ok(group_bytes(self.read(shard).0, group))
     }
 
     fn outboard(&self, shard: &ShardRoot) -> Result<Outboard, Infallible> {
-        let mut hasher = ShardHasher::new();
-        hasher.update(&self.read(shard));
-        Ok(hasher.finalize().1)
+        Ok(self.read(shard).1.outboard.clone())
     }
 }
 
-/// Proves and checks; gives the reads in all.
-fn proved(store: &Synthetic, asked: &Challenge) -> usize {
+/// Proves and checks; gives the reads in all and the proof's length.
+fn proved(store: &Synthetic, asked: &Challenge) -> (usize, usize) {
     let shards = Shards {
         store,
         reads: Cell::new(0),
@@ -171,17 +178,17 @@ fn proved(store: &Synthetic, asked: &Challenge) -> usize {
     store.rows_read.set(0);
     let blob = prove(store, asked, &shards, &key(), &NET).unwrap();
     assert_eq!(verify(&blob, asked, &NET), Ok(()));
-    store.rows_read.get() + shards.reads.get()
+    (store.rows_read.get() + shards.reads.get(), blob.len())
 }
 
 #[test]
 fn a_hundred_thousand_contracts_and_ten_million_shards_are_proved_in_bounded_memory() {
-    let store = Synthetic::new(100_000, |n| 60 + n % 81, |n| 1 + u64::from(n % 7));
+    let store = Synthetic::new(100_000, |n| 60 + n % 81, 2, |n| 1 + u64::from(n % 7));
     let shards: u64 = (0..100_000).map(|n| u64::from((store.shards)(n))).sum();
     assert!(shards > 9_990_000, "{shards} shards");
     for slot in 0..4 {
         let asked = challenge(&store.tree, slot, 16);
-        let reads = proved(&store, &asked);
+        let (reads, _) = proved(&store, &asked);
         assert!(reads <= 3 * 16, "{reads} reads for 16 draws");
     }
     assert!(
@@ -192,16 +199,35 @@ fn a_hundred_thousand_contracts_and_ten_million_shards_are_proved_in_bounded_mem
 
 #[test]
 fn a_contract_of_a_hundred_thousand_shards_takes_four_reads_a_draw() {
-    let store = Synthetic::new(2, |n| 3 + n * 100_000, |n| 1 + 1_000 * u64::from(n));
+    let store = Synthetic::new(2, |n| 3 + n * 100_000, 2, |n| 1 + 1_000 * u64::from(n));
     for slot in 0..4 {
         let asked = challenge(&store.tree, slot, 16);
-        let reads = proved(&store, &asked);
+        let (reads, _) = proved(&store, &asked);
         assert!(reads <= 4 * 16, "{reads} reads for 16 draws");
-        let reads = proved(&store, &asked.targeted(1, &id(1), 1));
+        let (reads, _) = proved(&store, &asked.targeted(1, &id(1), 1));
         assert!(reads <= 4, "{reads} reads for one draw");
     }
     // 391 nodes over pages, 40 bytes each.
     assert_eq!(store.longest.get(), 100_003_usize.div_ceil(PAGE));
+}
+
+#[test]
+fn a_proof_of_a_terabyte_is_36_kilobytes() {
+    // 1,000 contracts of 15 shards of 64 MiB, 16 draws.
+    let store = Synthetic::new(1_000, |_| 15, 4_096, |_| 1_000);
+    let lengths: Vec<usize> = (0..32)
+        .map(|slot| {
+            let (reads, length) = proved(&store, &challenge(&store.tree, slot, 16));
+            assert!(reads <= 3 * 16, "{reads} reads");
+            length
+        })
+        .collect();
+    let mean = lengths.iter().sum::<usize>() / lengths.len();
+    assert!(mean <= 36_000, "{mean} bytes: {lengths:?}");
+    assert!(
+        lengths.iter().all(|length| *length <= 36 * 1_024),
+        "{lengths:?}"
+    );
 }
 
 /// A list of this length, in memory, and its leaf.
@@ -304,7 +330,7 @@ fn rows_that_are_not_what_was_committed_are_never_signed() {
 
 #[test]
 fn a_page_has_at_most_256_leaves() {
-    let shard = List::new(1).shard;
+    let shard = List::new(1, 2).shard;
     let leaves = page_of(shard, 600, 0);
     assert_eq!(leaves.len(), PAGE);
     let content = ContentTree::from_leaves(leaves.clone()).unwrap();

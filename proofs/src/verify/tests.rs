@@ -21,24 +21,69 @@ fn resign(blob: &mut [u8]) {
     blob[at..].copy_from_slice(&signature.0);
 }
 
+/// A flipped bit is refused: signed anew, as a cheat would, it convicts him, unless it is in the
+/// header, where it answers something else; not signed, it says nothing of the provider.
+fn check_flip(blob: &[u8], asked: &Challenge, bit: usize) {
+    let mut bent = blob.to_vec();
+    bent[bit / 8] ^= 1 << (bit % 8);
+    let refused = verify(&bent, asked, &NET).unwrap_err();
+    assert!(!refused.is_fault(), "bit {bit}: anyone can bend a bit");
+    let at = blob.len() - SIGNATURE;
+    if bit / 8 < at {
+        let signature = key().sign(tag(asked.kind), &NET, &bent[..at]);
+        bent[at..].copy_from_slice(&signature.0);
+        let refused = verify(&bent, asked, &NET).unwrap_err();
+        let in_header = bit / 8 < header(asked).len();
+        assert_eq!(refused.is_fault(), !in_header, "bit {bit}: {refused}");
+        let convicts = asked.kind == Kind::Ledger && !in_header;
+        assert_eq!(crate::convicts(&bent, asked, &NET), convicts, "bit {bit}");
+    }
+}
+
+/// The draw, a targeted challenge and both audits of this tree.
+fn each_kind(commitment: &Commitment, c: u8) -> [Challenge; 4] {
+    let drawn = challenge(&commitment.tree, 5, c);
+    let audit = Challenge::audit(&NET, key().node(), &commitment.tree, [9; 32], c);
+    let id = commitment.tree.get(1).unwrap().contract_id;
+    [
+        drawn,
+        drawn.targeted(1, &id, c),
+        audit,
+        audit.of_contract(1),
+    ]
+}
+
 #[test]
-fn any_byte_flipped_is_refused_signed_anew_or_not() {
+fn any_flipped_bit_of_a_small_proof_is_refused() {
+    let (commitment, memory) = provider(&[(100, vec![1, 2]), (300, vec![1, 1])]);
+    for asked in each_kind(&commitment, 1) {
+        let blob = prove(&commitment, &asked, &memory, &key(), &NET).unwrap();
+        assert_eq!(verify(&blob, &asked, &NET), Ok(()));
+        for bit in 0..8 * blob.len() {
+            check_flip(&blob, &asked, bit);
+        }
+    }
+}
+
+#[test]
+fn flipped_bits_all_over_a_large_proof_are_refused() {
+    let contracts: Vec<_> = (1..40).map(|n| (n, vec![1, 3, 2])).collect();
+    let (commitment, memory) = provider(&contracts);
+    for asked in each_kind(&commitment, 16) {
+        let blob = prove(&commitment, &asked, &memory, &key(), &NET).unwrap();
+        assert_eq!(verify(&blob, &asked, &NET), Ok(()));
+        // A step without a common divisor with 8 meets all bits of a byte.
+        for bit in (0..8 * blob.len()).step_by(251) {
+            check_flip(&blob, &asked, bit);
+        }
+    }
+}
+
+#[test]
+fn what_is_cut_or_longer_is_refused() {
     let (commitment, memory) = provider(&[(100, vec![1, 2]), (300, vec![1])]);
     let asked = challenge(&commitment.tree, 5, 3);
     let blob = prove(&commitment, &asked, &memory, &key(), &NET).unwrap();
-    assert_eq!(verify(&blob, &asked, &NET), Ok(()));
-    for at in 0..blob.len() {
-        let mut bent = blob.clone();
-        bent[at] ^= 1 << (at % 8);
-        let refused = verify(&bent, &asked, &NET).unwrap_err();
-        assert!(!refused.is_fault(), "byte {at}: anyone can bend a byte");
-        if at < blob.len() - SIGNATURE {
-            resign(&mut bent);
-            let refused = verify(&bent, &asked, &NET).unwrap_err();
-            let in_header = at < header(&asked).len();
-            assert_eq!(refused.is_fault(), !in_header, "byte {at}: {refused}");
-        }
-    }
     for len in 0..blob.len() {
         assert!(verify(&blob[..len], &asked, &NET).is_err(), "cut at {len}");
         let mut cut = blob[..len].to_vec();
@@ -50,9 +95,69 @@ fn any_byte_flipped_is_refused_signed_anew_or_not() {
     let mut longer = blob.clone();
     longer.insert(blob.len() - SIGNATURE, 0);
     resign(&mut longer);
+    let body = blob.len() - SIGNATURE - header(&asked).len();
+    let refused = DecodeError::Field {
+        field: "trailing bytes",
+        offset: body,
+    };
+    assert_eq!(verify(&longer, &asked, &NET), Err(refused.into()));
+}
+
+#[test]
+fn contracts_out_of_order_or_shown_twice_are_refused() {
+    let (commitment, memory) = provider(&[(100, vec![1]), (100, vec![1])]);
+    let asked = challenge(&commitment.tree, 5, 16);
+    let blob = prove(&commitment, &asked, &memory, &key(), &NET).unwrap();
+    let first = header(&asked).len() + 2;
+    let item = 4 + ContractLeaf::LEN;
+    let (one, two) = (first..first + item, first + item..first + 2 * item);
+    let refused = |bend: &dyn Fn(&mut Vec<u8>)| {
+        let mut bent = blob.clone();
+        bend(&mut bent);
+        resign(&mut bent);
+        let refused = verify(&bent, &asked, &NET).unwrap_err();
+        assert!(refused.is_fault());
+        refused
+    };
+    let order = VerifyError::from(DecodeError::Field {
+        field: "contracts",
+        offset: 2 + item,
+    });
+    let swapped = [&blob[two.clone()], &blob[one.clone()]].concat();
+    let swap = |b: &mut Vec<u8>| b[first..first + 2 * item].copy_from_slice(&swapped);
+    assert_eq!(refused(&swap), order);
+    let twice = |b: &mut Vec<u8>| b.copy_within(one.clone(), two.start);
+    assert_eq!(refused(&twice), order);
+    // A place beyond the tree.
+    let beyond = |b: &mut Vec<u8>| b[two.start] = 2;
+    assert_eq!(refused(&beyond), order);
+    let none = |b: &mut Vec<u8>| b[first - 2] = 0;
+    let empty = DecodeError::Field {
+        field: "contracts",
+        offset: 2,
+    };
+    assert_eq!(refused(&none), empty.into());
+}
+
+#[test]
+fn sums_that_overflow_are_refused() {
+    let contracts: Vec<_> = (0..4).map(|n| (100 + n, vec![1, 1])).collect();
+    let (commitment, memory) = provider(&contracts);
+    let asked = challenge(&commitment.tree, 5, 1);
+    let blob = prove(&commitment, &asked, &memory, &key(), &NET).unwrap();
+    let siblings = header(&asked).len() + 2 + 4 + ContractLeaf::LEN + 2;
+    let mut rich = blob.clone();
+    rich[siblings + 32..siblings + 40].copy_from_slice(&u64::MAX.to_le_bytes());
+    resign(&mut rich);
+    assert_eq!(verify(&rich, &asked, &NET), Err(VerifyError::OtherRoot));
+    let shards = siblings + 2 * ProviderRoot::LEN + 2 + 4 + ShardLeaf::LEN + 2;
+    let mut long = blob;
+    long[shards + 32..shards + 40].copy_from_slice(&u64::MAX.to_le_bytes());
+    resign(&mut long);
+    let refused = verify(&long, &asked, &NET).unwrap_err();
     assert!(
-        verify(&longer, &asked, &NET).unwrap_err().is_fault(),
-        "trailing byte"
+        matches!(refused, VerifyError::OtherContent { .. }),
+        "{refused}"
     );
 }
 
