@@ -14,6 +14,7 @@ use larder_ledger::{
     Loss, Maintenance, Op, Reason, Register, Revoke, State, Transfer, TreeUpdate, Tx, Verdict,
     VerdictBatch, verify,
 };
+use larder_proofs::contract_leaf::FLAGS;
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf, Single};
 use larder_types::layout::Layout;
 use larder_types::{
@@ -586,7 +587,7 @@ fn shards(dice: &mut Dice<'_>) -> Vec<ShardLeaf> {
 /// One field of a leaf becomes anything.
 pub(crate) fn bend(leaf: &mut ContractLeaf, dice: &mut Dice<'_>) {
     match dice.below(16) {
-        0 => leaf.flags = dice.byte(),
+        0 => leaf.flags = dice.byte() & FLAGS,
         1 => leaf.start_epoch = Make::make(dice),
         2 => leaf.end_epoch = 7 * (u32::make(dice) / 7),
         3 => leaf.contract_id = Make::make(dice),

@@ -17,6 +17,7 @@ use larder_ledger::{
     Forced, Genesis, Handover, Header, Loss, Maintenance, May, Op, Reason, Reduction, Register,
     Reveal, Revoke, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
 };
+use larder_proofs::contract_leaf::FLAGS;
 use larder_proofs::{ContractLeaf, LostShard, ProviderRoot, ShardLeaf, Sibling};
 use larder_types::{
     AccountId, Amount, BlobId, BlockHash, Bytes, Class, ContractId, GenesisHash, Hash, Millis,
@@ -368,7 +369,7 @@ impl Make for ContractLeaf {
         let more: u64 = Make::make(dice);
         Self {
             version: 1,
-            flags: dice.byte() & 0b1_0111,
+            flags: dice.byte() & FLAGS,
             egress_class: Make::make(dice),
             depth: dice.byte() % 33,
             start_epoch: Make::make(dice),

@@ -17,6 +17,9 @@ pub const DELEGATED_REPAIR: u8 = 2;
 pub const TRANSFERABLE: u8 = 4;
 /// Flag: removing shards, shortening the end or closing early takes the admin key. The default.
 pub const APPEND_ONLY: u8 = 16;
+/// All flags that have a meaning. Of the others 8 is kept for audits by witnesses; a leaf with one
+/// of them is refused, so that nobody signs today what a later version reads another way.
+pub const FLAGS: u8 = AUTO_RENEW | DELEGATED_REPAIR | TRANSFERABLE | APPEND_ONLY;
 /// A content tree holds at most 2^32 shards.
 pub const MAX_DEPTH: u8 = 32;
 
@@ -111,8 +114,8 @@ impl ContractLeaf {
     /// Reads the layout.
     ///
     /// # Errors
-    /// A wrong length, another version, a depth above 32, more used than paid for, or a reserved
-    /// byte that is not 0.
+    /// A wrong length, another version, a flag beyond [`FLAGS`], a depth above 32, more used than
+    /// paid for, or a reserved byte that is not 0.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(bytes);
         let leaf = Self {
@@ -144,6 +147,7 @@ impl ContractLeaf {
         let field = |field, offset| Err(DecodeError::Field { field, offset });
         match () {
             () if leaf.version != VERSION => field("version", 0),
+            () if leaf.flags & !FLAGS != 0 => field("flags", 1),
             () if leaf.depth > MAX_DEPTH => field("depth", 3),
             () if leaf.used_chunks > leaf.capacity_chunks => field("used chunks", 112),
             () if reserved != Self::RESERVED => field("reserved", 228),
@@ -159,3 +163,55 @@ impl ContractLeaf {
 }
 
 serde_as_bytes!(ContractLeaf);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> [u8; ContractLeaf::LEN] {
+        let leaf = ContractLeaf {
+            version: VERSION,
+            used_chunks: 1,
+            capacity_chunks: 1,
+            ..ContractLeaf::default()
+        };
+        leaf.to_bytes()
+    }
+
+    /// A good leaf with this byte at `offset`, read.
+    fn read(offset: usize, byte: u8) -> Result<ContractLeaf, DecodeError> {
+        let mut bytes = good();
+        bytes[offset] = byte;
+        ContractLeaf::from_bytes(&bytes)
+    }
+
+    #[test]
+    fn flags_without_a_meaning_are_refused() {
+        for flags in 0..=u8::MAX {
+            let wanted = match flags & 0b1110_1000 {
+                0 => Ok(flags),
+                _ => Err(DecodeError::Field {
+                    field: "flags",
+                    offset: 1,
+                }),
+            };
+            assert_eq!(read(1, flags).map(|leaf| leaf.flags), wanted, "{flags:#b}");
+        }
+    }
+
+    #[test]
+    fn a_leaf_that_breaks_a_rule_is_refused_at_the_field() {
+        let refusal = |field, offset| Err(DecodeError::Field { field, offset });
+        assert_eq!(read(0, 2), refusal("version", 0));
+        assert_eq!(read(3, 33), refusal("depth", 3));
+        assert_eq!(read(112, 2), refusal("used chunks", 112));
+        for reserved in 228..240 {
+            assert_eq!(read(reserved, 1), refusal("reserved", 228));
+        }
+        assert!(ContractLeaf::from_bytes(&good()).is_ok());
+        let short = ContractLeaf::from_bytes(&good()[..239]);
+        assert_eq!(short, refusal("reserved", 228));
+        let long = ContractLeaf::from_bytes(&[&good()[..], &[0]].concat());
+        assert_eq!(long, refusal("trailing bytes", 240));
+    }
+}

@@ -2,6 +2,7 @@
 //! Whoever changes a format on purpose puts there what the failing test prints. Test only.
 
 use crate::content::ContentNode;
+use crate::contract_leaf::FLAGS;
 use crate::sum_tree::Node as _;
 use crate::testing::{NET, challenge, key, provider};
 use crate::{
@@ -57,7 +58,7 @@ fn contract_leaf(number: u32) -> ContractLeaf {
     let (used, spare) = (noise.u32(), noise.u32());
     ContractLeaf {
         version: 1,
-        flags: noise.u8(),
+        flags: noise.u8() & FLAGS,
         egress_class: noise.u8(),
         depth: noise.u8() % 33,
         start_epoch: noise.u32(),

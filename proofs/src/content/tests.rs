@@ -215,3 +215,99 @@ fn chunks_never_overflow() {
     let over = vec![huge(u64::MAX - 15), huge(16)];
     assert_eq!(ContentTree::from_leaves(over), Err(TreeError::SumOverflow));
 }
+
+/// Shards that are pushed one after another, as [`appended`] takes them.
+fn pushed(tree: &mut ContentTree, numbers: std::ops::Range<u32>) -> Vec<LostShard> {
+    let push = |number| tree.push_shown(shard(number)).unwrap();
+    numbers.map(push).collect()
+}
+
+proptest! {
+    #[test]
+    fn what_is_appended_leads_to_the_root_of_the_longer_list(
+        before in 0u32..40,
+        more in 1u32..12,
+        holes in prop::collection::btree_set(0u32..40, 0..8),
+    ) {
+        let mut tree = tree(before);
+        for hole in &holes {
+            tree.clear(*hole);
+        }
+        let (root, chunks, depth) = committed(&tree);
+        let added = pushed(&mut tree, before..before + more);
+        prop_assert_eq!(appended(root, chunks, depth, &added), Ok(committed(&tree)));
+    }
+}
+
+#[test]
+fn a_tree_grows_with_what_is_appended() {
+    // From nothing, over the ends of the depths 0, 1, 2 and 3.
+    let mut tree = ContentTree::new();
+    let (root, chunks, depth) = committed(&tree);
+    let added = pushed(&mut tree, 0..9);
+    assert_eq!(tree.depth(), 4);
+    for count in 1..=9 {
+        let anew = ContentTree::from_leaves((0..9).map(shard).take(count).collect()).unwrap();
+        let grown = appended(root, chunks, depth, &added[..count]);
+        assert_eq!(grown, Ok(committed(&anew)), "{count}");
+    }
+}
+
+#[test]
+fn what_cannot_come_in_as_it_says_is_refused() {
+    let mut tree = tree(6);
+    tree.clear(5);
+    let before = tree.clone();
+    let (root, chunks, depth) = committed(&tree);
+    let good = pushed(&mut tree, 6..9);
+    let check = |change: &dyn Fn(&mut Vec<LostShard>), want: ClearError| {
+        let mut added = good.clone();
+        change(&mut added);
+        assert_eq!(appended(root, chunks, depth, &added), Err(want));
+    };
+    assert_eq!(appended(root, chunks, depth, &good), Ok(committed(&tree)));
+    check(&|added| added.clear(), ClearError::Nothing);
+    check(&|added| added.swap(0, 1), ClearError::Order { index: 6 });
+    check(
+        &|added| added[1] = added[0].clone(),
+        ClearError::Order { index: 6 },
+    );
+    check(
+        &|added| added[1].leaf = ShardLeaf::EMPTY,
+        ClearError::NoShard { index: 7 },
+    );
+    check(
+        &|added| added[0].path.truncate(2),
+        ClearError::Depth { index: 6 },
+    );
+    // The ninth place needs a level more.
+    check(
+        &|added| added[2].path.truncate(3),
+        ClearError::Depth { index: 8 },
+    );
+    // A place that is taken.
+    check(
+        &|added| {
+            added[0].index = 2;
+            added[0].path = before.path(2);
+        },
+        ClearError::Root { index: 2 },
+    );
+    check(
+        &|added| added[0].path[1].hash.0[0] ^= 1,
+        ClearError::Root { index: 6 },
+    );
+    // Each path is against what the ones before have made, not against the tree before.
+    check(
+        &|added| added[1].path = before.path(7),
+        ClearError::Root { index: 7 },
+    );
+    // More chunks than there can be.
+    check(
+        &|added| added[0].leaf.chunks = u64::MAX - 15,
+        ClearError::Root { index: 6 },
+    );
+    assert!(appended(root, chunks + 16, depth, &good).is_err());
+    assert!(appended(Hash([7; 32]), chunks, depth, &good).is_err());
+    assert!(appended(root, chunks, depth + 1, &good).is_err());
+}
