@@ -38,6 +38,8 @@ const CONTRACTS_OF_ONE: u32 = 250;
 /// How long contracts age.
 const EPOCHS: u32 = 14;
 const STEPS: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
+/// What a provider and a contract may take, bytes: issue 4.
+const WANTED: (usize, usize) = (400, 300);
 /// In one `TreeUpdate`.
 const OPS: usize = 250;
 /// Providers whose updates come together.
@@ -57,7 +59,7 @@ fn main() {
     network.register();
     network.transfers(&table);
     println!(
-        "\nstate bytes by contracts; times of the block that posts Opens and of the one that begins \
+        "\nbytes of all contracts, of each, and of the state beside 400 a provider and 300 a contract; times of the block that posts Opens and of the one that begins \
          their epoch,\neach an Open; of one that begins an epoch in which all were paid; of one with a \
          transfer alone;\nof one that begins an epoch with a revision at each provider; of a clone"
     );
@@ -75,7 +77,10 @@ fn main() {
 /// A network of one size.
 struct Row {
     contracts: u32,
+    /// Of the contracts.
     bytes: usize,
+    /// Of contracts and providers, by what is wanted.
+    share: f64,
     /// Of a block with an update of 250 Opens, each Open.
     post: Duration,
     /// Of the boundary at which they act, each Open.
@@ -92,7 +97,15 @@ struct Row {
 impl Row {
     fn head() {
         let names = [
-            "state", "each", "post", "open", "epoch", "transfer", "revise", "clone",
+            "bytes",
+            "each",
+            "of wanted",
+            "post",
+            "open",
+            "epoch",
+            "transfer",
+            "revise",
+            "clone",
         ];
         let names = names.map(|name| format!("{name:>11}")).concat();
         println!("{:>9}{names}  postings", "contracts");
@@ -113,8 +126,8 @@ impl Row {
         let per_second = 1.0 / posting.as_secs_f64();
         let ratio = posting.as_secs_f64() / table.ed25519.as_secs_f64();
         println!(
-            "{:>9}{:>11}{each:>11}{times}  {per_second:.0}/s, {ratio:.3} × ed25519",
-            self.contracts, self.bytes
+            "{:>9}{:>11}{each:>11}{:>11.2}{times}  {per_second:.0}/s, {ratio:.3} × ed25519",
+            self.contracts, self.bytes, self.share
         );
     }
 }
@@ -224,6 +237,8 @@ struct Network {
     contracts: u32,
     /// Bytes in use before the first contract.
     bare: usize,
+    /// Bytes of all providers' records, before the first contract.
+    records: usize,
 }
 
 impl Network {
@@ -240,6 +255,7 @@ impl Network {
             providers: (0..PROVIDERS).map(|n| signer(6, n)).collect(),
             contracts: 0,
             bare: 0,
+            records: 0,
             state,
         };
         network.block();
@@ -333,7 +349,8 @@ impl Network {
             })
             .collect();
         self.submit_all(registers.into_iter());
-        let each = (self.bytes() - before) / self.providers.len();
+        self.records = self.bytes() - before;
+        let each = self.records / self.providers.len();
         println!("state: {each} bytes a provider without contracts");
     }
 
@@ -390,9 +407,12 @@ impl Network {
         let post = self.open(contracts);
         let open = self.begin_epoch() / new;
         let epoch = self.begin_epoch();
+        let bytes = self.bytes() - self.bare;
+        let wanted = WANTED.0 * self.providers.len() + WANTED.1 * contracts as usize;
         Row {
             contracts,
-            bytes: self.bytes() - self.bare,
+            bytes,
+            share: (self.records + bytes) as f64 / wanted as f64,
             post,
             open,
             epoch,

@@ -1,29 +1,33 @@
-//! A sorted map of records that is cheap to clone and to sum up: entries lie in at most 4,096
-//! buckets by the first 12 bits of their key, shared between clones until one of them changes it.
-//! A clone costs one pointer a bucket, a change copies one bucket, and each bucket keeps its digest
-//! and its credit until it changes: a block costs what it changes. Order, digest and credit follow
-//! from the content alone, never from the history. ADR 9.
+//! A sorted map of records that is cheap to clone, to keep and to sum up: entries lie in at most
+//! 4,096 buckets by the first 12 bits of their key, shared between clones until one of them changes
+//! it. A clone costs nothing, a change copies the list of buckets and the one that it touches, and
+//! each bucket keeps its digest and its credit until it changes: a block costs what it changes. A
+//! bucket is one sorted slice as long as its entries, and costs 104 bytes beside them. Order, digest
+//! and credit follow from the content alone, never from the history. ADR 9.
 
 use crate::pairs;
 use larder_types::{AccountId, Hash, NodeId, SubKeyId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::collections::btree_map::{Values, ValuesMut};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
-/// What keys a bucket holds: those that begin with the same 12 bits.
+/// What keys a bucket holds: those that begin with the same bits.
 type Prefix = u16;
 
 /// A key whose order is that of its prefix first.
 pub(crate) trait Key: Copy + Ord {
+    /// Bits of the first two bytes that do not count for the bucket. 12 bits of a digest's map do:
+    /// its root depends on them.
+    const BEYOND: u32 = 4;
+
     /// The first two bytes.
     fn head(&self) -> [u8; 2];
 
     fn prefix(&self) -> Prefix {
-        u16::from_be_bytes(self.head()) >> 4
+        u16::from_be_bytes(self.head()).wrapping_shr(Self::BEYOND)
     }
 }
 
@@ -48,7 +52,10 @@ impl Key for (AccountId, SubKeyId) {
     }
 }
 
+/// Contracts' places, of 24 bytes: 1,024 buckets, of 24 KiB at a million contracts.
 impl Key for [u8; 16] {
+    const BEYOND: u32 = 6;
+
     fn head(&self) -> [u8; 2] {
         let [a, b, ..] = *self;
         [a, b]
@@ -67,23 +74,55 @@ pub(crate) trait Record<K> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Summary {
     digest: Hash,
-    credit: u128,
+    /// A little-endian u128: as a number it would cost 24 bytes more, of padding.
+    credit: [u8; 16],
 }
 
+/// Entries by key, as many as the slice is long: a `BTreeMap` with one of them has room for eleven.
 #[derive(Clone)]
 struct Bucket<K, V> {
-    entries: BTreeMap<K, V>,
+    entries: Box<[(K, V)]>,
     /// Computed when it is asked for, forgotten when an entry changes.
     summary: OnceLock<Summary>,
 }
 
-impl<K, V> Default for Bucket<K, V> {
-    fn default() -> Self {
+impl<K, V> Bucket<K, V> {
+    fn of(entries: Vec<(K, V)>) -> Self {
         Self {
-            entries: BTreeMap::new(),
+            entries: entries.into_boxed_slice(),
             summary: OnceLock::new(),
         }
     }
+
+    fn get(&self, key: &K) -> Option<&V>
+    where
+        K: Ord,
+    {
+        let at = self.find(key).ok()?;
+        self.entries.get(at).map(|(_, value)| value)
+    }
+
+    /// Where a key is, or would be.
+    fn find(&self, key: &K) -> Result<usize, usize>
+    where
+        K: Ord,
+    {
+        self.entries.binary_search_by(|(held, _)| held.cmp(key))
+    }
+
+    /// Changes how many entries there are, and leaves no room behind.
+    fn edit<R>(&mut self, edit: impl FnOnce(&mut Vec<(K, V)>) -> R) -> R {
+        let mut entries = std::mem::take(&mut self.entries).into_vec();
+        let result = edit(&mut entries);
+        self.entries = entries.into_boxed_slice();
+        result
+    }
+}
+
+/// Puts an entry in its place in a row, with no more room than it takes.
+fn squeeze<T>(row: &mut Vec<T>, at: usize, new: T) {
+    row.reserve_exact(1);
+    row.insert(at, new);
 }
 
 impl<K, V: Record<K>> Bucket<K, V> {
@@ -96,23 +135,26 @@ impl<K, V: Record<K>> Bucket<K, V> {
                 credit = credit.saturating_add(value.credit());
             }
             let digest = Hash(blake3::derive_key("larder v1 state bucket", &bytes));
+            let credit = credit.to_le_bytes();
             Summary { digest, credit }
         })
     }
 }
 
+/// Buckets by their prefix; none is empty.
+type Shelf<K, V> = Vec<(Prefix, Arc<Bucket<K, V>>)>;
+
 /// The map.
 #[derive(Clone)]
 pub(crate) struct Buckets<K, V> {
-    /// None is empty.
-    buckets: BTreeMap<Prefix, Arc<Bucket<K, V>>>,
+    shelf: Arc<Shelf<K, V>>,
     len: usize,
 }
 
 impl<K, V> Default for Buckets<K, V> {
     fn default() -> Self {
         Self {
-            buckets: BTreeMap::new(),
+            shelf: Arc::default(),
             len: 0,
         }
     }
@@ -124,7 +166,7 @@ impl<K: Key, V> Buckets<K, V> {
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.buckets.get(&key.prefix())?.entries.get(key)
+        self.bucket(key)?.get(key)
     }
 
     pub(crate) fn contains_key(&self, key: &K) -> bool {
@@ -133,39 +175,49 @@ impl<K: Key, V> Buckets<K, V> {
 
     /// The entries in a range of keys that begin alike.
     pub(crate) fn range(&self, keys: RangeInclusive<K>) -> impl Iterator<Item = (&K, &V)> {
-        let bucket = self.buckets.get(&keys.start().prefix());
-        bucket
-            .into_iter()
-            .flat_map(move |bucket| bucket.entries.range(keys.clone()))
+        let bucket = self.bucket(keys.start());
+        let entries = bucket.map_or(&[][..], |bucket| {
+            let first = bucket.find(keys.start()).unwrap_or_else(|at| at);
+            bucket.entries.get(first..).unwrap_or(&[])
+        });
+        let within = entries.iter().take_while(move |(key, _)| key <= keys.end());
+        within.map(|(key, value)| (key, value))
     }
 
     /// All entries, by key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.buckets.values().flat_map(|bucket| &bucket.entries)
+        let entries = self
+            .shelf
+            .iter()
+            .flat_map(|(_, bucket)| bucket.entries.iter());
+        entries.map(|(key, value)| (key, value))
     }
 
     /// All values, by key.
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
-        let of = |bucket| -> Values<'_, K, V> { Bucket::entries(bucket).values() };
-        self.buckets.values().flat_map(of)
+        self.iter().map(|(_, value)| value)
     }
-}
 
-impl<K, V> Bucket<K, V> {
-    fn entries(bucket: &Arc<Self>) -> &BTreeMap<K, V> {
-        &bucket.entries
+    fn bucket(&self, key: &K) -> Option<&Bucket<K, V>> {
+        let at = self.find(key).ok()?;
+        self.shelf.get(at).map(|(_, bucket)| &**bucket)
+    }
+
+    /// Where a key's bucket is, or would be.
+    fn find(&self, key: &K) -> Result<usize, usize> {
+        let wanted = key.prefix();
+        self.shelf.binary_search_by(|(held, _)| held.cmp(&wanted))
     }
 }
 
 impl<K: Key, V: Clone> Buckets<K, V> {
     /// An entry to be changed.
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let bucket = self.buckets.get_mut(&key.prefix())?;
         // What is not there must not cost a copy.
-        if !bucket.entries.contains_key(key) {
-            return None;
-        }
-        changed(bucket).get_mut(key)
+        let at = self.bucket(key)?.find(key).ok()?;
+        let shelf_at = self.find(key).ok()?;
+        let bucket = self.changed(shelf_at)?;
+        bucket.entries.get_mut(at).map(|(_, value)| value)
     }
 
     /// An entry to be changed, made if it is new.
@@ -173,59 +225,71 @@ impl<K: Key, V: Clone> Buckets<K, V> {
     where
         V: Default,
     {
-        let len = &mut self.len;
-        let bucket = changed(self.buckets.entry(key.prefix()).or_default());
-        bucket.entry(key).or_insert_with(|| {
-            *len = len.saturating_add(1);
-            V::default()
-        })
+        if !self.contains_key(&key) {
+            self.insert(key, V::default());
+        }
+        self.get_mut(&key).expect("it was put if it was not there")
     }
 
     /// Puts an entry; gives the one before.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let bucket = changed(self.buckets.entry(key.prefix()).or_default());
-        let before = bucket.insert(key, value);
-        if before.is_none() {
-            self.len = self.len.saturating_add(1);
+        if let Some(held) = self.get_mut(&key) {
+            return Some(std::mem::replace(held, value));
         }
-        before
+        self.len = self.len.saturating_add(1);
+        match self.find(&key) {
+            Ok(at) => {
+                let bucket = self.changed(at).expect("it was found");
+                let at = bucket.find(&key).unwrap_or_else(|at| at);
+                bucket.edit(|entries| squeeze(entries, at, (key, value)));
+            }
+            Err(at) => {
+                let new = Arc::new(Bucket::of(vec![(key, value)]));
+                squeeze(Arc::make_mut(&mut self.shelf), at, (key.prefix(), new));
+            }
+        }
+        None
     }
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let prefix = key.prefix();
-        let bucket = self.buckets.get_mut(&prefix)?;
-        if !bucket.entries.contains_key(key) {
-            return None;
-        }
-        let entries = changed(bucket);
-        let before = entries.remove(key);
-        if entries.is_empty() {
-            self.buckets.remove(&prefix);
+        let at = self.bucket(key)?.find(key).ok()?;
+        let shelf_at = self.find(key).ok()?;
+        let bucket = self.changed(shelf_at)?;
+        let (_, before) = bucket.edit(|entries| entries.remove(at));
+        if bucket.entries.is_empty() {
+            Arc::make_mut(&mut self.shelf).remove(shelf_at);
         }
         self.len = self.len.saturating_sub(1);
-        before
+        Some(before)
     }
 
     /// All values, by key, to be changed. Copies what is shared.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        let of = |bucket| -> ValuesMut<'_, K, V> { changed(bucket).values_mut() };
-        self.buckets.values_mut().flat_map(of)
+        let buckets = Arc::make_mut(&mut self.shelf).iter_mut();
+        let entries = buckets.flat_map(|(_, bucket)| alone(bucket).entries.iter_mut());
+        entries.map(|(_, value)| value)
+    }
+
+    /// The bucket in this place, to be changed.
+    fn changed(&mut self, at: usize) -> Option<&mut Bucket<K, V>> {
+        let (_, bucket) = Arc::make_mut(&mut self.shelf).get_mut(at)?;
+        Some(alone(bucket))
     }
 }
 
-/// The entries of a bucket, no longer shared, its summary forgotten.
-fn changed<K: Copy, V: Clone>(bucket: &mut Arc<Bucket<K, V>>) -> &mut BTreeMap<K, V> {
+/// A bucket that is no longer shared, its summary forgotten.
+fn alone<K: Copy, V: Clone>(bucket: &mut Arc<Bucket<K, V>>) -> &mut Bucket<K, V> {
     let bucket = Arc::make_mut(bucket);
     bucket.summary = OnceLock::new();
-    &mut bucket.entries
+    bucket
 }
 
 impl<K: Key, V: Record<K>> Buckets<K, V> {
     /// Of all entries, whatever the way they came.
     pub(crate) fn digest(&self) -> Hash {
         let mut hasher = blake3::Hasher::new_derive_key("larder v1 state map");
-        for (prefix, bucket) in &self.buckets {
+        for (prefix, bucket) in self.shelf.iter() {
             hasher.update(&prefix.to_le_bytes());
             hasher.update(&bucket.summary().digest.0);
         }
@@ -234,18 +298,27 @@ impl<K: Key, V: Record<K>> Buckets<K, V> {
 
     /// The credit of all entries, nano.
     pub(crate) fn credit(&self) -> u128 {
-        let credits = self.buckets.values().map(|bucket| bucket.summary().credit);
+        let credit = |(_, bucket): &(_, Arc<Bucket<K, V>>)| bucket.summary().credit;
+        let credits = self.shelf.iter().map(credit).map(u128::from_le_bytes);
         credits.fold(0, u128::saturating_add)
     }
 }
 
-impl<K: Key, V: Clone> FromIterator<(K, V)> for Buckets<K, V> {
+impl<K: Key, V> FromIterator<(K, V)> for Buckets<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut map = Self::default();
-        for (key, value) in entries {
-            map.insert(key, value);
+        // Of several with one key the last counts.
+        let sorted: BTreeMap<K, V> = entries.into_iter().collect();
+        let len = sorted.len();
+        let mut shelf: Vec<(Prefix, Vec<(K, V)>)> = Vec::new();
+        for (key, value) in sorted {
+            match shelf.last_mut() {
+                Some((prefix, bucket)) if *prefix == key.prefix() => bucket.push((key, value)),
+                Some(_) | None => shelf.push((key.prefix(), vec![(key, value)])),
+            }
         }
-        map
+        let filled = |(prefix, bucket)| (prefix, Arc::new(Bucket::of(bucket)));
+        let shelf = Arc::new(shelf.into_iter().map(filled).collect());
+        Self { shelf, len }
     }
 }
 
@@ -254,11 +327,13 @@ impl<K: Key, V: Clone> IntoIterator for Buckets<K, V> {
     type IntoIter = std::vec::IntoIter<(K, V)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        let take = |bucket: Arc<Bucket<K, V>>| match Arc::try_unwrap(bucket) {
-            Ok(bucket) => bucket.entries,
-            Err(shared) => shared.entries.clone(),
+        let take = |(_, bucket)| {
+            Arc::<Bucket<K, V>>::unwrap_or_clone(bucket)
+                .entries
+                .into_vec()
         };
-        let entries: Vec<(K, V)> = self.buckets.into_values().flat_map(take).collect();
+        let shelf = Arc::unwrap_or_clone(self.shelf);
+        let entries: Vec<(K, V)> = shelf.into_iter().flat_map(take).collect();
         entries.into_iter()
     }
 }

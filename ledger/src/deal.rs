@@ -1,11 +1,12 @@
 //! Which slot of the epoch asks whom, kept once it is known: what follows from beacon and trees is
 //! no part of the state, is not compared and not kept. `docs/protocol.md` §3.1.
 
-use larder_types::{NodeId, SlotNo};
+use larder_types::SlotNo;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-type Asked = BTreeMap<SlotNo, Vec<NodeId>>;
+/// Whom each slot asks: providers' indices, ascending.
+pub(crate) type Asked = BTreeMap<SlotNo, Vec<u32>>;
 
 /// A deal that is made when it is first asked for.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,7 @@ use crate::{Absence, Verdict};
 use larder_proofs::{ContractLeaf, ProviderRoot, ProviderTree};
 use larder_types::{AccountId, Amount, Epoch, NodeId};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// S at first: no collateral has been charged. Q0.64.
 pub const SLASH_ACC_START: u64 = u64::MAX;
@@ -15,6 +15,9 @@ pub const SLASH_ACC_LEAST: u64 = 1 << 32;
 pub const VEST_SLOTS: usize = 7;
 /// The trailing epochs in which misses count.
 const MISS_MASK: u32 = (1 << 30) - 1;
+
+/// The tree of every provider that has no contract yet.
+static NO_CONTRACTS: LazyLock<Arc<ProviderTree>> = LazyLock::new(Arc::default);
 
 /// What the ledger knows of one provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +78,7 @@ impl Provider {
             node,
             index,
             payout,
-            active: Arc::default(),
+            active: Arc::clone(&NO_CONTRACTS),
             escrow: Amount::ZERO,
             locked: Amount::ZERO,
             free,

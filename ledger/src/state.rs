@@ -6,7 +6,7 @@
 
 use crate::buckets::{Buckets, Record};
 use crate::check::Place;
-use crate::deal::Deal;
+use crate::deal::{Asked, Deal};
 use crate::provider::Provider;
 use crate::targeted::Target;
 use crate::{
@@ -308,9 +308,15 @@ impl State {
     #[must_use]
     pub fn contract(&self, id: &ContractId) -> Option<(u32, NodeId, &ContractLeaf)> {
         let Seat { provider, place } = *self.contracts.get(&seat_key(id))?;
-        let provider = *self.registered.get(usize::try_from(provider).ok()?)?;
-        let leaf = self.provider(&provider)?.active.get(place)?;
-        (leaf.contract_id == *id).then_some((place, provider, leaf))
+        let provider = self.indexed(provider)?;
+        let leaf = provider.active.get(place)?;
+        (leaf.contract_id == *id).then_some((place, provider.node, leaf))
+    }
+
+    /// The provider of this index.
+    fn indexed(&self, index: u32) -> Option<&Provider> {
+        let node = self.registered.get(usize::try_from(index).ok()?)?;
+        self.provider(node)
     }
 
     /// Where an active contract is in its life; nothing if it is not active.
@@ -384,7 +390,7 @@ impl State {
     #[must_use]
     pub fn slot_providers(&self, slot: SlotNo) -> Vec<&Provider> {
         let asked = self.asked().get(&slot).into_iter().flatten();
-        asked.filter_map(|node| self.provider(node)).collect()
+        asked.filter_map(|index| self.indexed(*index)).collect()
     }
 
     /// The slots of this epoch that have opened, whose windows have closed at `now`, that ask
@@ -405,17 +411,17 @@ impl State {
 
     /// Whom each slot of this epoch asks, by ascending index. It changes only where an epoch
     /// begins or deals its slots.
-    fn asked(&self) -> &BTreeMap<SlotNo, Vec<NodeId>> {
+    fn asked(&self) -> &Asked {
         self.deal.get_or_make(|| {
             let mut by_index: Vec<&Provider> = self
                 .providers()
                 .filter(|p| p.sum() > Amount::ZERO)
                 .collect();
             by_index.sort_by_key(|p| p.index);
-            let mut asked: BTreeMap<SlotNo, Vec<NodeId>> = BTreeMap::new();
+            let mut asked = Asked::new();
             for provider in by_index {
                 let slot = self.slot_of(&provider.node);
-                asked.entry(slot).or_default().push(provider.node);
+                asked.entry(slot).or_default().push(provider.index);
             }
             asked
         })

@@ -143,8 +143,6 @@ impl From<&ContractLeaf> for ProviderRoot {
 #[serde(into = "Stored", try_from = "Stored")]
 pub struct ProviderTree {
     places: Places,
-    depth: u8,
-    root: ProviderRoot,
 }
 
 /// What of a tree is kept: the rest follows from it.
@@ -157,7 +155,7 @@ struct Stored {
 impl From<ProviderTree> for Stored {
     fn from(tree: ProviderTree) -> Self {
         Self {
-            depth: tree.depth,
+            depth: tree.depth(),
             leaves: tree.places.to_vec(),
         }
     }
@@ -172,7 +170,8 @@ impl TryFrom<Stored> for ProviderTree {
 
 impl PartialEq for ProviderTree {
     fn eq(&self, other: &Self) -> bool {
-        (self.depth, self.root) == (other.depth, other.root) && self.iter().eq(other.iter())
+        let told = |tree: &Self| (tree.depth(), tree.root());
+        told(self) == told(other) && self.iter().eq(other.iter())
     }
 }
 
@@ -190,8 +189,6 @@ impl ProviderTree {
     pub fn new() -> Self {
         Self {
             places: Places::new(),
-            depth: 0,
-            root: ProviderRoot::empty(0),
         }
     }
 
@@ -217,12 +214,9 @@ impl ProviderTree {
         let sum = rates.try_fold(0_u64, u64::checked_add);
         sum.ok_or(TreeError::SumOverflow)?;
         let last = leaves.iter().rposition(Option::is_some).unwrap_or(0);
-        let last = u32::try_from(last).map_err(|_| TreeError::Full)?;
-        let mut tree = Self::new();
-        tree.places = Places::build(&leaves);
-        tree.depth = depth.max(depth_of(last));
-        tree.root = tree.node(tree.depth, 0);
-        Ok(tree)
+        u32::try_from(last).map_err(|_| TreeError::Full)?;
+        let places = Places::build(depth, &leaves);
+        Ok(Self { places })
     }
 
     /// Puts a new contract in the lowest free place, which it returns.
@@ -252,7 +246,6 @@ impl ProviderTree {
     pub fn remove(&mut self, index: u32) -> Result<ContractLeaf, TreeError> {
         let old = *self.get(index).ok_or(TreeError::NoLeaf(index))?;
         self.places.set(index, None);
-        self.root = self.node(self.depth, 0);
         Ok(old)
     }
 
@@ -263,24 +256,22 @@ impl ProviderTree {
 
     fn put(&mut self, index: u32, leaf: ContractLeaf) -> Result<(), TreeError> {
         let old = self.get(index).map_or(0, |leaf| leaf.rate.0);
-        let sum = (self.root.sum - old).checked_add(leaf.rate.0);
+        let sum = (self.root().sum - old).checked_add(leaf.rate.0);
         sum.ok_or(TreeError::SumOverflow)?;
         self.places.set(index, Some(leaf));
-        self.depth = self.depth.max(depth_of(index));
-        self.root = self.node(self.depth, 0);
         Ok(())
     }
 
     /// The root.
     #[must_use]
     pub fn root(&self) -> ProviderRoot {
-        self.root
+        self.places.root()
     }
 
     /// Levels above the leaves.
     #[must_use]
     pub fn depth(&self) -> u8 {
-        self.depth
+        self.places.depth()
     }
 
     /// The contract at `index`.
@@ -295,14 +286,9 @@ impl ProviderTree {
     }
 }
 
-/// The least depth of a tree that has this place.
-fn depth_of(index: u32) -> u8 {
-    u8::try_from(u32::BITS - index.leading_zeros()).expect("at most 32")
-}
-
 impl Levels<ProviderRoot> for ProviderTree {
     fn depth(&self) -> u8 {
-        self.depth
+        self.places.depth()
     }
 
     fn node(&self, height: u8, index: u32) -> ProviderRoot {

@@ -1,306 +1,332 @@
-//! The places of a provider tree as a persistent structure: eight contracts to a block, eight
-//! blocks to a fork, eight forks to a fork. Each keeps its own node of the tree, a multiple of three
-//! levels up; those between are computed when they are asked for. A contract costs 250 bytes, a
-//! change copies one block and the forks above it. `docs/protocol.md` §3.3.
+//! The places of a provider tree as a persistent structure: eight contracts to a part, eight parts
+//! to the part above. Each part keeps its own node of the tree, a multiple of three levels up; those
+//! between are computed when they are asked for. Beside its leaf a contract costs some 14 bytes
+//! where there are many of them; a change copies the parts above one place. `docs/protocol.md` §3.3.
 
 use crate::ContractLeaf;
 use crate::provider::ProviderRoot;
 use crate::sum_tree::{Node as _, fold};
 use std::sync::Arc;
 
-/// Levels of the tree in a block or a fork.
+/// Levels of the tree in a part.
 const STEP: u8 = 3;
 /// What is in one.
 const WIDTH: usize = 1 << STEP;
 /// No node is higher.
 const TOP: u8 = 32;
 
-/// Places 0..2^32, some with a contract.
+/// Places 0..2^32, some with a contract, and the tree over them.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
+    /// All that there is; its node is the tree's root.
     top: Part,
-    /// Of `top`: a multiple of [`STEP`].
+    /// Of `top`: the least multiple of [`STEP`] that is at least `depth`, and not 0.
     height: u8,
+    /// Levels of the tree.
+    depth: u8,
 }
 
+/// Eight to the power of its height, in places.
 #[derive(Clone, Debug)]
-enum Part {
-    Empty,
-    Block(Arc<Block>),
-    Fork(Arc<Fork>),
-}
-
-/// Up to eight contracts, as far as the last place that was taken.
-#[derive(Clone, Debug)]
-struct Block {
+struct Part {
+    /// Over all of it, at its own height; of `top`, at the tree's depth.
     node: ProviderRoot,
-    /// One bit a place.
-    taken: u8,
-    leaves: Vec<ContractLeaf>,
+    below: Below,
 }
 
+/// As far as the last that holds something.
 #[derive(Clone, Debug)]
-struct Fork {
-    node: ProviderRoot,
-    /// Contracts below.
-    count: u64,
-    parts: [Part; WIDTH],
+enum Below {
+    Nothing,
+    /// Of the lowest height; `taken` has one bit a place.
+    Leaves {
+        taken: u8,
+        leaves: Arc<[ContractLeaf]>,
+    },
+    /// `full` if no place below is free.
+    Parts {
+        full: bool,
+        parts: Arc<[Part]>,
+    },
 }
 
-impl Block {
-    fn new(leaves: &[Option<ContractLeaf>]) -> Self {
-        let taken = (0..).zip(leaves).filter(|(_, leaf)| leaf.is_some());
-        let mut block = Self {
-            node: ProviderRoot::empty(STEP),
-            taken: taken.map(|(bit, _)| 1 << bit).sum(),
-            leaves: leaves.iter().map(|leaf| leaf.unwrap_or_default()).collect(),
+impl Below {
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Leaves { taken, .. } => *taken == u8::MAX,
+            Self::Parts { full, .. } => *full,
+        }
+    }
+
+    /// Leaves with their marks.
+    fn leaves(taken: u8, leaves: Arc<[ContractLeaf]>) -> Self {
+        match taken {
+            0 => Self::Nothing,
+            _ => Self::Leaves { taken, leaves },
+        }
+    }
+
+    /// The parts of what has this height.
+    fn parts(height: u8, parts: Arc<[Part]>) -> Self {
+        let used = parts.iter().rposition(|part| !part.below.is_nothing());
+        let Some(last) = used else {
+            return Self::Nothing;
         };
-        block.node = block.above(STEP, 0);
-        block
-    }
-
-    fn get(&self, at: usize) -> Option<&ContractLeaf> {
-        let taken = self.taken >> at & 1 == 1;
-        self.leaves.get(at).filter(|_| taken)
-    }
-
-    fn set(&mut self, at: usize, leaf: Option<ContractLeaf>) {
-        let missing = (at + 1).saturating_sub(self.leaves.len());
-        self.leaves.reserve_exact(missing);
-        let len = self.leaves.len() + missing;
-        self.leaves.resize_with(len, ContractLeaf::default);
-        self.leaves[at] = leaf.unwrap_or_default();
-        self.taken = self.taken & !(1 << at) | u8::from(leaf.is_some()) << at;
-        self.node = self.above(STEP, 0);
-    }
-
-    /// The node of `height` in place `index` of this block.
-    fn above(&self, height: u8, index: usize) -> ProviderRoot {
-        let node = |at| self.get(at).map_or(ProviderRoot::empty(0), Into::into);
-        let below = (index << height)..(index + 1) << height;
-        fold(below.map(node).collect(), 0, height).expect("the whole sum was checked")
-    }
-}
-
-impl Fork {
-    fn new(parts: [Part; WIDTH], height: u8) -> Self {
-        let mut fork = Self {
-            node: ProviderRoot::empty(TOP.min(height)),
-            count: 0,
+        // The highest has room for four only: 2^33 places there are not.
+        let most = 1 << (TOP.min(height) - (height - STEP));
+        let is_full = parts.len() == most && parts.iter().all(|part| part.below.is_full());
+        let parts = match last + 1 == parts.len() {
+            true => parts,
+            false => parts[..=last].iter().cloned().collect(),
+        };
+        Self::Parts {
+            full: is_full,
             parts,
+        }
+    }
+
+    /// What has this height and holds these leaves.
+    fn build(leaves: &[Option<ContractLeaf>], height: u8) -> Self {
+        let end = leaves.iter().rposition(Option::is_some);
+        let leaves = &leaves[..end.map_or(0, |last| last + 1)];
+        if height == STEP {
+            let taken = (0..).zip(leaves).filter(|(_, leaf)| leaf.is_some());
+            let taken = taken.map(|(bit, _): (u8, _)| 1 << bit).sum();
+            let leaves = leaves.iter().map(|leaf| leaf.unwrap_or_default());
+            return Self::leaves(taken, leaves.collect());
+        }
+        let from = height - STEP;
+        let parts = leaves.chunks(1 << from);
+        let parts = parts.map(|leaves| Part::over(Self::build(leaves, from), from, from));
+        Self::parts(height, parts.collect())
+    }
+
+    /// Puts a contract in a place of what has this height, or frees it.
+    fn set(&mut self, height: u8, index: u64, leaf: Option<ContractLeaf>) {
+        let at = digit(index, height);
+        let old = std::mem::replace(self, Self::Nothing);
+        if height == STEP {
+            let (taken, leaves) = match old {
+                Self::Leaves { taken, leaves } => (taken, leaves),
+                Self::Nothing | Self::Parts { .. } => (0, Arc::default()),
+            };
+            let taken = taken & !(1 << at) | u8::from(leaf.is_some()) << at;
+            let len = (u8::BITS - taken.leading_zeros()) as usize;
+            let leaf_at = |place: usize| match place == at {
+                true => leaf.unwrap_or_default(),
+                false => leaves.get(place).copied().unwrap_or_default(),
+            };
+            *self = Self::leaves(taken, (0..len).map(leaf_at).collect());
+            return;
+        }
+        let from = height - STEP;
+        let mut parts = match old {
+            Self::Parts { parts, .. } => parts,
+            Self::Nothing | Self::Leaves { .. } => Arc::default(),
         };
-        fork.refresh(height);
-        fork
+        if at >= parts.len() {
+            let empty = || Part::over(Self::Nothing, from, from);
+            let part_at = |place| parts.get(place).cloned().unwrap_or_else(empty);
+            parts = (0..=at).map(part_at).collect();
+        }
+        let part = &mut Arc::make_mut(&mut parts)[at];
+        part.below.set(from, index, leaf);
+        part.node = part.below.above(from, from, 0);
+        *self = Self::parts(height, parts);
     }
 
-    /// Recomputes what it keeps of its parts; it is of this height.
-    fn refresh(&mut self, height: u8) {
-        self.count = self.parts.iter().map(Part::count).sum();
-        self.node = self.above(height - STEP, TOP.min(height), 0);
-    }
-
-    /// The node of `height` in place `index` of this fork, whose parts have height `from`.
-    fn above(&self, from: u8, height: u8, index: usize) -> ProviderRoot {
-        let levels = height - from;
-        let below = &self.parts[(index << levels)..(index + 1) << levels];
-        let nodes = below.iter().map(|part| part.node(from)).collect();
-        fold(nodes, from, height).expect("the whole sum was checked")
+    /// The node of height `to` in place `index` of what has this height.
+    fn above(&self, height: u8, to: u8, index: usize) -> ProviderRoot {
+        let range = |from: u8, len: usize| {
+            let levels = to - from;
+            let end = len.min((index + 1) << levels);
+            (index << levels).min(end)..end
+        };
+        let (row, from) = match self {
+            Self::Nothing => (Vec::new(), to),
+            Self::Leaves { taken, leaves } => {
+                let node = |at: usize| match taken >> at & 1 {
+                    1 => ProviderRoot::from(&leaves[at]),
+                    _ => ProviderRoot::empty(0),
+                };
+                (range(0, leaves.len()).map(node).collect(), 0)
+            }
+            Self::Parts { parts, .. } => {
+                let from = height - STEP;
+                let parts = &parts[range(from, parts.len())];
+                (parts.iter().map(|part| part.node).collect(), from)
+            }
+        };
+        fold(row, from, to).expect("the whole sum was checked")
     }
 }
 
 impl Part {
-    fn node(&self, height: u8) -> ProviderRoot {
-        match self {
-            Self::Empty => ProviderRoot::empty(height),
-            Self::Block(block) => block.node,
-            Self::Fork(fork) => fork.node,
-        }
-    }
-
-    fn count(&self) -> u64 {
-        match self {
-            Self::Empty => 0,
-            Self::Block(block) => u64::from(block.taken.count_ones()),
-            Self::Fork(fork) => fork.count,
-        }
-    }
-
-    /// The part of this height over these leaves.
-    fn build(leaves: &[Option<ContractLeaf>], height: u8) -> Self {
-        if leaves.iter().all(Option::is_none) {
-            return Self::Empty;
-        }
-        if height == STEP {
-            let end = leaves.iter().rposition(Option::is_some);
-            return Self::Block(Arc::new(Block::new(&leaves[..=end.unwrap_or(0)])));
-        }
-        let mut below = leaves.chunks(1 << (height - STEP));
-        let parts = std::array::from_fn(|_| {
-            let leaves = below.next();
-            leaves.map_or(Self::Empty, |leaves| Self::build(leaves, height - STEP))
-        });
-        Self::Fork(Arc::new(Fork::new(parts, height)))
-    }
-
-    fn set(&mut self, height: u8, index: u64, leaf: Option<ContractLeaf>) {
-        if let Self::Empty = self {
-            *self = if height == STEP {
-                Self::Block(Arc::new(Block::new(&[])))
-            } else {
-                Self::Fork(Arc::new(Fork::new([const { Self::Empty }; WIDTH], height)))
-            };
-        }
-        match self {
-            Self::Empty => {}
-            Self::Block(block) => Arc::make_mut(block).set(digit(index, STEP), leaf),
-            Self::Fork(fork) => {
-                let fork = Arc::make_mut(fork);
-                fork.parts[digit(index, height)].set(height - STEP, index, leaf);
-                fork.refresh(height);
-            }
-        }
-        if self.count() == 0 {
-            *self = Self::Empty;
-        }
+    /// What has this height, with its node of height `to`.
+    fn over(below: Below, height: u8, to: u8) -> Self {
+        let node = below.above(height, to, 0);
+        Self { node, below }
     }
 }
 
 /// Which of eight a place is in, within a part of this height.
 fn digit(index: u64, height: u8) -> usize {
-    usize::try_from(index >> (height - STEP) & 7).expect("below 8")
+    usize::try_from(index >> (height - STEP)).expect("a place is a u32") % WIDTH
+}
+
+/// The least depth of a tree that has this place.
+fn depth_of(index: u32) -> u8 {
+    u8::try_from(u32::BITS - index.leading_zeros()).expect("at most 32")
 }
 
 impl Places {
     pub(crate) fn new() -> Self {
+        Self::build(0, &[])
+    }
+
+    /// A tree of at least `depth` levels with these leaves in these places, of which there are at
+    /// most 2^32. Their rates together must fit.
+    pub(crate) fn build(depth: u8, leaves: &[Option<ContractLeaf>]) -> Self {
+        let last = leaves.iter().rposition(Option::is_some).unwrap_or(0);
+        let last = u32::try_from(last).expect("there are at most 2^32 places");
+        let depth = depth.max(depth_of(last));
+        let height = STEP * depth.div_ceil(STEP).max(1);
         Self {
-            top: Part::Empty,
-            height: STEP,
+            top: Part::over(Below::build(leaves, height), height, depth),
+            height,
+            depth,
         }
     }
 
-    /// These leaves in these places. Their rates together must fit.
-    pub(crate) fn build(leaves: &[Option<ContractLeaf>]) -> Self {
-        let mut height = STEP;
-        while leaves.len() as u64 > 1 << height {
-            height += STEP;
-        }
-        let top = Part::build(leaves, height);
-        Self { top, height }
+    /// Levels of the tree.
+    pub(crate) fn depth(&self) -> u8 {
+        self.depth
+    }
+
+    /// The node above all.
+    pub(crate) fn root(&self) -> ProviderRoot {
+        self.top.node
     }
 
     pub(crate) fn get(&self, index: u32) -> Option<&ContractLeaf> {
         let index = u64::from(index);
-        let (mut part, mut height) = (&self.top, self.height);
+        let (mut below, mut height) = (&self.top.below, self.height);
         if index >> height != 0 {
             return None;
         }
         loop {
-            match part {
-                Part::Empty => return None,
-                Part::Block(block) => return block.get(digit(index, STEP)),
-                Part::Fork(fork) => part = &fork.parts[digit(index, height)],
+            let at = digit(index, height);
+            match below {
+                Below::Nothing => return None,
+                Below::Leaves { taken, leaves } => {
+                    return leaves.get(at).filter(|_| taken >> at & 1 == 1);
+                }
+                Below::Parts { parts, .. } => below = &parts.get(at)?.below,
             }
             height -= STEP;
         }
     }
 
-    /// Puts a contract in a place, or frees it. The rates together must fit.
+    /// Puts a contract in a place, or frees it; the tree grows until it has the place. The rates
+    /// together must fit.
     pub(crate) fn set(&mut self, index: u32, leaf: Option<ContractLeaf>) {
-        while u64::from(index) >> self.height != 0 {
-            let below = std::mem::replace(&mut self.top, Part::Empty);
+        self.depth = self.depth.max(depth_of(index));
+        while self.height < self.depth {
+            let below = std::mem::replace(&mut self.top.below, Below::Nothing);
+            let part = Part::over(below, self.height, self.height);
             self.height += STEP;
-            if below.count() > 0 {
-                let mut parts = [const { Part::Empty }; WIDTH];
-                parts[0] = below;
-                self.top = Part::Fork(Arc::new(Fork::new(parts, self.height)));
-            }
+            self.top.below = Below::parts(self.height, Arc::from([part]));
         }
-        self.top.set(self.height, u64::from(index), leaf);
+        self.top.below.set(self.height, u64::from(index), leaf);
+        self.top.node = self.top.below.above(self.height, self.depth, 0);
     }
 
     /// The lowest place without a contract; 2^32 if there is none.
     pub(crate) fn lowest_free(&self) -> u64 {
-        let (mut part, mut height, mut first) = (&self.top, self.height, 0);
-        if part.count() == 1 << height {
-            return 1 << height;
+        let (mut below, mut height, mut first) = (&self.top.below, self.height, 0);
+        if below.is_full() {
+            return 1 << height.min(TOP);
         }
         loop {
-            match part {
-                Part::Empty => return first,
-                Part::Block(block) => return first + u64::from(block.taken.trailing_ones()),
-                Part::Fork(fork) => {
+            match below {
+                Below::Nothing => return first,
+                Below::Leaves { taken, .. } => return first + u64::from(taken.trailing_ones()),
+                Below::Parts { parts, .. } => {
                     height -= STEP;
-                    let has_room = |part: &&Part| part.count() < 1 << height;
-                    let mut with_room = (0..).zip(&fork.parts).filter(|(_, p)| has_room(p));
-                    let (at, next): (u64, _) = with_room.next().expect("it is not full");
-                    first += at << height;
-                    part = next;
+                    let full = parts.iter().take_while(|part| part.below.is_full());
+                    let at = full.count();
+                    first += (at as u64) << height;
+                    let Some(next) = parts.get(at) else {
+                        return first;
+                    };
+                    below = &next.below;
                 }
             }
         }
     }
 
-    /// The node of `height` in place `index` from the left.
+    /// The node of `height`, at most the depth, in place `index` from the left.
     pub(crate) fn node(&self, height: u8, index: u32) -> ProviderRoot {
         let first = u64::from(index) << height;
-        if height > self.height {
-            let nodes = vec![self.top.node(self.height.min(TOP))];
-            let leftmost = || fold(nodes, self.height, height).expect("an empty sum adds nothing");
-            return if index == 0 {
-                leftmost()
-            } else {
-                ProviderRoot::empty(height)
-            };
-        }
-        if first >> self.height != 0 {
+        if first >> self.depth != 0 {
             return ProviderRoot::empty(height);
         }
-        let (mut part, mut at) = (&self.top, self.height);
+        if height == self.depth {
+            return self.top.node;
+        }
+        let (mut below, mut at) = (&self.top.below, self.height);
         loop {
-            if height == at.min(TOP) {
-                return part.node(height);
-            }
-            let from = at - STEP;
-            let within = |height: u8| {
-                let places = 1_u64 << (at - height);
-                usize::try_from(u64::from(index) % places).expect("at most 8")
-            };
-            match part {
-                Part::Empty => return ProviderRoot::empty(height),
-                Part::Block(block) => return block.above(height, within(height)),
-                Part::Fork(fork) if height > from => {
-                    return fork.above(from, height, within(height));
+            let parts = match below {
+                Below::Nothing => return ProviderRoot::empty(height),
+                Below::Parts { parts, .. } if height <= at - STEP => parts,
+                Below::Leaves { .. } | Below::Parts { .. } => {
+                    let within = u64::from(index) % (1 << (at - height));
+                    let within = usize::try_from(within).expect("at most 8");
+                    return below.above(at, height, within);
                 }
-                Part::Fork(fork) => part = &fork.parts[digit(first, at)],
+            };
+            let Some(part) = parts.get(digit(first, at)) else {
+                return ProviderRoot::empty(height);
+            };
+            at -= STEP;
+            if height == at {
+                return part.node;
             }
-            at = from;
+            below = &part.below;
         }
     }
 
     /// The contracts with their places, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &ContractLeaf)> {
-        let mut rest = vec![(0_u64, self.height, &self.top)];
+        let mut rest = vec![(0_u64, self.height, &self.top.below)];
         let blocks = std::iter::from_fn(move || {
             loop {
-                let (first, height, part) = rest.pop()?;
-                match part {
-                    Part::Empty => {}
-                    Part::Block(block) => return Some((first, block)),
-                    Part::Fork(fork) => {
+                let (first, height, below) = rest.pop()?;
+                match below {
+                    Below::Nothing => {}
+                    Below::Leaves { taken, leaves } => return Some((first, *taken, leaves)),
+                    Below::Parts { parts, .. } => {
                         let height = height - STEP;
-                        let parts = (0_u64..).zip(&fork.parts);
+                        let parts = (0_u64..).zip(parts.iter());
                         let parts: Vec<_> = parts
-                            .map(|(at, part)| (first + (at << height), height, part))
+                            .map(|(at, part)| (first + (at << height), height, &part.below))
                             .collect();
                         rest.extend(parts.into_iter().rev());
                     }
                 }
             }
         });
-        blocks.flat_map(|(first, block)| {
-            (0..WIDTH).filter_map(move |at| {
-                let index = u32::try_from(first + at as u64).expect("a place is a u32");
-                Some((index, block.get(at)?))
+        blocks.flat_map(|(first, taken, leaves)| {
+            let held = (0_u64..).zip(leaves.iter());
+            let held = held.filter(move |(at, _)| taken >> at & 1 == 1);
+            held.map(move |(at, leaf)| {
+                let index = u32::try_from(first + at).expect("a place is a u32");
+                (index, leaf)
             })
         })
     }
@@ -313,5 +339,31 @@ impl Places {
             all.push(Some(*leaf));
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_is_kept_beside_the_leaves() {
+        assert!(size_of::<Part>() <= 72);
+        assert!(size_of::<Places>() <= 80);
+        assert!(size_of::<ContractLeaf>() <= 232);
+        assert_eq!(WIDTH, u8::BITS as usize, "`taken` has a bit for each");
+    }
+
+    #[test]
+    fn a_full_tree_says_so_at_every_height() {
+        for places in [1_u32, 7, 8, 9, 63, 64, 65, 512, 513] {
+            let leaves: Vec<_> = (0..places).map(|_| Some(ContractLeaf::default())).collect();
+            let mut tree = Places::build(0, &leaves);
+            assert_eq!(tree.lowest_free(), u64::from(places));
+            tree.set(places - 1, None);
+            assert_eq!(tree.lowest_free(), u64::from(places) - 1);
+            tree.set(0, None);
+            assert_eq!(tree.lowest_free(), 0);
+        }
     }
 }
