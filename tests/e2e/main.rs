@@ -15,6 +15,7 @@ mod fleet;
 mod folder;
 mod full_disk;
 mod garbage;
+mod honest_trouble;
 mod keeper_killed;
 mod keeper_killed_mid_repair;
 mod limit;
