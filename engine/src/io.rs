@@ -3,7 +3,7 @@
 //! come back as [`Input::Done`] under the operation's id. STYLE, *The engine's contract*.
 
 use crate::head::SegmentEntry;
-use crate::provider::Provide;
+use crate::provider::{Disks, Provide};
 use crate::rows::{VolumeId, Write};
 use crate::view::BlockInput;
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
@@ -161,8 +161,8 @@ pub enum Command {
 pub enum ProviderCommand {
     /// What is offered from now on.
     Offer(Provide),
-    /// Whether any volume does not give back what it holds: while one does not, nothing is taken on.
-    Failing(bool),
+    /// What the disks are found to be.
+    Disks(Disks),
     /// Announce an absence; answered by [`Notice::TxQueued`].
     Maintain {
         /// The caller's name for this.

@@ -29,7 +29,7 @@ pub use engine::Engine;
 pub use io::{
     Command, Effect, Input, Job, Notice, OpId, Outcome, PeerInput, ProviderCommand, Token,
 };
-pub use provider::{Provide, Taking};
+pub use provider::{Disks, Provide, Taking};
 pub use renter::NoRoom;
 pub use rows::VolumeId;
 pub use wallet::{SendRefusal, TxEnd};

@@ -20,7 +20,7 @@ use larder_types::{Amount, Bytes, ContractId, Epoch, ShardRoot, Signature, Time}
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use fitness::Taking;
+pub use fitness::{Disks, Taking};
 
 /// Outboards take 0.2 % beside the shards; one part in … of the quota is kept for them.
 const OUTBOARD_SHARE: u64 = 256;
@@ -228,14 +228,25 @@ impl Provider {
         provider
     }
 
-    /// Chunks of quota that no contract but `except` has bought. Of the quota a little is kept for
-    /// what the shard store writes beside the shards. Where it was made smaller than what is sold,
-    /// nothing is left for renewals either, until enough contracts have ended.
+    /// Chunks that no contract but `except` has bought: of the quota, and of what the disks have
+    /// if that is less. A little is kept for what the shard store writes beside the shards. Where the
+    /// quota was made smaller than what is sold, nothing is left for renewals either, until enough
+    /// contracts have ended.
     pub(crate) fn free_chunks(&self, epoch: Epoch, except: Option<&ContractId>) -> u64 {
-        let others = self.contracts.iter().filter(|(id, _)| Some(*id) != except);
-        let sold: u64 = others.map(|(_, held)| held.room(epoch)).sum();
-        let quota = self.config.quota.0 / larder_types::params::CHUNK;
-        (quota - quota / OUTBOARD_SHARE).saturating_sub(sold)
+        let (mut sold, mut unfilled, mut own) = (0, 0, 0);
+        for (id, held) in &self.contracts {
+            if Some(id) == except {
+                own = held.spoken_chunks();
+            } else {
+                let room = held.room(epoch);
+                sold += room;
+                unfilled += room.saturating_sub(held.spoken_chunks());
+            }
+        }
+        let of_quota = chunks(self.config.quota).saturating_sub(sold);
+        let disks = self.fitness.disks.free;
+        let of_disks = disks.map(|free| (chunks(free) + own).saturating_sub(unfilled));
+        of_disks.map_or(of_quota, |of_disks| of_quota.min(of_disks))
     }
 
     /// Forgets a contract: its rows go, its shards go to the trash.
@@ -280,4 +291,10 @@ impl Provider {
             .into_iter()
             .fold(Some(self.offer_at), crate::ctx::sooner)
     }
+}
+
+/// Chunks that fit into this much disk, their outboards beside them.
+const fn chunks(disk: Bytes) -> u64 {
+    let chunks = disk.0 / larder_types::params::CHUNK;
+    chunks - chunks / OUTBOARD_SHARE
 }

@@ -13,8 +13,8 @@ use larder_engine::rows::{HeadRow, Kind, RentedRow, Write};
 use larder_engine::view::{ActiveView, BlockInput, ProviderView, RentedView};
 use larder_engine::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_engine::{
-    Command, Effect, Engine, Identity, Input, Job, Notice, OpId, Outcome, PeerInput, Provide,
-    ProviderCommand, Taking, Token, VolumeId,
+    Command, Disks, Effect, Engine, Identity, Input, Job, Notice, OpId, Outcome, PeerInput,
+    Provide, ProviderCommand, Taking, Token, VolumeId,
 };
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{Account, Op, SubKeys, Tx};
@@ -194,7 +194,10 @@ fn provider_command(dice: &mut Dice<'_>) -> ProviderCommand {
             taking: [Taking::All, Taking::Paused, Taking::Leaving][dice.index(3)],
             ..provide()
         }),
-        1 => ProviderCommand::Failing(dice.once_in(4)),
+        1 => ProviderCommand::Disks(Disks {
+            failing: dice.once_in(4),
+            free: Make::make(dice),
+        }),
         2 => ProviderCommand::Maintain {
             job: 3,
             first: u32::from(dice.byte()),

@@ -11,7 +11,7 @@ use larder_contracts::offer::{MAX_OPERATOR, MAX_REGION};
 use larder_engine::{Command, Engine, Input, Provide, ProviderCommand};
 use larder_rpc::{
     Absence, AbsenceParams, Code, HeldContract, Moment, Nano, OfferChange, ProviderOffer,
-    ProviderStatus, RemoveVolumeParams, RpcError, Taking, Text, Volume, VolumeParams,
+    ProviderStatus, RemoveVolumeParams, RpcError, Taking, Text, TxStatus, Volume, VolumeParams,
     VolumeRemoved,
 };
 use larder_types::params::CHUNK;
@@ -162,7 +162,12 @@ impl NodeApi {
             ended,
         };
         self.driver.send(msg).await.map_err(stopping)?;
-        self.included(queued, end).await?;
+        let sent = self.included(queued, end).await?;
+        if sent.status == TxStatus::Submitted {
+            let why = "no block has taken the announcement yet. This node goes on handing it in \
+                       until its last epoch in time: `larder offer` shows whether it stands";
+            return Err(RpcError::new(Code::NoValidator, why));
+        }
         let absence = larder_ledger::Absence { first, epochs };
         Ok(self.absence(&absence))
     }
@@ -347,6 +352,7 @@ fn refused(error: &VolumeError) -> RpcError {
         VolumeError::Config(_) => Code::Internal,
         VolumeError::Unknown(_)
         | VolumeError::There(_)
+        | VolumeError::Foreign(_)
         | VolumeError::Home(_)
         | VolumeError::NotLost(_)
         | VolumeError::Unreadable(_)

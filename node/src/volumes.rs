@@ -7,7 +7,7 @@ use crate::home::HomeError;
 use crate::settings::{ConfigFile, put_volume, remove_volume};
 use crate::shards::scrub::Suspects;
 use crate::shards::{Known, StoreError, VolumeConfig, VolumeReport, Volumes};
-use larder_engine::{Command, Engine, Input, ProviderCommand, VolumeId};
+use larder_engine::{Command, Disks, Engine, Input, ProviderCommand, VolumeId};
 use larder_types::{Bytes, Millis, ShardRoot};
 use std::fs;
 use std::io::Read as _;
@@ -35,9 +35,15 @@ pub enum VolumeError {
     /// It is one already.
     #[error("{0} is a volume of this node already, and there")]
     There(PathBuf),
-    /// A path that would depend on where it is read.
-    #[error("{0} is not an absolute path to a folder")]
+    /// Nothing is there, or it is no folder, or the path depends on where it is read.
+    #[error("{0} is no folder: make it, or mount its disk, and name it by its whole path")]
     NotAFolder(PathBuf),
+    /// It holds shards, and not this volume's.
+    #[error(
+        "{0} holds shards of another node, or of a volume that was let go: choose another folder, \
+         or delete `shards` in it"
+    )]
+    Foreign(PathBuf),
     /// The home's own folder is no volume that can be let go.
     #[error("{0} is the home itself; its shards can only be declared lost, with --lost")]
     Home(PathBuf),
@@ -103,15 +109,15 @@ impl Keeper {
         let every = Duration::from_millis((self.epoch.0 / LOOKS).clamp(least, most));
         let mut looks = tokio::time::interval(every);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = false;
+        let mut told = Disks::default();
         loop {
             looks.tick().await;
-            let failing = self.blocking(Volumes::watch).await;
-            if failing == told {
+            let disks = self.blocking(Volumes::watch).await;
+            if disks == told {
                 continue;
             }
-            told = failing;
-            if self.tell(ProviderCommand::Failing(failing)).await.is_err() {
+            told = disks;
+            if self.tell(ProviderCommand::Disks(disks)).await.is_err() {
                 return;
             }
         }
@@ -141,8 +147,11 @@ impl Keeper {
         let id = VolumeId(last.0.saturating_add(1));
         let config = VolumeConfig { id, path, size };
         let added = config.clone();
-        self.blocking(move |volumes| volumes.add(added, &[]))
-            .await?;
+        let opened = self.blocking(move |volumes| volumes.add(added, &[])).await;
+        opened.map_err(|e| match e {
+            StoreError::Elsewhere { .. } => VolumeError::Foreign(config.path.clone()),
+            e => VolumeError::Store(e),
+        })?;
         self.edit(move |file| put_volume(file, &config)).await
     }
 
@@ -171,13 +180,13 @@ impl Keeper {
         self.blocking(Volumes::watch).await;
         let volume = self.find(path)?;
         let path = volume.config.path.clone();
-        match (lost, volume.trouble.is_some()) {
-            (true, true) => self.lose(volume.config).await,
-            (true, false) => Err(VolumeError::NotLost(path)),
+        match (lost, volume.readable) {
+            (true, false) => self.lose(volume.config).await,
+            (true, true) => Err(VolumeError::NotLost(path)),
             (false, _) if volume.config.id == VolumeId::HOME => Err(VolumeError::Home(path)),
-            (false, true) => Err(VolumeError::Unreadable(path)),
-            (false, false) if volume.closing => Err(VolumeError::Closing(path)),
-            (false, false) => self.empty(volume).await,
+            (false, false) => Err(VolumeError::Unreadable(path)),
+            (false, true) if volume.closing => Err(VolumeError::Closing(path)),
+            (false, true) => self.empty(volume).await,
         }
     }
 
@@ -269,11 +278,10 @@ impl Keeper {
                 looks += 1;
                 tokio::time::sleep(ARRIVING).await;
             }
-            if looks >= STRAY_LOOKS && here.is_empty() {
-                let store = self.volumes.store(id)?;
-                for stray in &strays {
-                    store.delete(stray, crate::home::now())?;
-                }
+            if looks >= STRAY_LOOKS && here.is_empty() && arriving == 0 {
+                self.blocking(move |volumes| clear(volumes, id, &strays))
+                    .await?;
+                break;
             }
         }
         self.edit(move |file| remove_volume(file, id)).await?;
@@ -309,7 +317,9 @@ impl Keeper {
             for (root, to) in copied {
                 let from = volumes.at(&root)?;
                 volumes.moved(root, to);
-                from.remove(&root)?;
+                if let Err(e) = from.remove(&root) {
+                    tracing::warn!("{e}: a copy stays behind, which nothing refers to");
+                }
             }
             Ok::<(), StoreError>(())
         };
@@ -357,6 +367,17 @@ impl Keeper {
         let done = spawn_blocking(move || work(&volumes)).await;
         done.expect("the volumes do not panic")
     }
+}
+
+/// Trashes what no row knows on a volume that is let go. A disk that cannot be written keeps it.
+fn clear(volumes: &Volumes, id: VolumeId, strays: &[ShardRoot]) -> Result<(), StoreError> {
+    let store = volumes.store(id)?;
+    for stray in strays {
+        if let Err(e) = store.delete(stray, crate::home::now()) {
+            tracing::warn!("{e}: it stays behind, and nothing refers to it");
+        }
+    }
+    Ok(())
 }
 
 /// Copies a shard to another volume.

@@ -84,7 +84,7 @@ fn announced_absence_and_a_declared_disk_cost_what_they_should_and_no_more() {
 }
 
 /// Backs up more and more until shards lie in the provider's home and on its volume; how many.
-fn fill(keeper: &Node, provider: &Node, folder: &Path) -> (u64, u64) {
+pub(crate) fn fill(keeper: &Node, provider: &Node, folder: &Path) -> (u64, u64) {
     for number in 0..BACKUPS {
         noise(&folder.join(format!("more {number}")), number, 100_000);
         let path = folder.to_str().unwrap();
@@ -105,7 +105,7 @@ fn both(lying: &[u64]) -> Option<(u64, u64)> {
 }
 
 /// How many shards lie on each volume of a provider.
-fn lying(provider: &Node) -> Vec<u64> {
+pub(crate) fn lying(provider: &Node) -> Vec<u64> {
     let volumes = provider.larder(&["volume", "list"]).objects();
     volumes.iter().map(|v| count(v, "shards")).collect()
 }
@@ -139,6 +139,10 @@ fn away(ledger: &Node, provider: &mut Node, info: &NodeInfo) {
         let last = audits.iter().any(|a| a["epoch"] == first + 1);
         last.then_some(audits)
     });
+    let paid =
+        { audits.iter() }.find(|a| a["paid"] == true && a["epoch"].as_u64() < Some(first.into()));
+    let due = &paid.expect("it was paid before")["amount"];
+    assert_ne!(due, &Value::from("0"));
     for epoch in [first, first + 1] {
         let audit = audits.iter().find(|a| a["epoch"] == epoch);
         let audit = audit.unwrap_or_else(|| panic!("nothing of {epoch}: {audits:?}"));
@@ -146,9 +150,12 @@ fn away(ledger: &Node, provider: &mut Node, info: &NodeInfo) {
             (&audit["paid"], &audit["charged"]),
             (&false.into(), &"0".into())
         );
+        assert_eq!(&audit["amount"], due, "withheld is what was due, no more");
         let reason = audit["reason"].as_str().unwrap();
         assert!(reason.contains("announced its absence"), "{reason}");
     }
+    let shown = provider.stores();
+    assert_eq!((shown.strikes, shown.faulted), (0, false));
     assert_eq!(audits.last().unwrap()["maintenance"]["first"], first);
 }
 
@@ -262,7 +269,7 @@ fn a_volume_is_emptied_before_it_goes_and_what_is_offered_changes_at_once() {
 }
 
 /// Waits until the keeper sees an offer of this provider that is as it should be.
-fn seen(keeper: &Node, provider: &NodeInfo, is: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn seen(keeper: &Node, provider: &NodeInfo, is: impl Fn(&Value) -> bool) -> Value {
     let node = provider.node.to_string();
     until("the keeper sees the changed offer", EPOCHS, || {
         let offers = keeper.larder(&["offers"]).objects();

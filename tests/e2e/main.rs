@@ -28,3 +28,4 @@ mod rot;
 mod simulation;
 mod split;
 mod until;
+mod volumes;

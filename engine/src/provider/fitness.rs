@@ -4,7 +4,7 @@
 
 use crate::ctx::Identity;
 use larder_contracts::Refusal;
-use larder_types::{Millis, Time};
+use larder_types::{Bytes, Millis, Time};
 use std::collections::VecDeque;
 
 /// So many of the last proofs tell how long the next one takes.
@@ -25,11 +25,19 @@ pub enum Taking {
     Leaving,
 }
 
+/// What the disks are found to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Disks {
+    /// Whether any volume does not give back what it holds: while one does not, nothing is taken on.
+    pub failing: bool,
+    /// What may still be stored on them; `None`: nobody has looked yet.
+    pub free: Option<Bytes>,
+}
+
 /// What is known of how well this provider can prove.
 #[derive(Debug, Default)]
 pub(crate) struct Fitness {
-    /// Whether a volume does not give back what it holds.
-    pub(crate) failing: bool,
+    pub(crate) disks: Disks,
     /// How long the last proofs took, from the challenge to the blob; newest last.
     took: VecDeque<Millis>,
 }
@@ -58,7 +66,7 @@ impl Fitness {
 
     /// Whether more may be taken on.
     pub(crate) fn judge(&self, me: &Identity) -> Result<(), Refusal> {
-        if self.failing {
+        if self.disks.failing {
             return Err(Refusal::Storage);
         }
         let most = Millis(me.params.window.0 / SHARE);

@@ -56,9 +56,16 @@ impl Provider {
         wallet: &mut Wallet,
         command: ProviderCommand,
     ) {
+        let before = self.offered(ctx);
         match command {
             ProviderCommand::Offer(config) => self.config = config,
-            ProviderCommand::Failing(failing) => self.fitness.failing = failing,
+            ProviderCommand::Disks(disks) => {
+                self.fitness.disks = disks;
+                // A look at the disks alone is nothing to tell the world.
+                if self.offered(ctx) == before {
+                    return;
+                }
+            }
             ProviderCommand::Maintain { job, first, epochs } => {
                 return self.announce(ctx, wallet, job, (first, epochs));
             }

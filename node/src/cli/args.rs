@@ -295,13 +295,16 @@ pub(crate) struct OfferArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum OfferCommand {
     /// Show the offer, what stands in its way, and how the ledger judged the last epochs.
+    #[command(after_help = "Examples:\n  larder offer\n  larder offer show --json")]
     Show,
     /// Change the offer, for good and at once. Contracts keep the price they were made at.
     #[command(after_help = "Example:\n  larder offer set --price 1.5 --quota 40GiB --region de")]
     Set(OfferSetArgs),
     /// Take no new contracts; those that there are may be extended and renewed.
+    #[command(after_help = "Example:\n  larder offer pause")]
     Pause,
-    /// Take contracts again.
+    /// Take contracts again, after `pause` or `exit`.
+    #[command(after_help = "Example:\n  larder offer resume")]
     Resume,
     /// Announce an absence, at least two epochs ahead: its epochs are not paid, and no strike.
     #[command(
@@ -315,6 +318,9 @@ pub(crate) enum OfferCommand {
         size: Bytes,
     },
     /// Leave: nothing new, no renewals; all is over when the last contract has ended.
+    #[command(
+        after_help = "Examples:\n  larder offer exit\n  larder offer        shows when the last contract ends\n  larder offer resume stays after all"
+    )]
     Exit,
 }
 
@@ -352,8 +358,10 @@ pub(crate) struct MaintenanceArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum VolumeCommand {
     /// List them: what lies there, what may still come, what is wrong.
+    #[command(after_help = "Example:\n  larder volume list --json")]
     List,
     /// Add one; or look again for one whose disk was not there.
+    #[command(after_help = "Example:\n  larder volume add /mnt/disk2 --size 2TiB")]
     Add {
         /// A folder, on a disk of its own most likely.
         path: PathBuf,
@@ -362,6 +370,7 @@ pub(crate) enum VolumeCommand {
         size: Option<Bytes>,
     },
     /// Change how much may lie there; less deletes nothing.
+    #[command(after_help = "Example:\n  larder volume resize /mnt/disk2 1TiB")]
     Resize {
         /// Its folder.
         path: PathBuf,
@@ -369,6 +378,9 @@ pub(crate) enum VolumeCommand {
         size: Option<Bytes>,
     },
     /// Take one away: its shards are moved to the others first.
+    #[command(
+        after_help = "Examples:\n  larder volume remove /mnt/disk2\n  larder volume remove /mnt/disk2 --lost\n\nInterrupted, the node goes on with it. Killed, it forgets that, and nothing is lost: say it again."
+    )]
     Remove {
         /// Its folder.
         path: PathBuf,

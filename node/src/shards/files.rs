@@ -81,6 +81,11 @@ impl Files {
         mark_in(&self.dir)
     }
 
+    /// The file that is written to see whether one can be.
+    pub(super) fn trial(&self) -> PathBuf {
+        self.dir.join("shards").join("trial.new")
+    }
+
     /// The store's own folder.
     pub(super) fn dir(&self) -> &Path {
         &self.dir

@@ -109,6 +109,21 @@ impl ShardStore {
         self.check()
     }
 
+    /// That something can be written there, by writing it; a full disk is no failure.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn try_writing(&self) -> Result<(), StoreError> {
+        let path = self.inner.files.trial();
+        let tried = fs::write(&path, [0; 64]);
+        let removed = files::remove(&path);
+        match tried {
+            Err(e) if e.kind() == io::ErrorKind::StorageFull => Ok(()),
+            Err(e) => Err(io_error("write", &path)(e)),
+            Ok(()) => removed,
+        }
+    }
+
     /// The file that says which store this is.
     #[must_use]
     pub fn mark(&self) -> PathBuf {

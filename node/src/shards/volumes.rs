@@ -3,8 +3,14 @@
 //! where a shard lies. A volume that is not there does not stop the others: what lies on it cannot
 //! be read, which is not the same as absent. Nothing here declares anything lost.
 
-use super::{Look, ShardStore, ShardWriter, StoreConfig, StoreError};
-use larder_engine::VolumeId;
+mod all;
+mod placing;
+
+pub use placing::Placing;
+
+use self::all::{All, Volume, open_store, twin};
+use super::{Look, ShardStore, StoreError};
+use larder_engine::{Disks, VolumeId};
 use larder_proofs::{Outboard, ShardReader};
 use larder_types::{Bytes, Millis, ShardRoot, Time};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,34 +36,6 @@ pub struct VolumeConfig {
 #[derive(Debug, Clone)]
 pub struct Volumes(Arc<RwLock<All>>);
 
-#[derive(Debug)]
-struct All {
-    /// Where the marks' twins are: the home.
-    home: PathBuf,
-    /// The most that all of them together may take.
-    quota: u64,
-    /// What stays free on each disk.
-    reserve: Bytes,
-    volumes: BTreeMap<VolumeId, Volume>,
-    /// Where shards lie that do not lie in the home.
-    places: HashMap<ShardRoot, VolumeId>,
-}
-
-#[derive(Debug)]
-struct Volume {
-    config: VolumeConfig,
-    /// `None`: its disk was not there when the node started, or when it was looked for last.
-    store: Option<ShardStore>,
-    /// Whether anything lay on it when it was opened.
-    held: bool,
-    /// Why it cannot be read now: its folder is not there, or not itself.
-    gone: Option<String>,
-    /// What the last pass of the scrubber found amiss with the disk as a whole.
-    ailing: Option<String>,
-    /// Whether it is being emptied: nothing new goes there.
-    closing: bool,
-}
-
 /// A volume, for people.
 #[derive(Debug, Clone)]
 pub struct VolumeReport {
@@ -71,17 +49,10 @@ pub struct VolumeReport {
     pub disk_free: Bytes,
     /// What is wrong with it.
     pub trouble: Option<String>,
+    /// Whether what lies there can be read, as far as is known.
+    pub readable: bool,
     /// Whether it is being emptied.
     pub closing: bool,
-}
-
-/// A shard being written to one of the volumes.
-#[derive(Debug)]
-pub struct Placing {
-    volumes: Volumes,
-    volume: VolumeId,
-    root: ShardRoot,
-    writer: ShardWriter,
 }
 
 impl Volumes {
@@ -348,44 +319,39 @@ impl Volumes {
         }
     }
 
-    /// Looks whether each volume is there and itself, and for those that were not; whether any
-    /// volume that holds something does not give it back.
-    pub fn watch(&self) -> bool {
+    /// Looks whether each volume is there and itself, and for those that were not, and whether
+    /// something can be written there; what the disks are then.
+    pub fn watch(&self) -> Disks {
         for id in self.ids() {
-            let found = match self.look_for(id) {
-                Ok(()) => None,
-                Err(e) => Some(e.to_string()),
-            };
+            let found = self.look_for(id);
             if let Some(volume) = self.write().volumes.get_mut(&id) {
-                if found.is_some() != volume.gone.is_some() {
-                    let path = volume.config.path.display();
-                    match &found {
-                        Some(why) => tracing::error!("volume {path}: {why}. It is not served"),
-                        None => tracing::warn!("volume {path} is there again"),
-                    }
-                }
-                volume.gone = found;
+                volume.found(found);
             }
         }
         let all = self.read();
-        let mut failing = all.volumes.values().filter(|v| v.trouble().is_some());
-        failing.any(Volume::holds)
+        let mut failing = all.volumes.values().filter(|v| v.fails());
+        let usable = all.usable().filter_map(|(_, store)| store.free().ok());
+        Disks {
+            failing: failing.any(Volume::holds),
+            free: Some(Bytes(usable.map(|b| b.0).fold(0, u64::saturating_add))),
+        }
     }
 
-    fn look_for(&self, id: VolumeId) -> Result<(), StoreError> {
+    /// Whether a volume can be read; and, if it can, whether it can be written.
+    fn look_for(&self, id: VolumeId) -> Result<Result<(), StoreError>, StoreError> {
         let (opened, config) = match self.read().volumes.get(&id) {
             Some(volume) => (volume.store.clone(), volume.config.clone()),
-            None => return Ok(()),
+            None => return Ok(Ok(())),
         };
         match opened {
-            Some(store) => store.check_anew(),
+            Some(store) => store.check_anew().map(|()| store.try_writing()),
             None => {
                 // Nothing is begun here by itself.
                 let mark = ShardStore::mark_in(&config.path.join("shards"));
                 if !mark.exists() {
                     return Err(StoreError::Elsewhere { mark });
                 }
-                self.add(config, &[])
+                self.add(config, &[]).map(Ok)
             }
         }
     }
@@ -405,6 +371,7 @@ impl Volumes {
                 free: Bytes(free.0.min(quota.saturating_sub(taken))),
                 disk_free: free,
                 trouble: volume.trouble().map(str::to_owned),
+                readable: !volume.fails(),
                 closing: volume.closing,
             }
         };
@@ -417,129 +384,6 @@ impl Volumes {
 
     fn write(&self) -> RwLockWriteGuard<'_, All> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl All {
-    fn insert(&mut self, config: VolumeConfig, store: Result<ShardStore, StoreError>, held: bool) {
-        let gone = store.as_ref().err().map(ToString::to_string);
-        if let Some(why) = &gone {
-            tracing::error!("volume {}: {why}. It is not served", config.path.display());
-        }
-        let volume = Volume {
-            config,
-            store: store.ok(),
-            held,
-            gone,
-            ailing: None,
-            closing: false,
-        };
-        self.volumes.insert(volume.config.id, volume);
-    }
-
-    fn of(&self, root: &ShardRoot) -> VolumeId {
-        self.places.get(root).copied().unwrap_or_default()
-    }
-
-    fn put(&mut self, root: ShardRoot, volume: VolumeId) {
-        if volume == VolumeId::HOME {
-            self.places.remove(&root);
-        } else {
-            self.places.insert(root, volume);
-        }
-    }
-
-    fn stores(&self) -> impl Iterator<Item = (&Volume, &ShardStore)> {
-        let volumes = self.volumes.values();
-        volumes.filter_map(|v| v.store.as_ref().map(|store| (v, store)))
-    }
-
-    fn store(&self, id: VolumeId) -> Result<&ShardStore, StoreError> {
-        let volume = self.volumes.get(&id);
-        let readable = volume.filter(|v| v.gone.is_none());
-        readable.and_then(|v| v.store.as_ref()).ok_or_else(|| {
-            let path = volume.map_or(&self.home, |v| &v.config.path);
-            let mark = ShardStore::mark_in(&path.join("shards"));
-            StoreError::Elsewhere { mark }
-        })
-    }
-
-    /// One of the volumes that have room, by the shard's own name: each in proportion to its free
-    /// space, so that they fill up together.
-    fn choose(
-        &self,
-        root: &ShardRoot,
-        needed: u64,
-        except: Option<VolumeId>,
-    ) -> Result<(VolumeId, &ShardStore), StoreError> {
-        let mut roomy = Vec::new();
-        let (mut most, mut refused) = (0, None);
-        for (volume, store) in self.stores() {
-            if volume.trouble().is_some() || volume.closing || except == Some(volume.config.id) {
-                continue;
-            }
-            match store.free() {
-                Ok(free) if free.0 >= needed => roomy.push((volume.config.id, store, free.0)),
-                Ok(free) => most = most.max(free.0),
-                Err(e) => refused = Some(e),
-            }
-        }
-        let total: u128 = roomy.iter().map(|(_, _, free)| u128::from(*free)).sum();
-        let name = u128::from_le_bytes(root.0.first_chunk().copied().unwrap_or_default());
-        let mut at = if total == 0 { 0 } else { name % total };
-        for (id, store, free) in &roomy {
-            match at.checked_sub(u128::from(*free)) {
-                Some(rest) => at = rest,
-                None => return Ok((*id, *store)),
-            }
-        }
-        // A shard of no bytes fits anywhere.
-        if let Some((id, store, _)) = roomy.first() {
-            return Ok((*id, *store));
-        }
-        Err(refused.unwrap_or(StoreError::Full {
-            needed: Bytes(needed),
-            have: Bytes(most),
-        }))
-    }
-}
-
-impl Volume {
-    fn holds(&self) -> bool {
-        self.store.as_ref().map_or(self.held, |s| s.used().0 > 0)
-    }
-
-    fn trouble(&self) -> Option<&str> {
-        self.gone.as_deref().or(self.ailing.as_deref())
-    }
-}
-
-impl Placing {
-    /// Writes the shard's next bytes.
-    ///
-    /// # Errors
-    /// As [`ShardWriter::write`].
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.writer.write(bytes)
-    }
-
-    /// Compares what came with what was promised and makes it durable; where it lies now.
-    ///
-    /// # Errors
-    /// As [`ShardWriter::finish`]; nothing is kept.
-    pub fn finish(self) -> Result<VolumeId, StoreError> {
-        self.writer.finish()?;
-        self.volumes.moved(self.root, self.volume);
-        Ok(self.volume)
-    }
-
-    /// The same for a copy: the shard goes on lying where it lay, too.
-    ///
-    /// # Errors
-    /// As [`ShardWriter::finish`]; nothing is kept.
-    pub fn finish_copy(self) -> Result<VolumeId, StoreError> {
-        self.writer.finish()?;
-        Ok(self.volume)
     }
 }
 
@@ -572,33 +416,6 @@ impl From<ShardStore> for Volumes {
         };
         all.insert(config, Ok(store), false);
         Self(Arc::new(RwLock::new(all)))
-    }
-}
-
-fn open_store(
-    (home, reserve): (&Path, Bytes),
-    config: &VolumeConfig,
-    known: &[ShardRoot],
-) -> Result<ShardStore, StoreError> {
-    let store = StoreConfig {
-        dir: config.path.join("shards"),
-        twin: twin(home, config.id),
-        quota: config.size.unwrap_or(Bytes(u64::MAX)),
-        reserve,
-    };
-    // The folder of a disk that is not mounted looks like one that was never used.
-    let mark = ShardStore::mark_in(&store.dir);
-    if config.id != VolumeId::HOME && store.twin.exists() && !mark.exists() {
-        return Err(StoreError::Elsewhere { mark });
-    }
-    ShardStore::open(&store, known)
-}
-
-/// The file in the home that says which store a volume is.
-fn twin(home: &Path, id: VolumeId) -> PathBuf {
-    match id {
-        VolumeId::HOME => home.join("shards.mark"),
-        VolumeId(n) => home.join(format!("shards-{n}.mark")),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::io::{Job, JobError, OpId, Outcome, ProviderCommand, SubmitError};
-use crate::{Taking, rows::Kind};
+use crate::{Disks, Taking, rows::Kind};
 use larder_contracts::Refusal;
 use larder_proofs::Challenge;
 
@@ -145,16 +145,47 @@ fn a_quota_below_what_is_sold_renews_nothing_until_enough_has_ended() {
 }
 
 #[test]
+fn what_the_disks_have_no_room_for_is_not_sold_whatever_the_quota_says() {
+    let mut bench = Bench::new(&[1], &[], &[]);
+    let free = |kib: u64| {
+        ProviderCommand::Disks(Disks {
+            failing: false,
+            free: Some(Bytes(kib << 10)),
+        })
+    };
+    // Sold are 256 chunks of which 16 lie here: 240 are owed, and 256 more are asked for.
+    bench.command(free(400));
+    let refused = bench.open();
+    assert!(
+        matches!(
+            refused,
+            Response::Denied(Deny::Contract(Refusal::Quota { needed: 256, have })) if have < 160
+        ),
+        "{refused:?}"
+    );
+    // What a contract holds already needs no more room when it is renewed.
+    assert!(matches!(bench.renew(), Response::Signed(_)));
+    bench.command(free(500));
+    assert!(matches!(bench.open(), Response::Signed(_)));
+}
+
+#[test]
 fn while_a_volume_fails_nothing_is_taken_on_and_what_can_be_read_is_served() {
     let mut bench = Bench::new(&[1], &[], &[]);
-    bench.command(ProviderCommand::Failing(true));
+    let disks = |failing| {
+        ProviderCommand::Disks(Disks {
+            failing,
+            free: None,
+        })
+    };
+    bench.command(disks(true));
     assert_eq!(bench.open(), closed(Refusal::Storage));
     assert_eq!(bench.renew(), closed(Refusal::Storage));
     assert!(is_refused(&bench.place(2), &Refusal::Storage));
     assert!(matches!(bench.read(1), BulkEffect::Serve { .. }));
     let told = bench.engine.provided().unwrap();
     assert_eq!(told.refuses, Some(Refusal::Storage));
-    bench.command(ProviderCommand::Failing(false));
+    bench.command(disks(false));
     assert!(matches!(bench.place(2), BulkEffect::Receive { .. }));
     assert!(matches!(bench.open(), Response::Signed(_)));
 }

@@ -79,7 +79,7 @@ fn shards_go_where_there_is_room_and_are_found_again() {
         assert!(matches!(volumes.look(root), Look::Sound { .. }));
         assert_eq!(volumes.group(root, 0).unwrap().len(), 16 << 10);
     }
-    assert!(!volumes.watch());
+    assert!(!volumes.watch().failing);
 }
 
 #[test]
@@ -126,13 +126,13 @@ fn a_missing_volume_stops_neither_the_node_nor_the_others_and_says_nothing_of_it
     };
     // It goes while the node runs, and what comes goes to the others.
     unmount();
-    assert!(volumes.watch(), "it fails");
+    assert!(volumes.watch().failing, "it fails");
     check(&volumes);
     let beside = volumes.begin(ShardRoot([8; 32]), 5).unwrap();
     assert_eq!(beside.volume, VolumeId::HOME);
     drop(beside);
     mount();
-    assert!(!volumes.watch(), "it is there again");
+    assert!(!volumes.watch().failing, "it is there again");
     assert!(matches!(volumes.look(&away[0]), Look::Sound { .. }));
     drop(volumes);
 
@@ -144,7 +144,7 @@ fn a_missing_volume_stops_neither_the_node_nor_the_others_and_says_nothing_of_it
         }
         let volumes = bench.open(1).unwrap();
         check(&volumes);
-        assert!(volumes.watch());
+        assert!(volumes.watch().failing);
         check(&volumes);
         volumes.trash_strays(&bench.known, Time(1)).unwrap();
     }
@@ -152,7 +152,7 @@ fn a_missing_volume_stops_neither_the_node_nor_the_others_and_says_nothing_of_it
     fs::remove_dir(bench.path(1)).unwrap();
     let volumes = bench.open(1).unwrap();
     mount();
-    assert!(!volumes.watch(), "its disk was found later");
+    assert!(!volumes.watch().failing, "its disk was found later");
     assert!(matches!(volumes.look(&away[0]), Look::Sound { .. }));
 
     // Let go, its shards are gone; another's folder is never taken.
@@ -172,11 +172,11 @@ fn only_the_home_must_be_there_if_it_is_all() {
     fs::remove_dir_all(bench.path(0).join("shards")).unwrap();
     assert!(matches!(bench.open(0), Err(StoreError::Elsewhere { .. })));
     let volumes = bench.open(1).unwrap();
-    assert!(volumes.watch());
+    assert!(volumes.watch().failing);
     let home = volumes.report().swap_remove(0);
     assert!(home.trouble.is_some());
     volumes.begin_anew(&home.config).unwrap();
-    assert!(!volumes.watch());
+    assert!(!volumes.watch().failing);
     assert!(matches!(volumes.look(&root), Look::Damaged(_)));
 }
 
@@ -198,4 +198,54 @@ fn a_shard_that_was_moved_halfway_lies_where_its_row_says() {
     assert!(matches!(volumes.look(&root), Look::Sound { .. }));
     let there = volumes.store(VolumeId(1)).unwrap();
     assert!(!there.contains(&root));
+}
+
+/// Makes the file that a store tries to write a folder: that refuses everybody, root too.
+fn refuse_writes(volume: &Path) -> PathBuf {
+    let trial = volume.join("shards/shards/trial.new");
+    fs::create_dir(&trial).unwrap();
+    trial
+}
+
+#[test]
+fn a_volume_that_cannot_be_written_is_served_and_gets_nothing_new() {
+    let mut bench = Bench::new(1);
+    let volumes = bench.open(1).unwrap();
+    volumes.resize(VolumeId::HOME, Some(Bytes(0)));
+    let there = bench.put(&volumes, 1);
+    assert_eq!(volumes.of(&there), VolumeId(1));
+    let before = volumes.watch();
+    let trial = refuse_writes(&bench.path(1));
+    volumes.resize(VolumeId::HOME, Some(Bytes(1 << 20)));
+    let disks = volumes.watch();
+    assert!(!disks.failing, "it gives back what it holds");
+    assert!(disks.free < before.free, "its room does not count");
+    let shown = volumes.report().swap_remove(1);
+    let why = shown.trouble.unwrap();
+    assert!(why.contains("trial.new") && shown.readable, "{why}");
+    assert!(matches!(volumes.look(&there), Look::Sound { .. }));
+    for n in 2..20 {
+        let root = bench.put(&volumes, n);
+        assert_eq!(volumes.of(&root), VolumeId::HOME);
+    }
+    fs::remove_dir(trial).unwrap();
+    volumes.watch();
+    assert_eq!(volumes.report().swap_remove(1).trouble, None);
+}
+
+#[test]
+fn what_the_disks_have_is_what_all_that_are_well_have() {
+    let bench = Bench::new(2);
+    let volumes = bench.open(2).unwrap();
+    let size = |n, bytes| volumes.resize(VolumeId(n), Some(Bytes(bytes)));
+    size(0, 1_000);
+    size(1, 200);
+    size(2, 30);
+    assert_eq!(volumes.watch().free, Some(Bytes(1_230)));
+    volumes.set_closing(VolumeId(1), true);
+    assert_eq!(volumes.watch().free, Some(Bytes(1_030)));
+    fs::remove_dir_all(bench.path(2)).unwrap();
+    let disks = volumes.watch();
+    assert_eq!(disks.free, Some(Bytes(1_000)));
+    assert!(!disks.failing, "it was empty");
 }
