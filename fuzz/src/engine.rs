@@ -775,8 +775,12 @@ impl Shell {
         }
         let row = self.rows.get(&(Kind::Outbox as u8, tx.id().0.to_vec()));
         // The faucet grants once, whoever asks again; a close is asked for again while the ledger
-        // shows the contract.
-        let known = row.is_some() || matches!(**tx, Tx::Faucet(_) | Tx::CloseFaulted(_));
+        // shows the contract; an absence is announced by a command that waits for its block.
+        let again = matches!(
+            **tx,
+            Tx::Faucet(_) | Tx::CloseFaulted(_) | Tx::Maintenance(_)
+        );
+        let known = row.is_some() || again;
         assert!(known, "handed on before it is durable: {tx:?}");
         self.outbox.push(tx.id());
     }

@@ -164,8 +164,8 @@ impl NodeApi {
         self.driver.send(msg).await.map_err(stopping)?;
         let sent = self.included(queued, end).await?;
         if sent.status == TxStatus::Submitted {
-            let why = "no block has taken the announcement yet. This node goes on handing it in \
-                       until its last epoch in time: `larder offer` shows whether it stands";
+            let why = "no block has taken the announcement yet. While it runs, this node goes on \
+                       handing it in as long as it is in time: `larder offer` shows whether it stands";
             return Err(RpcError::new(Code::NoValidator, why));
         }
         let absence = larder_ledger::Absence { first, epochs };

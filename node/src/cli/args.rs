@@ -342,13 +342,12 @@ pub(crate) struct OfferSetArgs {
 }
 
 #[derive(Debug, Clone, Copy, Args)]
-#[group(id = "when", required = true, args = ["from", "begins_in"])]
 pub(crate) struct MaintenanceArgs {
     /// The first epoch away.
-    #[arg(long, value_name = "EPOCH")]
+    #[arg(long, value_name = "EPOCH", required_unless_present = "begins_in")]
     pub(crate) from: Option<u32>,
     /// The epoch that it will be then is the first one away.
-    #[arg(long = "in", value_name = "DURATION")]
+    #[arg(long = "in", value_name = "DURATION", conflicts_with = "from")]
     pub(crate) begins_in: Option<Millis>,
     /// For how many epochs.
     #[arg(long = "for", value_name = "EPOCHS", default_value_t = 1)]
