@@ -1,7 +1,7 @@
 //! Why one side of a contract refuses what the other proposes. Each refusal has a fixed number on
 //! the wire; numbers are never reused. `docs/protocol.md` §3.10.
 
-use larder_types::{Amount, Epoch};
+use larder_types::{Amount, Epoch, Millis};
 use serde::{Deserialize, Serialize};
 
 /// A proposal or revision that breaks a rule.
@@ -154,6 +154,14 @@ pub enum Refusal {
         /// The place.
         index: u32,
     },
+    /// A proof takes the provider so long that one for more might come too late.
+    #[error("a proof takes {expected} there, at most {most} are safe")]
+    Slow {
+        /// What the next proof is expected to take.
+        expected: Millis,
+        /// The most that leaves time to send it and to try again.
+        most: Millis,
+    },
 }
 
 impl Refusal {
@@ -186,6 +194,7 @@ impl Refusal {
             Self::Storage => 23,
             Self::Identity => 24,
             Self::NoShard { .. } => 25,
+            Self::Slow { .. } => 26,
         }
     }
 }

@@ -59,7 +59,8 @@ impl Engine {
         let provide = provide.or_else(|| promised.then(Provide::nothing));
         let mut provider = provide.map(|p| {
             let (held, shards) = (tables.held, tables.shards);
-            Provider::restore(p, held, shards, tables.losses, tables.loss_totals)
+            let losses = (tables.losses, tables.loss_totals);
+            Provider::restore(p, held, shards, losses, tables.places)
         });
         if let Some(provider) = &mut provider {
             provider.heads.restore(tables.heads);
@@ -241,6 +242,11 @@ impl Parts<'_> {
                     provider.damaged(ctx, &roots);
                 }
             }
+            Command::Provider(command) => {
+                if let Some(provider) = &mut self.provider {
+                    provider.command(ctx, self.wallet, command);
+                }
+            }
             Command::Listed {
                 catalogue,
                 segments,
@@ -360,7 +366,7 @@ impl Parts<'_> {
         self.renter.place_all(ctx, self.wallet);
         if let Some(provider) = &mut self.provider {
             provider.post(ctx, self.wallet);
-            provider.send_proof(ctx);
+            provider.go_on_proving(ctx);
             provider.offer_if_due(ctx);
         }
         self.renter.tend_head(ctx);

@@ -3,14 +3,17 @@
 //! come back as [`Input::Done`] under the operation's id. STYLE, *The engine's contract*.
 
 use crate::head::SegmentEntry;
-use crate::rows::Write;
+use crate::provider::{Disks, Provide};
+use crate::rows::{VolumeId, Write};
 use crate::view::BlockInput;
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_coding::layout::Code;
 use larder_contracts::{ShardAck, SignedOffer};
 use larder_ledger::Tx;
 use larder_proofs::{Challenge, Commitment};
-use larder_types::{AccountId, Amount, Class, NodeId, SegmentId, ShardRoot, SlotNo, Time, TxId};
+use larder_types::{
+    AccountId, Amount, Class, Epoch, NodeId, SegmentId, ShardRoot, SlotNo, Time, TxId,
+};
 use std::sync::Arc;
 
 /// An operation that the shell works on for the engine. Unique over one run of the process.
@@ -72,8 +75,8 @@ pub enum PeerInput {
     Received {
         /// The stream.
         token: Token,
-        /// Whether the shard rests on disk, hashed and synced.
-        stored: Result<(), Deny>,
+        /// Where the shard rests on disk, hashed and synced.
+        stored: Result<VolumeId, Deny>,
     },
 }
 
@@ -132,6 +135,8 @@ pub enum Command {
     /// Shards of ours that the disk does not give back as they were stored: found by the scrubber,
     /// while serving or while proving.
     Damaged(Vec<ShardRoot>),
+    /// What the provider's operator and its disks say.
+    Provider(ProviderCommand),
     /// A catalogue segment is durable; it describes these segments.
     Listed {
         /// The catalogue.
@@ -148,6 +153,31 @@ pub enum Command {
         seq: u64,
         /// Every segment that the heads name, catalogues too: [`crate::head::Chosen::segments`].
         entries: Vec<SegmentEntry>,
+    },
+}
+
+/// What a provider's operator wants, and what its disks are found to be.
+#[derive(Debug, Clone)]
+pub enum ProviderCommand {
+    /// What is offered from now on.
+    Offer(Provide),
+    /// What the disks are found to be.
+    Disks(Disks),
+    /// Announce an absence; answered by [`Notice::TxQueued`].
+    Maintain {
+        /// The caller's name for this.
+        job: u64,
+        /// The first epoch away.
+        first: Epoch,
+        /// How many.
+        epochs: u32,
+    },
+    /// Shards lie on another volume now.
+    Moved {
+        /// On which.
+        volume: VolumeId,
+        /// Which.
+        roots: Vec<ShardRoot>,
     },
 }
 

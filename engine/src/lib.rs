@@ -26,7 +26,10 @@ pub mod wire;
 
 pub use ctx::Identity;
 pub use engine::Engine;
-pub use io::{Command, Effect, Input, Job, Notice, OpId, Outcome, PeerInput, Token};
-pub use provider::Provide;
+pub use io::{
+    Command, Effect, Input, Job, Notice, OpId, Outcome, PeerInput, ProviderCommand, Token,
+};
+pub use provider::{Disks, Provide, Taking};
 pub use renter::NoRoom;
+pub use rows::VolumeId;
 pub use wallet::{SendRefusal, TxEnd};

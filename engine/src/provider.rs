@@ -2,21 +2,25 @@
 //! One contract per account; every promise is a durable row before it is sent.
 
 pub(crate) mod audits;
+pub(crate) mod fitness;
 pub(crate) mod heads;
 pub(crate) mod losses;
 pub(crate) mod offering;
+pub(crate) mod places;
 pub(crate) mod posting;
 pub(crate) mod proving;
 pub(crate) mod requests;
 pub(crate) mod shards;
 
 use crate::io::{OpId, Token};
-use crate::rows::{LossRow, LossTotals, ShardRow, Write};
+use crate::rows::{LossRow, LossTotals, ShardRow, VolumeId, Write};
 use larder_contracts::{Revision, SignedLeaf};
-use larder_proofs::{Commitment, ContentTree, ContractLeaf, ShardLeaf};
-use larder_types::{Amount, Bytes, ContractId, Epoch, ShardRoot, Signature, SlotNo, Time};
+use larder_proofs::{Challenge, Commitment, ContentTree, ContractLeaf, ShardLeaf};
+use larder_types::{Amount, Bytes, ContractId, Epoch, ShardRoot, Signature, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use fitness::{Disks, Taking};
 
 /// Outboards take 0.2 % beside the shards; one part in … of the quota is kept for them.
 const OUTBOARD_SHARE: u64 = 256;
@@ -34,6 +38,8 @@ pub struct Provide {
     pub region: String,
     /// Who runs it, at most 64 characters.
     pub operator: String,
+    /// What it takes on.
+    pub taking: Taking,
 }
 
 impl Provide {
@@ -45,6 +51,7 @@ impl Provide {
             egress_price: Amount::ZERO,
             region: String::new(),
             operator: String::new(),
+            taking: Taking::Leaving,
         }
     }
 }
@@ -118,6 +125,8 @@ pub(crate) struct Provider {
     pub(crate) shards: BTreeMap<ShardRoot, (ContractId, ShardLeaf)>,
     pub(crate) receiving: BTreeMap<Token, (ContractId, ShardLeaf)>,
     pub(crate) losses: losses::Losses,
+    pub(crate) places: places::Places,
+    pub(crate) fitness: fitness::Fitness,
     /// What was committed to for this epoch.
     pub(crate) commitment: Option<Arc<Commitment>>,
     /// The answers of this slot: for all contracts, and for those that were asked for alone.
@@ -140,10 +149,13 @@ pub(crate) struct Provider {
 /// The proof for one slot, on its way.
 #[derive(Debug)]
 pub(crate) struct Proof {
-    pub(crate) slot: SlotNo,
+    pub(crate) challenge: Challenge,
+    /// When it was begun, the last time.
+    pub(crate) begun: Time,
     pub(crate) blob: Option<Vec<u8>>,
     pub(crate) op: Option<OpId>,
     pub(crate) done: bool,
+    /// How often it was sent in vain.
     pub(crate) tries: u32,
     pub(crate) retry_at: Time,
 }
@@ -157,6 +169,8 @@ impl Provider {
             shards: BTreeMap::new(),
             receiving: BTreeMap::new(),
             losses: losses::Losses::default(),
+            places: places::Places::default(),
+            fitness: fitness::Fitness::default(),
             faulted: false,
             commitment: None,
             proofs: BTreeMap::new(),
@@ -175,10 +189,11 @@ impl Provider {
         config: Provide,
         held: Vec<(ContractId, Revision)>,
         mut shards: Vec<(ShardRoot, ShardRow)>,
-        losses: Vec<(ContractId, LossRow)>,
-        totals: LossTotals,
+        (losses, totals): (Vec<(ContractId, LossRow)>, LossTotals),
+        places: Vec<(ShardRoot, VolumeId)>,
     ) -> Self {
         let mut provider = Self::new(config);
+        provider.places = places::Places::restore(places);
         provider.losses = losses::Losses::restore(totals);
         for (id, row) in held {
             provider.contracts.insert(id, Held::new(row));
@@ -213,12 +228,25 @@ impl Provider {
         provider
     }
 
-    /// Chunks of quota that no contract has bought. Of the quota a little is kept for what the
-    /// shard store writes beside the shards.
-    pub(crate) fn free_chunks(&self, epoch: Epoch) -> u64 {
-        let sold: u64 = self.contracts.values().map(|h| h.room(epoch)).sum();
-        let quota = self.config.quota.0 / larder_types::params::CHUNK;
-        (quota - quota / OUTBOARD_SHARE).saturating_sub(sold)
+    /// Chunks that no contract but `except` has bought: of the quota, and of what the disks have
+    /// if that is less. A little is kept for what the shard store writes beside the shards. Where the
+    /// quota was made smaller than what is sold, nothing is left for renewals either, until enough
+    /// contracts have ended.
+    pub(crate) fn free_chunks(&self, epoch: Epoch, except: Option<&ContractId>) -> u64 {
+        let (mut sold, mut unfilled, mut own) = (0, 0, 0);
+        for (id, held) in &self.contracts {
+            if Some(id) == except {
+                own = held.spoken_chunks();
+            } else {
+                let room = held.room(epoch);
+                sold += room;
+                unfilled += room.saturating_sub(held.spoken_chunks());
+            }
+        }
+        let of_quota = chunks(self.config.quota).saturating_sub(sold);
+        let disks = self.fitness.disks.free;
+        let of_disks = disks.map(|free| (chunks(free) + own).saturating_sub(unfilled));
+        of_disks.map_or(of_quota, |of_disks| of_quota.min(of_disks))
     }
 
     /// Forgets a contract: its rows go, its shards go to the trash.
@@ -256,11 +284,17 @@ impl Provider {
         let proof = self
             .proofs
             .values()
-            .filter(|p| !p.done && p.op.is_none() && p.blob.is_some())
+            .filter(|p| !p.done && p.op.is_none())
             .map(|p| p.retry_at)
             .min();
         [post, proof]
             .into_iter()
             .fold(Some(self.offer_at), crate::ctx::sooner)
     }
+}
+
+/// Chunks that fit into this much disk, their outboards beside them.
+const fn chunks(disk: Bytes) -> u64 {
+    let chunks = disk.0 / larder_types::params::CHUNK;
+    chunks - chunks / OUTBOARD_SHARE
 }

@@ -1,14 +1,14 @@
 //! What the engine knows, for people and programs that ask: plain values, copied.
 
-use crate::provider::Provider;
+use crate::provider::{Provide, Provider};
 use crate::renter::repairs::Phase;
-use crate::rows::{AuditRow, SegmentRow};
+use crate::rows::{AuditRow, SegmentRow, VolumeId};
 use crate::{Engine, NoRoom};
 use larder_coding::Code;
-use larder_contracts::{Auth, SignedOffer};
+use larder_contracts::{Auth, Refusal, SignedOffer};
 use larder_proofs::ContractLeaf;
-use larder_types::{Amount, Class, ContractId, NodeId, SegmentId, ShardRoot, Time};
-use std::collections::BTreeSet;
+use larder_types::{Amount, Class, ContractId, Millis, NodeId, SegmentId, ShardRoot, Time};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A contract, from either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ pub struct SegmentReport {
 const MAX_NAMED: usize = 1_000;
 
 /// What the provider's side holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProviderReport {
     /// Quota, bytes.
     pub quota: u64,
@@ -146,6 +146,10 @@ pub struct ProviderReport {
     pub declared: u64,
     /// Whether the ledger holds it FAULTED.
     pub faulted: bool,
+    /// How long the next proof is expected to take, by those before it.
+    pub proof_takes: Option<Millis>,
+    /// Why nothing is taken on now, whatever the operator wants: it could not be proven.
+    pub refuses: Option<Refusal>,
 }
 
 impl Engine {
@@ -315,6 +319,25 @@ impl Engine {
             .collect()
     }
 
+    /// The same, by the volume that they lie on.
+    #[must_use]
+    pub fn shards_by_volume(&self) -> BTreeMap<VolumeId, Vec<ShardRoot>> {
+        let mut volumes: BTreeMap<VolumeId, Vec<ShardRoot>> = BTreeMap::new();
+        if let Some(provider) = &self.provider {
+            for root in provider.shards.keys() {
+                let volume = provider.places.of(root);
+                volumes.entry(volume).or_default().push(*root);
+            }
+        }
+        volumes
+    }
+
+    /// What the node offers; `None` if it offers nothing.
+    #[must_use]
+    pub fn offering(&self) -> Option<&Provide> {
+        self.provider.as_ref().map(|p| &p.config)
+    }
+
     /// The stored shards of which no damage is known: what is worth scrubbing.
     #[must_use]
     pub fn sound_shards(&self) -> Vec<ShardRoot> {
@@ -366,6 +389,8 @@ impl Engine {
             damaged: provider.losses.totals.damaged,
             declared: provider.losses.totals.declared,
             faulted: provider.faulted,
+            proof_takes: provider.fitness.expected(),
+            refuses: provider.fitness.judge(&self.me).err(),
         })
     }
 

@@ -34,6 +34,19 @@ pub enum Kind {
     Loss = 9,
     /// What audits of a provider have shown: [`AuditRow`] by node id.
     Audited = 10,
+    /// Where a shard that we store lies, if not in the home: [`VolumeId`] by root.
+    Place = 11,
+}
+
+/// One of the places where a provider's shards lie: the home, or a volume that was added to it.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct VolumeId(pub u32);
+
+impl VolumeId {
+    /// The home itself.
+    pub const HOME: Self = Self(0);
 }
 
 /// One change of one row.
@@ -205,6 +218,12 @@ impl Write {
         Self::new(Kind::Shard, root.0.to_vec(), row)
     }
 
+    /// Writes where a shard lies.
+    #[must_use]
+    pub fn place(root: &ShardRoot, volume: Option<VolumeId>) -> Self {
+        Self::new(Kind::Place, root.0.to_vec(), volume.as_ref())
+    }
+
     /// Writes a loss that we have declared.
     #[must_use]
     pub fn loss(id: &ContractId, row: Option<&LossRow>) -> Self {
@@ -301,6 +320,7 @@ pub(crate) struct Tables {
     pub(crate) segments: Vec<(SegmentId, SegmentRow)>,
     pub(crate) outbox: Vec<(TxId, Tx)>,
     pub(crate) losses: Vec<(ContractId, LossRow)>,
+    pub(crate) places: Vec<(ShardRoot, VolumeId)>,
     pub(crate) loss_totals: LossTotals,
     pub(crate) repairs: RepairTotals,
     pub(crate) heads: Vec<HeadRow>,
@@ -350,6 +370,9 @@ impl Tables {
                 .losses
                 .push((ContractId(id(key)?), codec::decode(value)?)),
             10 => self.audited.push((NodeId(id(key)?), codec::decode(value)?)),
+            11 => self
+                .places
+                .push((ShardRoot(id(key)?), codec::decode(value)?)),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",

@@ -11,7 +11,7 @@ use crate::io::{
     BulkEffect, Command, Effect, Input, Job, JobError, Notice, Outcome, PeerInput, PutError,
     Submission, Unreachable,
 };
-use crate::rows::{Snapshot, Write};
+use crate::rows::{Snapshot, VolumeId, Write};
 use crate::view::{ActiveView, BlockInput, ProviderView, RentedView};
 use crate::wire::{BulkHeader, BulkReply, Request, Response};
 use crate::{Engine, Identity, OpId, Provide, Token};
@@ -161,6 +161,7 @@ fn provides() -> Provide {
         egress_price: Amount::ZERO,
         region: String::new(),
         operator: String::new(),
+        taking: crate::Taking::All,
     }
 }
 
@@ -383,7 +384,7 @@ impl Town {
                 self.end(token, Outcome::Response(Ok(response)));
             }
             Effect::Bulk(BulkEffect::Receive { token, .. }) => {
-                let stored = Ok(());
+                let stored = Ok(VolumeId::HOME);
                 self.step(i, Input::Peer(PeerInput::Received { token, stored }));
             }
             Effect::Bulk(BulkEffect::Reply { token, reply }) => {

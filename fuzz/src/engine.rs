@@ -13,7 +13,8 @@ use larder_engine::rows::{HeadRow, Kind, RentedRow, Write};
 use larder_engine::view::{ActiveView, BlockInput, ProviderView, RentedView};
 use larder_engine::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_engine::{
-    Command, Effect, Engine, Identity, Input, Job, Notice, OpId, Outcome, PeerInput, Provide, Token,
+    Command, Disks, Effect, Engine, Identity, Input, Job, Notice, OpId, Outcome, PeerInput,
+    Provide, ProviderCommand, Taking, Token, VolumeId,
 };
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{Account, Op, SubKeys, Tx};
@@ -126,6 +127,7 @@ pub(crate) fn row_seeds() -> Vec<Vec<u8>> {
         Write::losses(&Make::make(dice)),
         Write::repair_totals(&Make::make(dice)),
         Write::audited(&NodeId([1; 32]), Some(&Make::make(dice))),
+        Write::place(&ShardRoot([1; 32]), Some(VolumeId(1))),
     ]
     .into_iter()
     .map(|write| {
@@ -180,6 +182,31 @@ fn provide() -> Provide {
         egress_price: Amount::ZERO,
         region: "eu".into(),
         operator: "us".into(),
+        taking: Taking::All,
+    }
+}
+
+/// What a provider's operator or its disks say.
+fn provider_command(dice: &mut Dice<'_>) -> ProviderCommand {
+    match dice.below(4) {
+        0 => ProviderCommand::Offer(Provide {
+            quota: Bytes(1 << (20 + dice.below(14))),
+            taking: [Taking::All, Taking::Paused, Taking::Leaving][dice.index(3)],
+            ..provide()
+        }),
+        1 => ProviderCommand::Disks(Disks {
+            failing: dice.once_in(4),
+            free: Make::make(dice),
+        }),
+        2 => ProviderCommand::Maintain {
+            job: 3,
+            first: u32::from(dice.byte()),
+            epochs: u32::from(dice.byte()),
+        },
+        _ => ProviderCommand::Moved {
+            volume: Make::make(dice),
+            roots: vec![ShardRoot([dice.byte(); 32])],
+        },
     }
 }
 
@@ -396,7 +423,7 @@ impl Shell {
         {
             let stored = match dice.below(4) {
                 0 => Err(Deny::make(dice)),
-                _ => Ok(()),
+                _ => Ok(VolumeId::make(dice)),
             };
             let token = *token;
             return self.feed(Input::Peer(PeerInput::Received { token, stored }));
@@ -485,7 +512,7 @@ impl Shell {
 
     fn commands(&mut self, dice: &mut Dice<'_>) {
         let segment = SegmentId([dice.byte() % 8; 32]);
-        let command = match dice.below(9) {
+        let command = match dice.below(11) {
             0 | 1 => Command::Prepare {
                 job: 1,
                 class: Class::make(dice),
@@ -509,6 +536,7 @@ impl Shell {
                 amount: Make::make(dice),
             },
             7 => Command::Damaged(vec![ShardRoot([dice.byte(); 32])]),
+            8 | 9 => Command::Provider(provider_command(dice)),
             _ => Command::Addresses(Make::make(dice)),
         };
         self.feed(Input::Command(command));
@@ -747,8 +775,12 @@ impl Shell {
         }
         let row = self.rows.get(&(Kind::Outbox as u8, tx.id().0.to_vec()));
         // The faucet grants once, whoever asks again; a close is asked for again while the ledger
-        // shows the contract.
-        let known = row.is_some() || matches!(**tx, Tx::Faucet(_) | Tx::CloseFaulted(_));
+        // shows the contract; an absence is announced by a command that waits for its block.
+        let again = matches!(
+            **tx,
+            Tx::Faucet(_) | Tx::CloseFaulted(_) | Tx::Maintenance(_)
+        );
+        let known = row.is_some() || again;
         assert!(known, "handed on before it is durable: {tx:?}");
         self.outbox.push(tx.id());
     }

@@ -8,6 +8,7 @@ use larder_contracts::{Auth, Offer, Refusal, Revision, ShardAck, SignedLeaf, Sig
 use larder_engine::head::{DeviceCert, Head, HeadContract, SegmentEntry, SignedHead};
 use larder_engine::rows::{
     AuditRow, HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals, SegmentRow, ShardRow,
+    VolumeId,
 };
 use larder_engine::wire::{
     Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
@@ -96,7 +97,7 @@ ids!(
     SubKeyId,
     TxId
 );
-numbers!(Amount, Bytes, May, Millis, Time);
+numbers!(Amount, Bytes, May, Millis, Time, VolumeId);
 
 // contracts
 structs! {
@@ -137,6 +138,7 @@ enums! {
         Storage,
         Identity,
         NoShard { index },
+        Slow { expected, most },
     }
 }
 

@@ -1,41 +1,41 @@
 //! The node behind the RPC: each method gathers what the engine, the ledger, the vault or the
 //! transport knows, and shows it in the surface's form.
 
+mod ledger;
+mod metrics;
+mod wallet;
+
 use crate::chain::Ledger;
-use crate::driver::{DriverHandle, Msg, Payment, Stopping};
+use crate::driver::{DriverHandle, Payment};
 use crate::home::now;
 use crate::invite::Invite as InviteString;
 use crate::jobs::{Jobs, browse_error, paths, resolve_error};
 use crate::net::NetHandle;
 use crate::recovery::Recovery;
-use crate::shown::{
-    as_of, count, entry, from_hex, hex, internal, not_on_ledger, send_error, stopping, transaction,
-};
+use crate::settings::ConfigFile;
+use crate::shown::{as_of, count, entry, internal, stopping, transaction};
 use crate::store::Store;
+use crate::volumes::Keeper;
 use larder_backup::{BackupOptions, Depth};
 use larder_contracts::same_money;
+use larder_engine::Engine;
 use larder_engine::report::ContractReport;
-use larder_engine::{Engine, Provide, TxEnd};
-use larder_ledger::check::Place;
-use larder_ledger::{Genesis, May, State, Transfer, Tx, verify};
-use larder_rpc::server::Probes;
+use larder_ledger::{Genesis, State};
 use larder_rpc::{
-    Account, AccountParams, Api, BackupParams, Balance, BrowseParams, Code, ContractParams, Done,
-    Empty, Entry, Estimate, EstimateParams, Head, Invite, Job, JobParams, JobStarted, KeeperStatus,
-    LedgerContract, LedgerParams, LedgerProvider, Limit, Moment, Nano, NodeInfo, NodeStatus, Offer,
-    Page, PageParams, Peer, ProviderParams, ProviderStatus, RenterContract, Repairs, RestoreParams,
-    Role, RpcError, SendParams, Sent, Snapshot, SubmitParams, Text, Transaction, TxStatus,
-    Unsigned,
+    Absence, AbsenceParams, Account, AccountParams, Api, Audit, BackupParams, Balance,
+    BrowseParams, Code, ContractParams, Done, Empty, Entry, Estimate, EstimateParams, Head,
+    HeldContract, Invite, Job, JobParams, JobStarted, KeeperStatus, LedgerContract, LedgerParams,
+    LedgerProvider, Limit, Moment, Nano, NodeInfo, NodeStatus, Offer, OfferChange, Page,
+    PageParams, Peer, ProviderOffer, ProviderParams, ProviderStatus, RemoveVolumeParams,
+    RenterContract, Repairs, RestoreParams, Role, RpcError, SendParams, Sent, Snapshot,
+    SubmitParams, Taking, Text, Transaction, Unsigned, Volume, VolumeParams, VolumeRemoved,
 };
 use larder_types::params::CHUNK;
-use larder_types::{AccountId, Amount, NodeId, SubKeyId, Time, codec};
+use larder_types::{AccountId, Amount, NodeId, SubKeyId, Time};
 use std::path::PathBuf;
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How long a payment may take to stand in a block before the answer says it waits.
-const SEND_WAIT: Duration = Duration::from_secs(20);
 /// Entries of a listing that wait for the answer.
 const LISTING: usize = 256;
 
@@ -62,8 +62,14 @@ pub struct NodeApi {
     pub account: AccountId,
     /// This device's sub-key.
     pub subkey: SubKeyId,
-    /// What it offers, if it does.
-    pub provide: Option<Provide>,
+    /// Whether it offers anything.
+    pub provides: bool,
+    /// The provider's volumes, if it has any.
+    pub volumes: Option<Keeper>,
+    /// The home's configuration.
+    pub config: ConfigFile,
+    /// What of the offer a flag or the environment said.
+    pub given: Vec<String>,
     /// Whether it makes blocks.
     pub validates: bool,
     /// When it started.
@@ -73,47 +79,15 @@ pub struct NodeApi {
 }
 
 impl NodeApi {
-    async fn engine<T: Send + 'static>(
+    pub(crate) async fn engine<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, RpcError> {
         self.driver.query(ask).await.map_err(stopping)
     }
 
-    fn state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+    pub(crate) fn state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.ledger.read().0)
-    }
-
-    async fn provider_now(&self) -> Result<Option<ProviderStatus>, RpcError> {
-        let Some(report) = self.engine(Engine::provided).await? else {
-            return Ok(None);
-        };
-        let tally = self
-            .ledger
-            .read()
-            .1
-            .get(&self.node)
-            .copied()
-            .unwrap_or_default();
-        let provide = self.provide.clone();
-        Ok(Some(ProviderStatus {
-            quota: report.quota,
-            contracted: report.sold,
-            used: report.used,
-            shards: report.shards,
-            contracts: count(report.contracts),
-            price: Nano(provide.as_ref().map_or(Amount::ZERO, |p| p.price)),
-            region: provide
-                .as_ref()
-                .map_or_else(String::new, |p| p.region.clone()),
-            operator: provide.map_or_else(String::new, |p| p.operator),
-            passed: tally.passed,
-            missed: tally.missed,
-            earned: Nano(tally.earned),
-            damaged: report.damaged,
-            declared: report.declared,
-            faulted: report.faulted,
-        }))
     }
 
     async fn keeper_now(&self) -> Result<KeeperStatus, RpcError> {
@@ -150,103 +124,11 @@ impl NodeApi {
     }
 }
 
-impl Probes for NodeApi {
-    async fn ready(&self) -> bool {
-        self.state(|s| s.head().height > 0)
-    }
-
-    async fn metrics(&self) -> String {
-        let peers = self.net.peers().await.map_or(0, |p| p.len());
-        let (height, epoch) = self.state(|s| (s.head().height, s.epoch()));
-        let tally = self
-            .ledger
-            .read()
-            .1
-            .get(&self.node)
-            .copied()
-            .unwrap_or_default();
-        let segments = self.engine(Engine::segments).await.unwrap_or_default();
-        let provided = self
-            .engine(Engine::provided)
-            .await
-            .ok()
-            .flatten()
-            .unwrap_or_default();
-        let rows = [
-            (
-                "chain_height_blocks",
-                "gauge",
-                "Newest block applied.",
-                height,
-            ),
-            (
-                "chain_epoch_number",
-                "gauge",
-                "Current epoch.",
-                u64::from(epoch),
-            ),
-            (
-                "node_peers_connected",
-                "gauge",
-                "Connected peers.",
-                peers as u64,
-            ),
-            (
-                "keeper_segments_stored",
-                "gauge",
-                "Segments with providers.",
-                segments.segments,
-            ),
-            (
-                "keeper_shards_bytes",
-                "gauge",
-                "Bytes with providers.",
-                segments.bytes_stored,
-            ),
-            (
-                "keeper_segments_below_full",
-                "gauge",
-                "Segments with fewer shards than when whole.",
-                segments.below_full,
-            ),
-            (
-                "keeper_shards_repaired_total",
-                "counter",
-                "Shards that repair has placed anew.",
-                segments.shards_repaired,
-            ),
-            (
-                "provider_shards_bytes",
-                "gauge",
-                "Bytes stored for others.",
-                provided.used,
-            ),
-            (
-                "provider_proofs_passed_total",
-                "counter",
-                "Epochs proven.",
-                tally.passed,
-            ),
-            (
-                "provider_proofs_missed_total",
-                "counter",
-                "Epochs not proven.",
-                tally.missed,
-            ),
-        ];
-        rows.iter()
-            .map(|(name, kind, help, value)| {
-                format!("# HELP larder_{name} {help}\n# TYPE larder_{name} {kind}\nlarder_{name} {value}\n")
-            })
-            .collect()
-    }
-}
-
 impl Api for NodeApi {
     async fn node_info(&self, _: Empty) -> Result<NodeInfo, RpcError> {
         let roles = [
             (true, Role::Keeper),
-            (self.provide.is_some(), Role::Provider),
+            (self.provides, Role::Provider),
             (self.validates, Role::Validator),
         ];
         Ok(NodeInfo {
@@ -342,108 +224,25 @@ impl Api for NodeApi {
     }
 
     async fn ledger_get_account(&self, params: AccountParams) -> Result<Account, RpcError> {
-        let id = params.account.0;
-        self.state(|state| {
-            let account = state
-                .account(&id)
-                .ok_or_else(|| not_on_ledger("account", id))?;
-            let z = state.epoch();
-            let escrowed = state
-                .contracts_of(&id)
-                .map(|(_, _, leaf)| {
-                    let left = u64::from(leaf.end_epoch.saturating_sub(z.max(leaf.start_epoch)));
-                    leaf.rate.checked_mul(left).unwrap_or(Amount::ZERO)
-                })
-                .sum();
-            let vesting = state
-                .providers()
-                .filter(|p| p.payout == id)
-                .flat_map(|p| p.vest.iter().copied())
-                .sum();
-            Ok(Account {
-                account: Text(id),
-                available: Nano(account.balance),
-                escrowed: Nano(escrowed),
-                vesting: Nano(vesting),
-                next_nonce: Text(account.nonces.free(0).unwrap_or(u64::MAX)),
-                as_of: as_of(state),
-            })
-        })
+        self.ledger_account(params.account.0)
     }
 
     async fn ledger_get_provider(
         &self,
         params: ProviderParams,
     ) -> Result<LedgerProvider, RpcError> {
-        let id = params.provider.0;
-        let guard = self.ledger.read();
-        let (state, tallies) = &*guard;
-        let record = state
-            .provider(&id)
-            .ok_or_else(|| not_on_ledger("provider", id))?;
-        let tally = tallies.get(&id).copied().unwrap_or_default();
-        let chunks: u64 = record.active.iter().map(|(_, leaf)| leaf.used_chunks).sum();
-        Ok(LedgerProvider {
-            provider: Text(id),
-            account: Text(record.payout),
-            collateral_free: Nano(record.free),
-            collateral_locked: Nano(record.locked),
-            active_bytes: chunks * CHUNK,
-            passed: tally.passed,
-            missed: tally.missed,
-            misses_in_a_row: record.consecutive_misses(),
-            faulted_since_epoch: record.faulted,
-            last_passed_epoch: tally.last_passed,
-            earned: Nano(tally.earned),
-            as_of: as_of(state),
-        })
+        self.ledger_provider(params.provider.0)
     }
 
     async fn ledger_get_contract(
         &self,
         params: ContractParams,
     ) -> Result<LedgerContract, RpcError> {
-        let id = params.contract.0;
-        self.state(|state| {
-            let (_, provider, leaf) = state
-                .contract(&id)
-                .ok_or_else(|| not_on_ledger("contract", id))?;
-            Ok(LedgerContract {
-                contract: Text(id),
-                provider: Text(provider),
-                renter: Text(leaf.renter),
-                revision: leaf.revision,
-                start_epoch: leaf.start_epoch,
-                end_epoch: leaf.end_epoch,
-                capacity: leaf.capacity_chunks * CHUNK,
-                used: leaf.used_chunks * CHUNK,
-                rate: Nano(leaf.rate),
-                collateral: Nano(leaf.collateral),
-                as_of: as_of(state),
-            })
-        })
+        self.ledger_contract(params.contract.0)
     }
 
     async fn ledger_params(&self, _: Empty) -> Result<LedgerParams, RpcError> {
-        let params = &self.genesis.params;
-        Ok(LedgerParams {
-            network: self.genesis.network.clone(),
-            genesis: Text(self.genesis.hash()),
-            start: Moment(self.genesis.start),
-            supply: Nano(self.genesis.supply),
-            profile: params.profile.to_string(),
-            epoch_ms: params.epoch.0,
-            slots: params.slots,
-            window_ms: params.window.0,
-            challenges: params.challenges,
-            fee_ppm: params.fee_ppm,
-            burn_ppm: params.burn_ppm,
-            vesting_epochs: params.vesting,
-            min_term: params.min_term,
-            max_term: params.max_term,
-            capacity_step: params.capacity_step.0,
-            faucet: params.faucet.map(Nano),
-        })
+        self.parameters()
     }
 
     async fn wallet_get_balance(&self, _: Empty) -> Result<Balance, RpcError> {
@@ -471,54 +270,15 @@ impl Api for NodeApi {
     }
 
     async fn wallet_get_limit(&self, _: Empty) -> Result<Limit, RpcError> {
-        let (account, subkey) = (self.account, self.subkey);
-        Ok(self.state(|state| {
-            let key = state.sub_keys().get(&account, &subkey);
-            Limit {
-                account: Text(account),
-                subkey: Text(subkey),
-                authorised: key.is_some_and(|key| now() < key.until),
-                may: key.map_or_else(Vec::new, |key| verbs(key.may)),
-                cap: key
-                    .and_then(|key| key.cap)
-                    .filter(|c| *c < NO_CAP)
-                    .map(Nano),
-                spent: Nano(key.map_or(Amount::ZERO, |key| key.spent_in(state.epoch()))),
-                until: key.map(|key| Moment(key.until)),
-                as_of: as_of(state),
-            }
-        }))
+        self.limit()
     }
 
     async fn tx_build(&self, params: SendParams) -> Result<Unsigned, RpcError> {
-        let (from, to, amount) = (self.account, params.to.0, params.amount.0);
-        let auth = self.engine(Engine::spare_auth).await?.ok_or_else(|| {
-            let why = "the ledger does not know the account yet; wait for a block";
-            RpcError::new(Code::NotReady, why)
-        })?;
-        let genesis = self.genesis.hash();
-        let payload = Transfer::payload(from, to, amount, auth, &genesis);
-        Ok(Unsigned {
-            genesis: Text(genesis),
-            from: Text(from),
-            to: Text(to),
-            amount: Nano(amount),
-            nonce: Text(auth.nonce),
-            expiry: auth.expiry,
-            signing_payload: hex(&payload),
-        })
+        self.unsigned(params).await
     }
 
     async fn tx_submit(&self, params: SubmitParams) -> Result<Sent, RpcError> {
-        let bad = |why: &dyn std::fmt::Display| RpcError::new(Code::BadValue, why);
-        let bytes = from_hex(&params.tx).ok_or_else(|| bad(&"tx is `0x` and hex"))?;
-        let tx = codec::decode::<Tx>(&bytes).map_err(|e| bad(&e))?;
-        let tx = verify::tx(&self.genesis.hash(), tx).map_err(|e| bad(&e))?;
-        let refused = self.state(|state| state.check(tx.get(), Place::next(state, now())).err());
-        if let Some(why) = refused {
-            return Err(RpcError::new(Code::TransactionRefused, why));
-        }
-        self.sent(Payment::Signed(Box::new(tx.into_inner()))).await
+        self.submitted(params).await
     }
 
     async fn market_list_offers(&self, params: PageParams) -> Result<Page<Offer>, RpcError> {
@@ -543,6 +303,61 @@ impl Api for NodeApi {
 
     async fn provider_status(&self, _: Empty) -> Result<ProviderStatus, RpcError> {
         Ok(self.provider_now().await?.unwrap_or_default())
+    }
+
+    async fn provider_get_offer(&self, _: Empty) -> Result<ProviderOffer, RpcError> {
+        self.offer_now().await
+    }
+
+    async fn provider_set_offer(&self, change: OfferChange) -> Result<ProviderOffer, RpcError> {
+        self.change_offer(change).await
+    }
+
+    async fn provider_exit(&self, _: Empty) -> Result<ProviderOffer, RpcError> {
+        let taking = Some(Taking::Leaving);
+        self.change_offer(OfferChange {
+            taking,
+            ..OfferChange::default()
+        })
+        .await
+    }
+
+    async fn provider_maintenance(&self, params: AbsenceParams) -> Result<Absence, RpcError> {
+        self.announce(params).await
+    }
+
+    async fn provider_list_audits(&self, params: PageParams) -> Result<Page<Audit>, RpcError> {
+        let audits = self.store.audits().await.map_err(internal)?;
+        Ok(Page::cut(
+            audits.into_iter().map(crate::own::shown),
+            &params,
+        )?)
+    }
+
+    async fn provider_list_contracts(
+        &self,
+        params: PageParams,
+    ) -> Result<Page<HeldContract>, RpcError> {
+        Ok(Page::cut(self.held().await?, &params)?)
+    }
+
+    async fn provider_list_volumes(&self, params: PageParams) -> Result<Page<Volume>, RpcError> {
+        Ok(Page::cut(self.volumes_now().await?, &params)?)
+    }
+
+    async fn provider_add_volume(&self, params: VolumeParams) -> Result<Volume, RpcError> {
+        self.add_volume(params).await
+    }
+
+    async fn provider_resize_volume(&self, params: VolumeParams) -> Result<Volume, RpcError> {
+        self.resize_volume(params).await
+    }
+
+    async fn provider_remove_volume(
+        &self,
+        params: RemoveVolumeParams,
+    ) -> Result<VolumeRemoved, RpcError> {
+        self.remove_volume(params).await
     }
 
     async fn renter_list_contracts(
@@ -672,57 +487,7 @@ impl Api for NodeApi {
     }
 }
 
-/// A cap that no credit reaches: none.
-const NO_CAP: Amount = Amount(u64::MAX);
-
-/// The verbs of a sub-key in words.
-fn verbs(may: May) -> Vec<String> {
-    [
-        (May::OPEN, "open"),
-        (May::ADD, "add"),
-        (May::RENEW, "renew"),
-        (May::TRANSFER, "transfer"),
-    ]
-    .into_iter()
-    .filter(|(verb, _)| may.allows(*verb))
-    .map(|(_, word)| word.to_owned())
-    .collect()
-}
-
 impl NodeApi {
-    /// Has something sent, and waits a while for the block that holds it.
-    async fn sent(&self, what: Payment) -> Result<Sent, RpcError> {
-        let (done, queued) = oneshot::channel();
-        let (ended, end) = oneshot::channel();
-        self.driver
-            .send(Msg::Send { what, done, ended })
-            .await
-            .map_err(stopping)?;
-        let tx = queued
-            .await
-            .map_err(|_| stopping(Stopping))?
-            .map_err(|e| send_error(&e))?;
-        let waiting = Sent {
-            tx: Text(tx),
-            status: TxStatus::Submitted,
-            height: None,
-        };
-        match tokio::time::timeout(SEND_WAIT, end).await {
-            Ok(Ok(TxEnd::Included(height))) => Ok(Sent {
-                status: TxStatus::Included,
-                height: Some(height),
-                ..waiting
-            }),
-            Ok(Ok(TxEnd::Refused(why))) => Err(RpcError::new(Code::TransactionRefused, why)),
-            Ok(Ok(TxEnd::Expired)) => Err(RpcError::new(
-                Code::Expired,
-                "no block took it in time; send it again",
-            )),
-            Ok(Err(_)) => Err(stopping(Stopping)),
-            Err(_) => Ok(waiting),
-        }
-    }
-
     fn renter_contract(
         &self,
         c: &ContractReport,

@@ -2,57 +2,55 @@
 //! and the RPC; any of them ending unexpectedly ends the node. Stop order: refuse new calls, let
 //! the engine persist, close the transport and the database.
 
+mod error;
+mod settings;
+
+pub use error::AppError;
+
+use self::settings::Settings;
 use crate::api::NodeApi;
 use crate::blocks;
 use crate::bulk::Streams;
 use crate::call::{Answer, Call};
 use crate::catalogue::Cataloguer;
-use crate::chain::{Chain, ChainError};
+use crate::chain::Chain;
 use crate::cli::options::{Ready, UpOptions};
 use crate::driver::{self, Calls, Shell};
 use crate::follow::Follower;
 use crate::heads;
-use crate::home::{Home, HomeError, configured, now};
+use crate::home::{Home, now};
 use crate::jobs::Jobs;
-use crate::net::{Multiaddr, Net, NetConfig, NetError, NetHandle, node_id};
+use crate::net::{Multiaddr, Net, NetConfig, NetHandle, node_id};
 use crate::pool::{Pool, Turns};
 use crate::pump::Pump;
 use crate::recovery::Recovery;
 use crate::segments::NetSegments;
+use crate::settings::ConfigFile;
 use crate::shards::scrub::{self, Scrubber};
-use crate::shards::{ShardStore, StoreConfig};
+use crate::shards::{Known, VolumeConfig, Volumes};
 use crate::spool::Spool;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::validators::Validators;
+use crate::volumes::Keeper;
 use larder_backup::Vault;
 use larder_consensus::{Clock, Solo};
 use larder_engine::{Engine, Identity, Provide};
-use larder_keys::{AccountSigner, Signer};
+use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Genesis, Proposer};
 use larder_rpc::Endpoint;
-use larder_rpc::server::{ServeError, serve};
+use larder_rpc::server::serve;
 use larder_types::size::MIB;
-use larder_types::{Amount, Bytes, Params, Schedule, ShardRoot, codec};
+use larder_types::{Bytes, Schedule, codec};
 use libp2p::multiaddr::Protocol;
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Where a node listens without `--listen`.
-const LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/4750", "/ip4/0.0.0.0/udp/4750/quic-v1"];
-/// Where the RPC listens without `--rpc`.
-const RPC_PORT: u16 = 4730;
 /// A provider leaves this much of its disk free.
 const RESERVE: Bytes = Bytes(256 * MIB);
-/// One step of capacity (64 MiB) and what the store writes beside it.
-const LEAST_QUOTA: Bytes = Bytes(65 * MIB);
-/// What a provider asks without `--price`, per GiB and 30 days: a hundredth of a credit.
-const PRICE: Amount = Amount(10_000_000);
 /// How long a joining node waits between tries to get the genesis document.
 const GENESIS_WAIT: Duration = Duration::from_secs(1);
 /// Deleted shards rest this long. `docs/protocol.md` §3.3.
@@ -61,84 +59,6 @@ const TRASH_DAYS: u64 = 7;
 const TRASH_EVERY: Duration = Duration::from_secs(3_600);
 /// How long the stopping tasks may take.
 const STOP_WAIT: Duration = Duration::from_secs(10);
-
-/// Why a node did not start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// The home.
-    #[error(transparent)]
-    Home(#[from] HomeError),
-    /// An address that does not parse.
-    #[error("{0:?} is not a multiaddr; write /ip4/0.0.0.0/tcp/4750, for example")]
-    Addr(String),
-    /// The transport.
-    #[error("{0}")]
-    Net(#[from] NetError),
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The chain.
-    #[error(transparent)]
-    Chain(#[from] ChainError),
-    /// The engine's rows.
-    #[error("{0}; restore node.db from a copy")]
-    Rows(#[from] larder_engine::rows::RowError),
-    /// The shard store.
-    #[error("the shard store: {0}; check the disk")]
-    Shards(#[from] crate::shards::StoreError),
-    /// The vault.
-    #[error(transparent)]
-    Vault(#[from] larder_backup::vault::VaultError),
-    /// The spool.
-    #[error("the spool: {0}; check the disk")]
-    Spool(std::io::Error),
-    /// The RPC.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-    /// The runtime.
-    #[error("the runtime: {0}")]
-    Runtime(std::io::Error),
-    /// The home's keys are not the validator's.
-    #[error("this home did not found the network: only its founder's node can --validate")]
-    NotValidator,
-    /// The network's genesis is none that this version reads.
-    #[error(
-        "the network is one of another version of Larder; all of its members run the same version"
-    )]
-    OtherVersion,
-    /// An offer that the network would refuse.
-    #[error("--{0} is too long, at most {1} characters")]
-    TooLong(&'static str, usize),
-    /// A quota that nobody could use.
-    #[error("--provide {0} is too little; offer at least 65MiB")]
-    LittleQuota(Bytes),
-    /// A task ended that should not have.
-    #[error("the {0} task ended unexpectedly; run `larder up` again, nothing acknowledged is lost")]
-    Ended(&'static str),
-}
-
-impl AppError {
-    /// The exit code of SURFACE.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Home(e) => e.exit_code(),
-            Self::Addr(_) | Self::TooLong(..) | Self::LittleQuota(_) => 2,
-            Self::Net(_)
-            | Self::Store(_)
-            | Self::Chain(_)
-            | Self::Rows(_)
-            | Self::Shards(_)
-            | Self::Vault(_)
-            | Self::Spool(_)
-            | Self::Serve(_)
-            | Self::Runtime(_)
-            | Self::NotValidator
-            | Self::OtherVersion
-            | Self::Ended(_) => 1,
-        }
-    }
-}
 
 /// Runs the node in `home` until SIGINT, SIGTERM or `node_shutdown`.
 ///
@@ -182,114 +102,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, AppError> {
         .worker_threads(2)
         .build()
         .map_err(AppError::Runtime)
-}
-
-/// What flags, environment, file and defaults came to.
-struct Settings {
-    listen: Vec<Multiaddr>,
-    rpc: SocketAddr,
-    provide: Option<Provide>,
-    validate: bool,
-    /// Whether the node may ask for the grant of an account that the ledger does not know.
-    faucet: Faucet,
-    /// The account key, while the words are at hand.
-    account_key: Option<AccountSigner>,
-}
-
-/// What becomes of an account that the ledger does not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Faucet {
-    /// The faucet is asked for its grant, where the network has one.
-    Asked,
-    /// Nothing: it may be the account of wrong words.
-    LeftAlone,
-}
-
-impl Faucet {
-    fn params(self, params: &Params) -> Params {
-        match self {
-            Self::Asked => params.clone(),
-            Self::LeftAlone => Params {
-                faucet: None,
-                ..params.clone()
-            },
-        }
-    }
-}
-
-impl Settings {
-    fn recovery(account: Signer) -> Self {
-        Self {
-            listen: Vec::new(),
-            rpc: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            provide: None,
-            validate: false,
-            faucet: Faucet::LeftAlone,
-            account_key: Some(AccountSigner::own(account)),
-        }
-    }
-
-    fn of(home: &Home, options: UpOptions) -> Result<Self, AppError> {
-        let file = &home.config.up;
-        let listen = [
-            options.listen,
-            file.listen.clone(),
-            LISTEN.map(str::to_owned).to_vec(),
-        ]
-        .into_iter()
-        .find(|l| !l.is_empty())
-        .unwrap_or_default();
-        let quota = match options.provide {
-            Some(quota) => Some(quota),
-            None => configured(home, "provide", file.provide.as_ref())?,
-        };
-        let price = match options.price {
-            Some(price) => Some(price),
-            None => configured(home, "price", file.price.as_ref())?,
-        };
-        let region = options
-            .region
-            .or_else(|| file.region.clone())
-            .unwrap_or_default();
-        let operator = options
-            .operator
-            .or_else(|| file.operator.clone())
-            .unwrap_or_default();
-        short("region", &region, larder_contracts::offer::MAX_REGION)?;
-        short("operator", &operator, larder_contracts::offer::MAX_OPERATOR)?;
-        if let Some(quota) = quota.filter(|q| q.0 < LEAST_QUOTA.0) {
-            return Err(AppError::LittleQuota(quota));
-        }
-        let price = price.unwrap_or(PRICE);
-        Ok(Self {
-            listen: listen
-                .into_iter()
-                .map(|l| l.parse().map_err(|_| AppError::Addr(l)))
-                .collect::<Result<_, _>>()?,
-            rpc: options
-                .rpc
-                .or(file.rpc)
-                .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, RPC_PORT))),
-            provide: quota.map(|quota| Provide {
-                quota,
-                price,
-                egress_price: Amount::ZERO,
-                region,
-                operator,
-            }),
-            validate: options.validate || file.validate,
-            faucet: Faucet::Asked,
-            account_key: None,
-        })
-    }
-}
-
-fn short(what: &'static str, value: &str, most: usize) -> Result<(), AppError> {
-    if value.len() > most {
-        Err(AppError::TooLong(what, most))
-    } else {
-        Ok(())
-    }
 }
 
 async fn up(
@@ -356,8 +168,8 @@ async fn up(
         settings.provide.clone(),
         store.engine_rows().await?,
     )?;
-    let known = engine.stored_shards();
-    let shards = open_shards(&home, settings.provide.as_ref(), &known)?;
+    let known = engine.shards_by_volume();
+    let shards = open_shards(&home, (settings.provide.as_ref(), settings.volumes), &known)?;
     let streams = Streams::new(driver.clone(), shards.clone(), suspects.clone());
     spool
         .keep_only(&engine.uploading())
@@ -365,8 +177,16 @@ async fn up(
     if let Some(shards) = &shards
         && settings.provide.is_some()
     {
-        trash_strays(shards, &known)?;
+        shards.trash_strays(&known, now())?;
     }
+    let config = ConfigFile::of(&home.dir);
+    let keeper = shards.clone().map(|volumes| Keeper {
+        volumes,
+        driver: driver.clone(),
+        config: config.clone(),
+        suspects: suspects.clone(),
+        epoch: genesis.params.epoch,
+    });
     let pool = Pool {
         driver: driver.clone(),
         net: net.clone(),
@@ -447,6 +267,13 @@ async fn up(
             ("trash", Ok(()))
         });
     }
+    if let Some(keeper) = keeper.clone() {
+        let token = stop.clone();
+        tasks.spawn(async move {
+            token.run_until_cancelled(keeper.watch()).await;
+            ("volumes", Ok(()))
+        });
+    }
     tell_addresses(&driver, &net).await;
     let (token, announcing) = (
         stop.clone(),
@@ -504,7 +331,10 @@ async fn up(
         node,
         account,
         subkey: home.keys.sub_key(),
-        provide: settings.provide,
+        provides: settings.provide.is_some(),
+        volumes: keeper,
+        config,
+        given: settings.given,
         validates: settings.validate,
         started,
         stop: stop.clone(),
@@ -634,38 +464,25 @@ fn validate(home: &Home, chain: &Chain) -> Result<larder_consensus::solo::Spawne
 
 fn open_shards(
     home: &Home,
-    provide: Option<&Provide>,
-    known: &[ShardRoot],
-) -> Result<Option<ShardStore>, AppError> {
-    let dir = home.dir.join("shards");
+    (provide, added): (Option<&Provide>, Vec<VolumeConfig>),
+    known: &Known,
+) -> Result<Option<Volumes>, AppError> {
     let quota = match provide {
         Some(provide) => provide.quota,
         // What was promised is still served, though nothing new is taken.
-        None if dir.exists() || !known.is_empty() => Bytes(0),
+        None if home.dir.join("shards").exists() || !known.is_empty() => Bytes(0),
         None => return Ok(None),
     };
-    let config = StoreConfig {
-        dir,
-        twin: home.dir.join("shards.mark"),
-        quota,
-        reserve: RESERVE,
-    };
-    Ok(Some(ShardStore::open(&config, known)?))
-}
-
-/// Shards without a row: the node was killed between a shard's sync and its row's, or between a
-/// row's end and its shard's.
-fn trash_strays(store: &ShardStore, known: &[ShardRoot]) -> Result<(), AppError> {
-    let known: BTreeSet<&ShardRoot> = known.iter().collect();
-    for root in store.list()?.iter().filter(|root| !known.contains(root)) {
-        tracing::info!(%root, "a shard that belongs to no contract goes to the trash");
-        store.delete(root, now())?;
-    }
-    Ok(())
+    Ok(Some(Volumes::open(
+        &home.dir,
+        added,
+        (quota, RESERVE),
+        known,
+    )?))
 }
 
 /// Deletes what has rested in the trash long enough, at the start and each hour.
-async fn empty_trash(store: ShardStore) {
+async fn empty_trash(store: Volumes) {
     let keep = larder_types::Millis(TRASH_DAYS * 86_400_000);
     let mut hours = tokio::time::interval(TRASH_EVERY);
     loop {

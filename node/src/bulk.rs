@@ -5,11 +5,11 @@ use crate::doomed::Doomed;
 use crate::driver::DriverHandle;
 use crate::net::{BulkStream, FrameError, read_header, write_header};
 use crate::shards::scrub::Suspects;
-use crate::shards::{self, ShardStore, StoreError, TransferError};
+use crate::shards::{self, StoreError, TransferError, Volumes};
 use futures::FutureExt as _;
 use larder_engine::io::BulkEffect;
 use larder_engine::wire::{BulkHeader, BulkReply, Deny};
-use larder_engine::{Input, PeerInput, Token};
+use larder_engine::{Input, PeerInput, Token, VolumeId};
 use larder_types::ShardRoot;
 use larder_types::params::CHUNK;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ const HEAD_WAIT: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub struct Streams {
     driver: DriverHandle,
-    shards: Option<ShardStore>,
+    shards: Option<Volumes>,
     doomed: Option<Doomed>,
     suspects: Suspects,
     open: Arc<Mutex<HashMap<Token, BulkStream>>>,
@@ -35,7 +35,7 @@ pub struct Streams {
 impl Streams {
     /// No streams yet. What cannot be served as it was stored is named to `suspects`.
     #[must_use]
-    pub fn new(driver: DriverHandle, shards: Option<ShardStore>, suspects: Suspects) -> Self {
+    pub fn new(driver: DriverHandle, shards: Option<Volumes>, suspects: Suspects) -> Self {
         Self {
             driver,
             doomed: shards.clone().map(Doomed::new),
@@ -140,7 +140,12 @@ impl Streams {
         });
     }
 
-    async fn store(&self, root: ShardRoot, len: u64, stream: &mut BulkStream) -> Result<(), Deny> {
+    async fn store(
+        &self,
+        root: ShardRoot,
+        len: u64,
+        stream: &mut BulkStream,
+    ) -> Result<VolumeId, Deny> {
         let (store, doomed) = self
             .shards
             .as_ref()
@@ -186,7 +191,7 @@ impl Streams {
 /// Serves a shard. One that turns out damaged on the way lacks its end: the reader sees the stream
 /// break off.
 async fn give(
-    store: &ShardStore,
+    store: &Volumes,
     root: ShardRoot,
     stream: &mut BulkStream,
 ) -> Result<(), TransferError> {

@@ -148,6 +148,8 @@ impl Chain {
         let body = block.get();
         let aftermath = Aftermath {
             movements: self.movements(body, &events),
+            audits: crate::own::audits(&events, &self.node),
+            charges: crate::own::charges(&events, &self.node),
             tallies: changed.iter().map(|node| (*node, tallies[node])).collect(),
             state: began.then_some(&next),
         };

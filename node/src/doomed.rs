@@ -2,7 +2,7 @@
 //! shard that is stored anew must not fall to a deletion that was asked for before: whoever is
 //! about to store one settles it first.
 
-use crate::shards::ShardStore;
+use crate::shards::Volumes;
 use larder_types::ShardRoot;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::sync::Mutex as Turn;
 /// The shards that wait for it; at most as many as the store holds.
 #[derive(Debug, Clone)]
 pub struct Doomed {
-    store: ShardStore,
+    store: Volumes,
     waiting: Arc<Mutex<Waiting>>,
     /// Held by whoever deletes; first come, first served.
     turn: Arc<Turn<()>>,
@@ -27,7 +27,7 @@ struct Waiting {
 impl Doomed {
     /// Nothing waits.
     #[must_use]
-    pub fn new(store: ShardStore) -> Self {
+    pub fn new(store: Volumes) -> Self {
         Self {
             store,
             waiting: Arc::default(),
@@ -89,22 +89,22 @@ impl Doomed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shards::StoreConfig;
+    use crate::shards::{ShardStore, StoreConfig};
     use larder_types::Bytes;
 
     const SHARD: [u8; 4] = [7; 4];
 
-    fn store(dir: &std::path::Path) -> ShardStore {
+    fn store(dir: &std::path::Path) -> Volumes {
         let config = StoreConfig {
             dir: dir.to_owned(),
             twin: dir.join("twin"),
             quota: Bytes(1 << 20),
             reserve: Bytes(0),
         };
-        ShardStore::open(&config, &[]).unwrap()
+        ShardStore::open(&config, &[]).unwrap().into()
     }
 
-    fn put(store: &ShardStore) -> ShardRoot {
+    fn put(store: &Volumes) -> ShardRoot {
         let root = ShardRoot(*blake3::hash(&SHARD).as_bytes());
         let mut writer = store.begin(root, 4).unwrap();
         writer.write(&SHARD).unwrap();

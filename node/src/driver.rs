@@ -13,10 +13,11 @@ use larder_engine::io::{Outcome, Unreachable};
 use larder_engine::placement::Plan;
 use larder_engine::wire::{Request, Response};
 use larder_engine::{
-    Command, Effect, Engine, Input, NoRoom, Notice, OpId, PeerInput, SendRefusal, Token, TxEnd,
+    Command, Effect, Engine, Input, NoRoom, Notice, OpId, PeerInput, ProviderCommand, SendRefusal,
+    Token, TxEnd,
 };
 use larder_ledger::Tx;
-use larder_types::{AccountId, Amount, Class, NodeId, SegmentId, TxId, codec};
+use larder_types::{AccountId, Amount, Class, Epoch, NodeId, SegmentId, TxId, codec};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +77,17 @@ pub enum Msg {
     Send {
         /// What.
         what: Payment,
+        /// The way back: the transaction.
+        done: oneshot::Sender<Result<TxId, SendRefusal>>,
+        /// And how it ended.
+        ended: oneshot::Sender<TxEnd>,
+    },
+    /// Announce an absence.
+    Maintain {
+        /// The first epoch away.
+        first: Epoch,
+        /// How many.
+        epochs: u32,
         /// The way back: the transaction.
         done: oneshot::Sender<Result<TxId, SendRefusal>>,
         /// And how it ended.
@@ -342,6 +354,17 @@ fn admit(
                 Payment::Transfer { to, amount } => Command::Send { job, to, amount },
                 Payment::Signed(tx) => Command::Submit { job, tx },
             }))
+        }
+        Msg::Maintain {
+            first,
+            epochs,
+            done,
+            ended,
+        } => {
+            let job = waiting.job();
+            waiting.sent.insert(job, (done, ended));
+            let maintain = ProviderCommand::Maintain { job, first, epochs };
+            Some(Input::Command(Command::Provider(maintain)))
         }
     }
 }

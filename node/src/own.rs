@@ -1,8 +1,11 @@
-//! What a block says of this node's own provider, for its log: the rest is in `larder doctor` and
-//! in the node's status.
+//! What a block says of this node's own provider, for its log and for its operator, who hears of
+//! every verdict with its reason.
 
-use larder_ledger::{Ended, Event};
-use larder_types::NodeId;
+use crate::store::Audit;
+use larder_ledger::{Ended, Event, Unpaid};
+use larder_rpc::Nano;
+use larder_types::{Amount, Epoch, NodeId};
+use std::collections::BTreeMap;
 
 /// Logs what befell the provider `node`.
 #[allow(
@@ -57,5 +60,87 @@ pub(crate) fn log(events: &[Event], node: &NodeId) {
             }
             _ => {}
         }
+    }
+}
+
+/// How a block judged the provider `node`.
+pub(crate) fn audits(events: &[Event], node: &NodeId) -> Vec<Audit> {
+    let mut audits: BTreeMap<Epoch, Audit> = BTreeMap::new();
+    for event in events {
+        if let Event::Paid {
+            provider,
+            epoch,
+            pay,
+            ..
+        } = event
+            && provider == node
+        {
+            let audit = Audit {
+                epoch: *epoch,
+                epochs: 1,
+                paid: true,
+                amount: *pay,
+                charged: Amount::ZERO,
+                reason: "a valid proof in time".to_owned(),
+            };
+            audits.insert(*epoch, audit);
+        } else if let Event::Unpaid {
+            provider,
+            epoch,
+            epochs,
+            withheld,
+            why,
+        } = event
+            && provider == node
+        {
+            let audit = Audit {
+                epoch: *epoch,
+                epochs: *epochs,
+                paid: false,
+                amount: *withheld,
+                charged: Amount::ZERO,
+                reason: reason(*why),
+            };
+            audits.insert(*epoch, audit);
+        }
+    }
+    audits.into_values().collect()
+}
+
+/// What a block took from the collateral of the provider `node`: that falls at the epoch's end, after
+/// its verdict.
+pub(crate) fn charges(events: &[Event], node: &NodeId) -> Vec<(Epoch, Amount)> {
+    let mut charges = Vec::new();
+    for event in events {
+        if let Event::Charged {
+            provider,
+            epoch,
+            amount,
+            ..
+        } = event
+            && provider == node
+        {
+            charges.push((*epoch, *amount));
+        }
+    }
+    charges
+}
+
+fn reason(why: Unpaid) -> String {
+    match why {
+        Unpaid::Verdict(reason) => reason.to_string(),
+        Unpaid::Expired => "a contract that had ended was not closed".to_owned(),
+        Unpaid::NoVerdict => "no verdict was given".to_owned(),
+    }
+}
+
+pub(crate) fn shown(audit: Audit) -> larder_rpc::Audit {
+    larder_rpc::Audit {
+        epoch: audit.epoch,
+        epochs: audit.epochs,
+        paid: audit.paid,
+        amount: Nano(audit.amount),
+        charged: Nano(audit.charged),
+        reason: audit.reason,
     }
 }

@@ -5,7 +5,7 @@ use crate::driver::DriverHandle;
 use crate::net::{
     BulkStream, FrameError, NetHandle, Payload, read_header, send_payload, write_header,
 };
-use crate::shards::ShardStore;
+use crate::shards::Volumes;
 use crate::shards::scrub::Suspects;
 use crate::spool::Spool;
 use futures::FutureExt as _;
@@ -41,7 +41,7 @@ pub struct Pool {
     /// The spool and the fetch folder.
     pub spool: Spool,
     /// The provider's shards.
-    pub shards: Option<ShardStore>,
+    pub shards: Option<Volumes>,
     /// Where a shard is named that a proof cannot be made of.
     pub suspects: Suspects,
     /// Masks come from here.

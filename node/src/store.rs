@@ -69,6 +69,23 @@ pub struct Tally {
     pub earned: Amount,
 }
 
+/// How the ledger judged this node's provider in an epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// The first epoch.
+    pub epoch: Epoch,
+    /// How many.
+    pub epochs: u32,
+    /// Whether it was paid.
+    pub paid: bool,
+    /// What was paid, or withheld in each of them.
+    pub amount: Amount,
+    /// What was taken from the collateral.
+    pub charged: Amount,
+    /// In words.
+    pub reason: String,
+}
+
 /// What a block leaves behind beside itself.
 #[derive(Debug, Default)]
 pub struct Aftermath<'a> {
@@ -76,6 +93,10 @@ pub struct Aftermath<'a> {
     pub movements: Vec<Movement>,
     /// The tallies that it changed.
     pub tallies: Vec<(NodeId, Tally)>,
+    /// How it judged this node's provider.
+    pub audits: Vec<Audit>,
+    /// What it took from that provider's collateral, and for which epoch.
+    pub charges: Vec<(Epoch, Amount)>,
     /// The state after it, if it is to be kept.
     pub state: Option<&'a State>,
 }
@@ -175,6 +196,8 @@ impl Store {
         let Aftermath {
             movements,
             tallies,
+            audits,
+            charges,
             state,
         } = aftermath;
         let height = signed(block.header.height);
@@ -211,6 +234,27 @@ impl Store {
                     .push_bind(signed(tally.earned.nano()));
             });
             query.build().execute(&mut *tx).await?;
+        }
+        for audit in audits {
+            sqlx::query(
+                "INSERT OR REPLACE INTO audits (epoch, epochs, paid, nano, charged, reason) \
+                 VALUES (?, ?, ?, ?, ?, ?)",
+            )
+            .bind(audit.epoch)
+            .bind(audit.epochs)
+            .bind(audit.paid)
+            .bind(signed(audit.amount.nano()))
+            .bind(signed(audit.charged.nano()))
+            .bind(&audit.reason)
+            .execute(&mut *tx)
+            .await?;
+        }
+        for (epoch, amount) in charges {
+            sqlx::query("UPDATE audits SET charged = ? WHERE epoch = ?")
+                .bind(signed(amount.nano()))
+                .bind(epoch)
+                .execute(&mut *tx)
+                .await?;
         }
         if let Some(state) = state {
             sqlx::query("INSERT OR REPLACE INTO ledger_state (id, height, bytes) VALUES (1, ?, ?)")
@@ -274,6 +318,31 @@ impl Store {
                     earned: Amount(unsigned(row.try_get(4)?)),
                 };
                 Ok((NodeId(node), tally))
+            })
+            .collect()
+    }
+
+    /// How the ledger judged this node's provider, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn audits(&self) -> Result<Vec<Audit>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT epoch, epochs, paid, nano, charged, reason FROM audits \
+             ORDER BY epoch DESC LIMIT 10000",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Audit {
+                    epoch: row.try_get(0)?,
+                    epochs: row.try_get(1)?,
+                    paid: row.try_get(2)?,
+                    amount: Amount(unsigned(row.try_get(3)?)),
+                    charged: Amount(unsigned(row.try_get(4)?)),
+                    reason: row.try_get(5)?,
+                })
             })
             .collect()
     }

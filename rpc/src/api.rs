@@ -5,11 +5,12 @@
 use crate::client::{Client, ClientError};
 use crate::errors::RpcError;
 use crate::types::{
-    Account, AccountParams, BackupParams, Balance, BrowseParams, ContractParams, Done, Entry,
-    Estimate, EstimateParams, Head, Invite, Job, JobParams, JobStarted, LedgerContract,
-    LedgerParams, LedgerProvider, Limit, NodeInfo, NodeStatus, Offer, Peer, ProviderParams,
-    ProviderStatus, RenterContract, Repairs, RestoreParams, SendParams, Sent, Snapshot,
-    SubmitParams, Transaction, Unsigned,
+    Absence, AbsenceParams, Account, AccountParams, Audit, BackupParams, Balance, BrowseParams,
+    ContractParams, Done, Entry, Estimate, EstimateParams, Head, HeldContract, Invite, Job,
+    JobParams, JobStarted, LedgerContract, LedgerParams, LedgerProvider, Limit, NodeInfo,
+    NodeStatus, Offer, OfferChange, Peer, ProviderOffer, ProviderParams, ProviderStatus,
+    RemoveVolumeParams, RenterContract, Repairs, RestoreParams, SendParams, Sent, Snapshot,
+    SubmitParams, Transaction, Unsigned, Volume, VolumeParams, VolumeRemoved,
 };
 use crate::values::{Empty, Page, PageParams};
 use jsonrpsee::types::error::{INVALID_PARAMS_CODE, INVALID_PARAMS_MSG};
@@ -128,6 +129,26 @@ methods! {
     "market_listOffers" market_list_offers(PageParams) -> Page<Offer>;
     /// What this node stores and earns; all zero if it does not provide.
     "provider_status" provider_status(Empty) -> ProviderStatus;
+    /// What this node offers.
+    "provider_getOffer" provider_get_offer(Empty) -> ProviderOffer;
+    /// Changes what this node offers, for good and at once.
+    "provider_setOffer" provider_set_offer(OfferChange) -> ProviderOffer;
+    /// Leaves: takes on nothing more, and is gone when the last contract has ended.
+    "provider_exit" provider_exit(Empty) -> ProviderOffer;
+    /// Announces that this provider will be away; answers once that is in a block.
+    "provider_maintenance" provider_maintenance(AbsenceParams) -> Absence;
+    /// How the ledger judged this provider, newest first.
+    "provider_listAudits" provider_list_audits(PageParams) -> Page<Audit>;
+    /// The contracts that this node provides, by their end.
+    "provider_listContracts" provider_list_contracts(PageParams) -> Page<HeldContract>;
+    /// Where this node's shards lie.
+    "provider_listVolumes" provider_list_volumes(PageParams) -> Page<Volume>;
+    /// Adds a volume, or looks again for one whose disk was not there.
+    "provider_addVolume" provider_add_volume(VolumeParams) -> Volume;
+    /// Changes how much may lie on a volume.
+    "provider_resizeVolume" provider_resize_volume(VolumeParams) -> Volume;
+    /// Takes a volume away: its shards are moved to the others, or declared lost.
+    "provider_removeVolume" provider_remove_volume(RemoveVolumeParams) -> VolumeRemoved;
     /// The home's contracts, by provider.
     "renter_listContracts" renter_list_contracts(PageParams) -> Page<RenterContract>;
     /// The redundancy of all that the home has stored.

@@ -79,6 +79,9 @@ codes! {
     /// A provider refused the contract.
     ContractRefused = 1202, "contract_refused", true, 21;
 
+    /// This node offers nothing.
+    NotProviding = 1203, "not_providing", false, 1;
+
     /// Fewer shards than needed can be fetched now.
     SegmentUnavailable = 1300, "segment_unavailable", true, 22;
     /// Stored data does not match its name.
@@ -87,6 +90,8 @@ codes! {
     DiskFull = 1302, "disk_full", true, 1;
     /// Too few providers took their shards.
     NotDurable = 1303, "not_durable", true, 21;
+    /// The volume is none, or cannot be treated so.
+    BadVolume = 1304, "bad_volume", false, 1;
 
     /// No snapshot matches.
     NoSnapshot = 1400, "no_snapshot", false, 1;

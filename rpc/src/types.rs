@@ -6,6 +6,7 @@ pub mod job;
 pub mod ledger;
 pub mod market;
 pub mod node;
+pub mod provider;
 pub mod recover;
 pub mod wallet;
 
@@ -14,6 +15,7 @@ pub use job::*;
 pub use ledger::*;
 pub use market::*;
 pub use node::*;
+pub use provider::*;
 pub use recover::*;
 pub use wallet::*;
 

@@ -15,7 +15,7 @@ use larder_engine::io::{
     BulkEffect, Command, Effect, Input, Job, JobError, OpId, Outcome, PeerInput, PutError,
     Unreachable,
 };
-use larder_engine::rows::Write;
+use larder_engine::rows::{VolumeId, Write};
 use larder_engine::wire::{BulkHeader, BulkReply, Deny, Request};
 use larder_types::{Amount, Millis, NodeId, SegmentId, ShardRoot, Time};
 use std::sync::Arc;
@@ -344,7 +344,7 @@ impl World {
         root: ShardRoot,
         chunks: u64,
         bytes: Arc<[u8]>,
-    ) -> Result<(), Deny> {
+    ) -> Result<VolumeId, Deny> {
         let disk = &mut self.nodes[i].disk;
         if disk.full {
             return Err(Deny::Disk);
@@ -354,7 +354,7 @@ impl World {
         }
         self.report.shards += 1;
         self.checkers.data.stored(i, root);
-        Ok(())
+        Ok(VolumeId::HOME)
     }
 
     /// A provider sends a shard, hashing it as it goes out: what is not what it was, it knows then.

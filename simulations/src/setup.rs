@@ -188,6 +188,7 @@ fn machine(
         egress_price: Amount::ZERO,
         region: "sim".to_owned(),
         operator: format!("operator {i}"),
+        taking: larder_engine::Taking::All,
     });
     let uptime = (setting.uptime)(&mut dice, !provides);
     let keeper = keeps.then(|| Keeper::new(vault));

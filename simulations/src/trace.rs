@@ -193,6 +193,10 @@ impl Trace {
                 self.kind(7);
                 self.encoded(roots);
             }
+            Command::Provider(command) => {
+                self.kind(12);
+                self.text(command);
+            }
             Command::Listed {
                 catalogue,
                 segments,

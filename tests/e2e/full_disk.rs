@@ -4,6 +4,7 @@
 use crate::by_hand::saved;
 use crate::fleet::{Fleet, Node, offered};
 use crate::folder::{copy_of, facts, plain};
+use crate::honest_trouble::seen;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -69,24 +70,32 @@ fn a_provider_with_a_full_disk_refuses_and_spares_take_its_place() {
         return;
     }
     let fleet = Fleet::found("4s");
-    let disk = [("shards", RESERVE + 12)];
+    let disk = [("shards", RESERVE + 80)];
     let mut small = with_disks(fleet.provider(9, "2GiB"), &disk);
     small.start();
     let mut providers = fleet.providers(3);
     let keeper = fleet.keeper();
     offered(&keeper, 4);
-    // Three batches of which each position takes 8 MiB: the small disk has room for one.
+    // Three batches of which each position takes 8 MiB: the small disk has room for what one contract
+    // may hold, until somebody else takes all but 5 MiB of it.
     let folder = fleet.path("folder");
     for batch in 0..3 {
         plain(&folder.join(batch.to_string()), 8);
         let marked = folder.join(batch.to_string()).join("batch");
         crate::folder::noise(&marked, 5_000 + batch, 1 << 20);
         saved(&keeper.larder(&["backup", folder.to_str().unwrap()]));
+        if batch == 0 {
+            fs::write(inside(&small, "shards/filler"), vec![0; 75 << 20]).unwrap();
+            seen(&keeper, &small.info(), |offer| offer["free"] == 0);
+        }
     }
     let repairs = keeper.larder(&["repairs"]).done();
     assert_eq!(repairs["full_redundancy"], true, "{repairs}");
     let used = small.status().provider.unwrap().used;
-    assert!(used < 12 << 20, "it took {used} bytes on 12 MiB");
+    assert!(
+        used < 14 << 20,
+        "it took {used} bytes, and had no room for two positions"
+    );
     keeper.settled();
     for provider in providers.iter_mut().chain([&mut small]) {
         assert!(provider.runs());

@@ -180,6 +180,7 @@ impl Provider {
         mut rows: Vec<Write>,
     ) {
         rows.extend(roots.iter().map(|root| Write::shard(root, None)));
+        rows.extend(roots.iter().filter_map(|root| self.places.forget(root)));
         ctx.persist(rows);
         for root in roots {
             self.shards.remove(&root);

@@ -1,13 +1,14 @@
 //! Registering, and spreading the signed offer: free quota, price, terms, addresses.
 
-use super::Provider;
+use super::{Provider, Taking};
 use crate::ctx::Ctx;
-use crate::io::Effect;
-use crate::wallet::Wallet;
+use crate::io::{Effect, Notice, ProviderCommand};
+use crate::wallet::{SendRefusal, Wallet};
 use larder_contracts::{Offer, SignedOffer};
-use larder_ledger::{Register, Tx};
+use larder_ledger::maintenance::NOTICE;
+use larder_ledger::{Maintenance, Register, Tx};
 use larder_types::params::CHUNK;
-use larder_types::{Amount, Bytes, Millis};
+use larder_types::{Amount, Bytes, Epoch, Millis};
 
 /// How often an offer is spread again, at most and at least.
 const OFFER_EVERY: (u64, u64) = (2_000, 600_000);
@@ -28,7 +29,7 @@ impl Provider {
             account: ctx.me.account(),
             price: self.config.price,
             egress_price: self.config.egress_price,
-            free: Bytes(self.free_chunks(ctx.chain.epoch) * CHUNK),
+            free: self.offered(ctx),
             min_term: params.min_term,
             max_term: params.max_term,
             collateral_epochs: COLLATERAL_EPOCHS,
@@ -38,6 +39,60 @@ impl Provider {
             issued: ctx.now,
             valid_until: ctx.now.after(life.min(params.offer_ttl)),
         }
+    }
+
+    /// What we would take on now.
+    fn offered(&self, ctx: &Ctx<'_>) -> Bytes {
+        if self.config.taking != Taking::All || self.fitness.judge(ctx.me).is_err() {
+            return Bytes(0);
+        }
+        Bytes(self.free_chunks(ctx.chain.epoch, None) * CHUNK)
+    }
+
+    /// The operator wants something, or the disks have changed.
+    pub(crate) fn command(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        command: ProviderCommand,
+    ) {
+        let before = self.offered(ctx);
+        match command {
+            ProviderCommand::Offer(config) => self.config = config,
+            ProviderCommand::Disks(disks) => {
+                self.fitness.disks = disks;
+                // A look at the disks alone is nothing to tell the world.
+                if self.offered(ctx) == before {
+                    return;
+                }
+            }
+            ProviderCommand::Maintain { job, first, epochs } => {
+                return self.announce(ctx, wallet, job, (first, epochs));
+            }
+            ProviderCommand::Moved { volume, roots } => return self.moved(ctx, volume, &roots),
+        }
+        self.offer_changed(ctx);
+    }
+
+    /// Says on the ledger that this provider will be away. Whether that is in time, the ledger says;
+    /// too late in the epoch before, it never acts.
+    fn announce(
+        &self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        job: u64,
+        (first, epochs): (Epoch, u32),
+    ) {
+        let me = ctx.me;
+        let tx = if ctx.chain.live {
+            let notice = Maintenance::sign(&me.node_key, first, epochs, &me.genesis);
+            let last = first.saturating_sub(NOTICE).max(ctx.chain.epoch);
+            Ok(wallet.queue_for_epoch(ctx, Tx::Maintenance(notice), last))
+        } else {
+            Err(SendRefusal::NoLedger)
+        };
+        ctx.tell(Notice::TxQueued { job, tx });
+        wallet.flush(ctx);
     }
 
     /// Spreads the offer if it is due and the ledger knows us.

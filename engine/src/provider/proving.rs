@@ -1,22 +1,26 @@
 //! Answering challenges: at the epoch's start we know what we committed to; when our slot opens a
-//! pool thread reads the drawn chunks; the proof is sent until a validator has it or the window
-//! closes. `docs/protocol.md` §3.5.
+//! pool thread reads the drawn chunks, at once; the proof is made and sent again and again until a
+//! validator has it or the window closes, which costs nothing. `docs/protocol.md` §3.5.
 
 use super::{Proof, Provider};
-use crate::ctx::{Ctx, backoff};
+use crate::ctx::{Ctx, Identity, backoff};
 use crate::io::{Job, JobError, Submission, SubmitError};
 use crate::ops::Pending;
 use crate::view::ActiveView;
 use larder_proofs::{Challenge, Commitment, ProviderTree};
-use larder_types::{ContractId, SlotNo};
+use larder_types::{ContractId, Millis, SlotNo, Time};
 use std::sync::Arc;
 
-/// Tries to make or send one proof; validators take at most three.
-const MAX_TRIES: u32 = 8;
+/// The longest pause between two tries to make or send a proof is this share of the window, one
+/// in …: whatever comes back, a disk or a validator, is met soon.
+const PAUSES: u64 = 16;
 
 impl Provider {
     /// Notes the trees that this epoch's challenge is drawn from.
     pub(crate) fn commit_to(&mut self, active: &ActiveView) {
+        if active.held.iter().next().is_none() {
+            self.fitness.idle();
+        }
         self.commitment = Some(Arc::new(self.committed(active)));
     }
 
@@ -39,55 +43,50 @@ impl Provider {
         challenge: &Challenge,
     ) {
         let slot = challenge.slot_no;
-        self.proofs.retain(|_, proof| proof.slot == slot);
+        self.proofs.retain(|_, proof| proof.is_of(slot));
         let late = ctx.now >= ctx.me.schedule.slot_close(slot);
-        if late || self.proofs.contains_key(&of) {
+        if late || self.commitment.is_none() || self.proofs.contains_key(&of) {
             return;
         }
-        let Some(commitment) = self.commitment.clone() else {
-            return;
-        };
-        let job = Job::Prove {
-            challenge: *challenge,
-            commitment,
-        };
-        let deadline = ctx.me.schedule.slot_close(slot);
-        let op = ctx.run(job, deadline, Pending::Prove { slot, of });
-        let proof = Proof {
-            slot,
-            blob: None,
-            op: Some(op),
-            done: false,
-            tries: 0,
-            retry_at: ctx.now,
-        };
-        self.proofs.insert(of, proof);
+        self.proofs.insert(of, Proof::new(*challenge, ctx.now));
+        self.go_on_proving(ctx);
     }
 
-    /// The proof was made, or cannot be: a shard is gone or damaged, so this epoch is not paid.
+    /// A proof was made, or could not be: a shard is gone or damaged, or its disk does not answer.
+    /// A disk may come back before the window closes.
     pub(crate) fn proved(
         &mut self,
         ctx: &mut Ctx<'_>,
         (slot, of): (SlotNo, Option<ContractId>),
         outcome: Result<Vec<u8>, JobError>,
     ) {
-        let Some(proof) = self.proofs.get_mut(&of).filter(|p| p.slot == slot) else {
+        let Some(proof) = self.proofs.get_mut(&of).filter(|p| p.is_of(slot)) else {
             return;
         };
         proof.op = None;
+        // A proof of one contract says nothing of how long one of all takes.
+        let measured = of.is_none() && matches!(outcome, Ok(_) | Err(JobError::Cancelled));
+        if measured {
+            self.fitness.proved(proof.begun, ctx.now);
+        }
         match outcome {
             Ok(blob) => {
                 proof.blob = Some(blob);
-                self.send_proof(ctx);
+                self.go_on_proving(ctx);
             }
-            Err(_) => proof.done = true,
+            Err(JobError::Cancelled | JobError::Damaged(_) | JobError::Disk(_)) => {
+                proof.retry(ctx, longest_pause(ctx.me));
+            }
         }
     }
 
-    /// Sends the proofs that are made, not yet taken, and still in time.
-    pub(crate) fn send_proof(&mut self, ctx: &mut Ctx<'_>) {
+    /// Makes the proofs, or sends them, where that is due and still in time.
+    pub(crate) fn go_on_proving(&mut self, ctx: &mut Ctx<'_>) {
+        let Some(commitment) = &self.commitment else {
+            return;
+        };
         for (of, proof) in &mut self.proofs {
-            proof.send(ctx, *of);
+            proof.go_on(ctx, *of, commitment);
         }
     }
 
@@ -98,33 +97,67 @@ impl Provider {
         (slot, of): (SlotNo, Option<ContractId>),
         outcome: Result<(), SubmitError>,
     ) {
-        let Some(proof) = self.proofs.get_mut(&of).filter(|p| p.slot == slot) else {
+        let Some(proof) = self.proofs.get_mut(&of).filter(|p| p.is_of(slot)) else {
             return;
         };
         proof.op = None;
         match outcome {
             Ok(()) | Err(SubmitError::Refused(_)) => proof.done = true,
             Err(SubmitError::NoAnswer) => {
-                proof.retry_at = ctx.now.after(backoff(proof.tries.min(2)))
+                let pause = backoff(proof.tries).min(longest_pause(ctx.me));
+                proof.tries = proof.tries.saturating_add(1);
+                proof.retry(ctx, pause);
             }
         }
     }
 }
 
 impl Proof {
-    fn send(&mut self, ctx: &mut Ctx<'_>, of: Option<ContractId>) {
-        if ctx.now >= ctx.me.schedule.slot_close(self.slot) || self.tries >= MAX_TRIES {
-            self.done = true;
+    const fn new(challenge: Challenge, now: Time) -> Self {
+        Self {
+            challenge,
+            begun: now,
+            blob: None,
+            op: None,
+            done: false,
+            tries: 0,
+            retry_at: now,
         }
-        let Some(blob) = self.blob.clone() else {
-            return;
-        };
+    }
+
+    fn is_of(&self, slot: SlotNo) -> bool {
+        self.challenge.slot_no == slot
+    }
+
+    fn go_on(&mut self, ctx: &mut Ctx<'_>, of: Option<ContractId>, commitment: &Arc<Commitment>) {
+        let slot = self.challenge.slot_no;
+        let deadline = ctx.me.schedule.slot_close(slot);
+        self.done |= ctx.now >= deadline;
         if self.done || self.op.is_some() || ctx.now < self.retry_at {
             return;
         }
-        self.tries += 1;
-        let slot = self.slot;
-        let what = Pending::Proof { slot, of };
-        self.op = Some(ctx.submit(Submission::Proof { slot, blob }, what));
+        self.op = Some(match self.blob.clone() {
+            Some(blob) => ctx.submit(
+                Submission::Proof { slot, blob },
+                Pending::Proof { slot, of },
+            ),
+            None => {
+                self.begun = ctx.now;
+                let job = Job::Prove {
+                    challenge: self.challenge,
+                    commitment: Arc::clone(commitment),
+                };
+                ctx.run(job, deadline, Pending::Prove { slot, of })
+            }
+        });
     }
+
+    /// The same once more, after a pause.
+    fn retry(&mut self, ctx: &Ctx<'_>, pause: Millis) {
+        self.retry_at = ctx.now.after(pause);
+    }
+}
+
+fn longest_pause(me: &Identity) -> Millis {
+    Millis((me.params.window.0 / PAUSES).max(1))
 }

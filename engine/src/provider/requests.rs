@@ -1,11 +1,11 @@
 //! What renters ask of a provider over control requests: to open or extend a contract, to
 //! countersign a revision, to tell the newest one. `docs/protocol.md` §3.3, §3.10.
 
-use super::{Held, Provider};
+use super::{Held, Provider, Taking};
 use crate::ctx::Ctx;
 use crate::rows::{ShardRow, Write};
 use crate::wire::{Deny, MAX_LEAVES, Request, Response};
-use larder_contracts::{Revision, Room, SignedLeaf, judge, revise, same_money};
+use larder_contracts::{Refusal, Revision, Room, SignedLeaf, judge, revise, same_money};
 use larder_ledger::{May, verbs};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
 use larder_types::{Amount, ContractId, Signature};
@@ -78,12 +78,17 @@ impl Provider {
         if self.faulted {
             return Err(Deny::NotProviding);
         }
+        self.fitness.judge(ctx.me).map_err(Deny::Contract)?;
         let old = match self.contracts.get(&leaf.contract_id) {
             Some(held) if held.is_losing() => return Err(Deny::Busy),
             Some(held) => Some(follows(held, leaf)?),
             None => self.is_new(signed)?,
         };
-        let freed = old.map_or(0, |held| held.room(ctx.chain.epoch));
+        match self.config.taking {
+            Taking::All => {}
+            Taking::Paused if old.is_some() => {}
+            Taking::Paused | Taking::Leaving => return Err(Deny::Contract(Refusal::Closed)),
+        }
         let unlocked = old
             .and_then(|held| held.active)
             .map_or(Amount::ZERO, |l| l.collateral);
@@ -102,7 +107,7 @@ impl Provider {
         let free_collateral = free_collateral.saturating_sub(Amount(promised));
         let room = Room {
             epoch: ctx.chain.epoch,
-            quota_free_chunks: self.free_chunks(ctx.chain.epoch).saturating_add(freed),
+            quota_free_chunks: self.free_chunks(ctx.chain.epoch, Some(&leaf.contract_id)),
             renter_balance,
             collateral_free: free_collateral
                 .checked_add(unlocked)

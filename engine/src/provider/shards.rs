@@ -4,7 +4,7 @@
 use super::Provider;
 use crate::ctx::Ctx;
 use crate::io::{BulkEffect, Effect, Token};
-use crate::rows::{ShardRow, Write};
+use crate::rows::{ShardRow, VolumeId, Write};
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap};
 use larder_contracts::ShardAck;
 use larder_ledger::May;
@@ -70,6 +70,7 @@ impl Provider {
             Some(_) => return Err(Deny::NoRoom),
             None => {}
         }
+        self.fitness.judge(ctx.me).map_err(Deny::Contract)?;
         let receiving = self.receiving.values();
         let of_one = receiving.filter(|(c, _)| c == contract).count();
         if self.receiving.len() >= MAX_RECEIVING
@@ -127,21 +128,28 @@ impl Provider {
     }
 
     /// A shard rests on disk, or does not.
-    pub(crate) fn received(&mut self, ctx: &mut Ctx<'_>, token: Token, stored: Result<(), Deny>) {
+    pub(crate) fn received(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        token: Token,
+        stored: Result<VolumeId, Deny>,
+    ) {
         let Some((contract, leaf)) = self.receiving.remove(&token) else {
             return;
         };
         let reply = match (stored, self.contracts.get_mut(&contract)) {
-            (Ok(()), Some(held)) => {
+            (Ok(volume), Some(held)) => {
                 // The contract may have been forgotten and proposed again meanwhile.
                 held.incoming = held.incoming.saturating_sub(leaf.chunks);
                 held.loose.insert(leaf.root, (leaf, Some(ctx.now)));
                 self.shards.insert(leaf.root, (contract, leaf));
                 let row = ShardRow::loose(contract, leaf);
-                ctx.persist(vec![Write::shard(&leaf.root, Some(&row))]);
+                let mut rows = vec![Write::shard(&leaf.root, Some(&row))];
+                rows.extend(self.places.put(leaf.root, volume));
+                ctx.persist(rows);
                 BulkReply::Ack(acknowledge(ctx, contract, &leaf))
             }
-            (Ok(()), None) => {
+            (Ok(_), None) => {
                 ctx.out
                     .push(Effect::Bulk(BulkEffect::Drop { root: leaf.root }));
                 BulkReply::Denied(Deny::UnknownContract)

@@ -77,6 +77,17 @@ pub(crate) enum Command {
     /// Credit: address, balance, payments.
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// The provider's own offer and its way out.
+    #[command(
+        after_help = "Examples:\n  larder offer\n  larder offer set --price 1.5 --quota 40GiB\n  larder offer pause\n  larder offer maintenance --in 2d --for 1\n  larder offer shrink 10GiB\n  larder offer exit"
+    )]
+    Offer(OfferArgs),
+    /// The places where a provider's shards lie.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  larder volume list\n  larder volume add /mnt/disk2 --size 2TiB\n  larder volume remove /mnt/disk2           moves its shards to the others first\n  larder volume remove /mnt/disk2 --lost    the disk is gone for good"
+    )]
+    Volume(VolumeCommand),
     /// List the valid offers of providers.
     Offers,
     /// List the connected peers.
@@ -276,6 +287,109 @@ impl FromStr for LimitArg {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct OfferArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<OfferCommand>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum OfferCommand {
+    /// Show the offer, what stands in its way, and how the ledger judged the last epochs.
+    #[command(after_help = "Examples:\n  larder offer\n  larder offer show --json")]
+    Show,
+    /// Change the offer, for good and at once. Contracts keep the price they were made at.
+    #[command(after_help = "Example:\n  larder offer set --price 1.5 --quota 40GiB --region de")]
+    Set(OfferSetArgs),
+    /// Take no new contracts; those that there are may be extended and renewed.
+    #[command(after_help = "Example:\n  larder offer pause")]
+    Pause,
+    /// Take contracts again, after `pause` or `exit`.
+    #[command(after_help = "Example:\n  larder offer resume")]
+    Resume,
+    /// Announce an absence, at least two epochs ahead: its epochs are not paid, and no strike.
+    #[command(
+        after_help = "Examples:\n  larder offer maintenance --in 2d --for 1\n  larder offer maintenance --from 1234 --for 3\n\nAt most three epochs, and once in 60. Contracts stay; whoever wants to read meanwhile waits."
+    )]
+    Maintenance(MaintenanceArgs),
+    /// Offer less: what is free goes at once, what is used when its contracts have ended.
+    #[command(after_help = "Example:\n  larder offer shrink 10GiB")]
+    Shrink {
+        /// What remains, in all; 0 leaves nothing.
+        size: Bytes,
+    },
+    /// Leave: nothing new, no renewals; all is over when the last contract has ended.
+    #[command(
+        after_help = "Examples:\n  larder offer exit\n  larder offer        shows when the last contract ends\n  larder offer resume stays after all"
+    )]
+    Exit,
+}
+
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct OfferSetArgs {
+    /// Credits per GiB and 30 days, for new contracts and renewals.
+    #[arg(long, value_name = "CREDITS")]
+    pub(crate) price: Option<Amount>,
+    /// How much disk in all.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) quota: Option<Bytes>,
+    /// The region that the provider says it is in.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) region: Option<String>,
+    /// Who runs it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) operator: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct MaintenanceArgs {
+    /// The first epoch away.
+    #[arg(long, value_name = "EPOCH", required_unless_present = "begins_in")]
+    pub(crate) from: Option<u32>,
+    /// The epoch that it will be then is the first one away.
+    #[arg(long = "in", value_name = "DURATION", conflicts_with = "from")]
+    pub(crate) begins_in: Option<Millis>,
+    /// For how many epochs.
+    #[arg(long = "for", value_name = "EPOCHS", default_value_t = 1)]
+    pub(crate) epochs: u32,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum VolumeCommand {
+    /// List them: what lies there, what may still come, what is wrong.
+    #[command(after_help = "Example:\n  larder volume list --json")]
+    List,
+    /// Add one; or look again for one whose disk was not there.
+    #[command(after_help = "Example:\n  larder volume add /mnt/disk2 --size 2TiB")]
+    Add {
+        /// A folder, on a disk of its own most likely.
+        path: PathBuf,
+        /// The most that may lie there; without it, what the disk has.
+        #[arg(long, value_name = "SIZE")]
+        size: Option<Bytes>,
+    },
+    /// Change how much may lie there; less deletes nothing.
+    #[command(after_help = "Example:\n  larder volume resize /mnt/disk2 1TiB")]
+    Resize {
+        /// Its folder.
+        path: PathBuf,
+        /// The most that may lie there; without it, what the disk has.
+        size: Option<Bytes>,
+    },
+    /// Take one away: its shards are moved to the others first.
+    #[command(
+        after_help = "Examples:\n  larder volume remove /mnt/disk2\n  larder volume remove /mnt/disk2 --lost\n\nInterrupted, the node goes on with it. Killed, it forgets that, and nothing is lost: say it again."
+    )]
+    Remove {
+        /// Its folder.
+        path: PathBuf,
+        /// The disk is gone for good: declare its shards lost, which costs half of their collateral.
+        #[arg(long)]
+        lost: bool,
+    },
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ContractsArgs {
     #[command(subcommand)]
     pub(crate) command: Option<ContractsCommand>,
@@ -376,6 +490,19 @@ mod tests {
             "larder simulate split --seed 7",
             "larder simulate adversaries --seed 7 --days 3 --json",
             "larder contracts",
+            "larder offer",
+            "larder offer show --json",
+            "larder offer set --price 2 --quota 3GiB --region eu --operator me",
+            "larder offer pause",
+            "larder offer resume",
+            "larder offer maintenance --in 2d --for 2",
+            "larder offer maintenance --from 12",
+            "larder offer shrink 1GiB",
+            "larder offer exit",
+            "larder volume list",
+            "larder volume add /mnt/a --size 1TiB",
+            "larder volume resize /mnt/a 2TiB",
+            "larder volume remove /mnt/a --lost",
         ] {
             let words = line.split_whitespace();
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
@@ -392,6 +519,10 @@ mod tests {
             "larder up --provide lots",
             "larder restore latest",
             "larder demo --kill some",
+            "larder offer set",
+            "larder offer maintenance",
+            "larder offer maintenance --in 2d --from 3",
+            "larder volume remove",
         ] {
             let words = line.split_whitespace();
             let refused = Cli::try_parse_from(words).unwrap_err();

@@ -174,11 +174,11 @@ async fn ask_node(node: &Client, checks: &mut Vec<Check>) -> Asked {
             ),
         });
     }
-    checks.extend(status.provider.as_ref().map(provided));
+    checks.extend(status.provider.iter().flat_map(provided));
     Ok(())
 }
 
-fn provided(provider: &ProviderStatus) -> Check {
+fn provided(provider: &ProviderStatus) -> Vec<Check> {
     let ProviderStatus {
         shards,
         damaged,
@@ -187,7 +187,7 @@ fn provided(provider: &ProviderStatus) -> Check {
         ..
     } = provider;
     let state = if *faulted { "FAULTED, " } else { "" };
-    Check {
+    let mut checks = vec![Check {
         name: "provider",
         found: format!(
             "{state}{shards} shards, {damaged} found damaged so far, {declared} declared lost"
@@ -197,7 +197,36 @@ fn provided(provider: &ProviderStatus) -> Check {
              are closed",
             FAILED,
         )),
-    }
+    }];
+    checks.push(Check {
+        name: "strikes",
+        found: format!(
+            "{} of the last 30 epochs were missed, {} in a row; {} more in a row make it FAULTED",
+            provider.strikes, provider.misses_in_a_row, provider.misses_left
+        ),
+        mend: (provider.misses_in_a_row > 0 && !faulted).then_some((
+            "see `larder offer show` for the reasons, and keep the node running; announce what can \
+             be planned with `larder offer maintenance`",
+            FAILED,
+        )),
+    });
+    checks.extend(provider.volume_trouble.iter().map(|why| Check {
+        name: "volume",
+        found: why.clone(),
+        mend: Some((
+            "mount the disk before the next proof is due; `larder volume list` names it",
+            DAMAGE,
+        )),
+    }));
+    checks.extend(provider.refuses.iter().map(|why| Check {
+        name: "offer",
+        found: format!("nothing is taken on: {why}"),
+        mend: Some((
+            "mend the disk, or make it faster: see `larder offer show`",
+            FAILED,
+        )),
+    }));
+    checks
 }
 
 fn report(checks: &[Check], out: Out) -> Asked {

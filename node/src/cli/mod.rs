@@ -8,6 +8,7 @@ mod exit;
 mod init;
 mod listing;
 mod market;
+mod offer;
 pub mod options;
 mod output;
 pub(crate) mod progress;
@@ -19,6 +20,7 @@ mod simulate;
 mod status;
 mod texts;
 mod up;
+mod volume;
 mod wallet;
 mod words;
 

@@ -2,10 +2,14 @@
 //! flag, then environment, then `config.toml`, then default; `None` means that neither flag nor
 //! environment said anything.
 
+use larder_types::size::MIB;
 use larder_types::{AccountId, Amount, Bytes, Millis, Profile};
 use std::fmt;
 use std::net::SocketAddr;
 use zeroize::Zeroizing;
+
+/// The least that can be offered: one step of capacity (64 MiB) and what the store writes beside it.
+pub const LEAST_QUOTA: Bytes = Bytes(65 * MIB);
 
 /// What `larder init` was asked for.
 #[derive(Clone)]

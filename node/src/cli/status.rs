@@ -95,6 +95,15 @@ fn provider_object(provider: &ProviderStatus) -> serde_json::Value {
         "damaged": provider.damaged,
         "declared": provider.declared,
         "faulted": provider.faulted,
+        "taking": provider.taking,
+        "refuses": provider.refuses,
+        "volume_trouble": provider.volume_trouble,
+        "proof_ms": provider.proof_ms,
+        "slot_opens": provider.slot_opens,
+        "slot_closes": provider.slot_closes,
+        "strikes": provider.strikes,
+        "misses_in_a_row": provider.misses_in_a_row,
+        "misses_left": provider.misses_left,
     })
 }
 
@@ -153,6 +162,26 @@ fn lines(info: &NodeInfo, status: &NodeStatus) -> Vec<(&'static str, String)> {
                 provider.earned.0, provider.passed, provider.missed
             ),
         ));
+        if let (Some(opens), Some(closes)) = (provider.slot_opens, provider.slot_closes) {
+            let took = provider.proof_ms;
+            let took = took.map_or_else(String::new, |ms| format!(", takes about {ms} ms"));
+            lines.push(("proof", format!("due from {opens} to {closes}{took}")));
+        }
+        if provider.strikes > 0 {
+            let (strikes, row, left) = (
+                provider.strikes,
+                provider.misses_in_a_row,
+                provider.misses_left,
+            );
+            let so = format!("{strikes} in 30 epochs, {row} in a row; FAULTED after {left} more");
+            lines.push(("strikes", so));
+        }
+        for trouble in &provider.volume_trouble {
+            lines.push(("VOLUME", trouble.clone()));
+        }
+        if let Some(why) = &provider.refuses {
+            lines.push(("REFUSES", why.clone()));
+        }
         if provider.damaged > 0 {
             let (damaged, declared) = (provider.damaged, provider.declared);
             let lost = format!("{damaged} shards found damaged, {declared} declared lost");

@@ -63,7 +63,8 @@ pub enum StoreError {
     /// another's. It says nothing about any shard.
     #[error(
         "{} does not name this node's store: is its disk mounted? Mount it, and nothing is lost; \
-         only if it is gone for good, make that file anew, empty",
+         only if it is gone for good, `larder volume remove` it with --lost (in the home itself: \
+         make that file anew, empty, first)",
         mark.display()
     )]
     Elsewhere {

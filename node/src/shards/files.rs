@@ -78,7 +78,12 @@ impl Files {
 
     /// The file that says which store this is.
     pub(super) fn mark(&self) -> PathBuf {
-        self.dir.join("shards").join("store.mark")
+        mark_in(&self.dir)
+    }
+
+    /// The file that is written to see whether one can be.
+    pub(super) fn trial(&self) -> PathBuf {
+        self.dir.join("shards").join("trial.new")
     }
 
     /// The store's own folder.
@@ -121,6 +126,17 @@ impl Files {
     pub(super) fn trashed(&self, root: &ShardRoot, now: Time) -> PathBuf {
         self.trash().join(format!("{}.{}", now.0, name(root)))
     }
+}
+
+/// The file that says which store lies in `dir`.
+pub(super) fn mark_in(dir: &Path) -> PathBuf {
+    dir.join("shards").join("store.mark")
+}
+
+/// Leaves the operator's word in `dir` that a new store begins there.
+pub(super) fn disown(dir: &Path) -> Result<(), StoreError> {
+    make(&dir.join("shards"))?;
+    write(&mark_in(dir), "")
 }
 
 /// A shard's name: its CID as text.

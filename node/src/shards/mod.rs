@@ -11,10 +11,12 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod volumes;
 mod write;
 
 pub use error::StoreError;
 pub use read::Look;
 pub use store::{ShardStore, StoreConfig};
 pub use transfer::{TransferError, receive, send};
+pub use volumes::{Known, Placing, VolumeConfig, VolumeReport, Volumes};
 pub use write::ShardWriter;

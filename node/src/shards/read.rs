@@ -7,6 +7,7 @@ use larder_types::ShardRoot;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use super::error::io_error;
 use super::store::Inner;
@@ -76,14 +77,7 @@ impl ShardStore {
 
     /// Makes the next look ask the disk, and not what memory kept of the last one.
     pub fn forget(&self, root: &ShardRoot) {
-        let path = self.inner.files.shard(root);
-        let forgotten = File::open(path).and_then(|file| {
-            let advice = rustix::fs::Advice::DontNeed;
-            rustix::fs::fadvise(&file, 0, None, advice).map_err(io::Error::from)
-        });
-        if let Err(error) = forgotten {
-            tracing::debug!(%root, %error, "memory keeps what was read of a shard");
-        }
+        forget(&self.inner.files.shard(root));
     }
 
     /// Where a shard that does not hash to its root first differs from its outboard.
@@ -94,6 +88,17 @@ impl ShardStore {
             Err(StoreError::Rotten { offset, .. }) => Some(offset),
             Ok(_) | Err(_) => None,
         })
+    }
+}
+
+/// Makes the next read of a file ask the disk.
+pub(super) fn forget(path: &Path) {
+    let forgotten = File::open(path).and_then(|file| {
+        let advice = rustix::fs::Advice::DontNeed;
+        rustix::fs::fadvise(&file, 0, None, advice).map_err(io::Error::from)
+    });
+    if let Err(error) = forgotten {
+        tracing::debug!(path = %path.display(), %error, "memory keeps what was read");
     }
 }
 

@@ -6,12 +6,13 @@
 //! disk that does not answer, is not mounted, or lacks much at once is the operator's business, not
 //! a loss. `docs/protocol.md` §3.10 *A provider's loss*.
 
-use super::{Look, ShardStore, StoreError};
+use super::{Look, StoreError, Volumes};
 use crate::driver::{DriverHandle, Stopping};
-use larder_engine::{Command, Engine, Input};
+use larder_engine::{Command, Engine, Input, VolumeId};
 use larder_types::size::MIB;
 use larder_types::{Millis, ShardRoot};
 use rand::RngExt as _;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -53,11 +54,11 @@ pub fn suspects() -> (Suspects, mpsc::Receiver<ShardRoot>) {
     (Suspects(sender), receiver)
 }
 
-/// The scrubber of one store.
+/// The scrubber of a provider's volumes.
 #[derive(Debug)]
 pub struct Scrubber {
     /// Where the shards are.
-    pub store: ShardStore,
+    pub store: Volumes,
     /// Who is told, and says what there should be.
     pub driver: DriverHandle,
     /// What is looked at out of turn.
@@ -96,15 +97,33 @@ impl Scrubber {
         }
     }
 
-    /// Everything that is stored, in the order of the roots, from anywhere on: a node that is
-    /// restarted often gets everywhere all the same. Whether all that is amiss could be reported.
+    /// Everything that is stored, one volume after the other. Whether all that is amiss could be
+    /// reported.
     async fn pass(&mut self) -> Result<bool, Stopping> {
-        let mut roots = self.driver.query(Engine::sound_shards).await?;
-        if roots.is_empty() {
-            return Ok(true);
+        let mut volumes: BTreeMap<VolumeId, Vec<ShardRoot>> = BTreeMap::new();
+        for root in self.driver.query(Engine::sound_shards).await? {
+            let volume = self.store.of(&root);
+            volumes.entry(volume).or_default().push(root);
         }
-        if self.is_elsewhere().await {
-            return Ok(false);
+        let mut whole = true;
+        for (volume, roots) in volumes {
+            let ailing = self.pass_over(volume, roots).await?;
+            whole &= ailing.is_none();
+            self.store.set_ailing(volume, ailing);
+        }
+        Ok(whole)
+    }
+
+    /// All of a volume, in the order of the roots, from anywhere on: a node that is restarted often
+    /// gets everywhere all the same. What is amiss with its disk as a whole, so that it could not be
+    /// reported, if anything is.
+    async fn pass_over(
+        &mut self,
+        volume: VolumeId,
+        mut roots: Vec<ShardRoot>,
+    ) -> Result<Option<String>, Stopping> {
+        if let Some(elsewhere) = self.is_elsewhere(volume).await {
+            return Ok(Some(elsewhere));
         }
         roots.sort_unstable();
         let first = rand::rng().random_range(0..roots.len());
@@ -114,11 +133,15 @@ impl Scrubber {
             while let Ok(suspect) = self.suspects.try_recv() {
                 self.suspected(suspect).await?;
             }
+            // It may have been moved since.
+            if self.store.of(&root) != volume {
+                continue;
+            }
             let began = Instant::now();
             let look = self.look(root).await;
             if let Look::Unreadable(e @ StoreError::Elsewhere { .. }) = &look {
                 tracing::error!("{e}. Nothing is declared lost");
-                return Ok(false);
+                return Ok(Some(e.to_string()));
             }
             let rest = pause(&look).saturating_sub(began.elapsed());
             if findings.add(root, look) {
@@ -128,7 +151,8 @@ impl Scrubber {
         }
         tracing::debug!("{all} shards scrubbed");
         let (mut absent, mut lost) = (Vec::new(), Vec::new());
-        for root in self.still(findings.end()).await? {
+        let (later, mut ailing) = findings.end();
+        for root in self.still(later).await? {
             match self.look(root).await {
                 Look::Sound { .. } => tracing::warn!(%root, "a shard is readable again"),
                 Look::Damaged(StoreError::Absent { .. }) => absent.push(root),
@@ -137,27 +161,31 @@ impl Scrubber {
                 Look::Unreadable(e) => tracing::error!("{e}; check the disk"),
             }
         }
-        let few = absent.len() < MANY_ABSENT || absent.len() * 4 <= all;
-        if few {
+        if absent.len() < MANY_ABSENT || absent.len() * 4 <= all {
             lost.append(&mut absent);
         } else {
-            tracing::error!(
+            let why = format!(
                 "{} of {all} stored shards are not in the shard folder: were they moved, or is \
                  their disk not mounted? They are not declared lost; each epoch that is not \
                  proven costs its pay",
                 absent.len()
             );
+            tracing::error!("{why}");
+            ailing = Some(why);
         }
-        if !lost.is_empty() && self.is_elsewhere().await {
-            return Ok(false);
+        if !lost.is_empty()
+            && let Some(elsewhere) = self.is_elsewhere(volume).await
+        {
+            return Ok(Some(elsewhere));
         }
-        self.report(lost).await.map(|()| few)
+        self.report(lost).await.map(|()| ailing)
     }
 
     /// One shard that did not come out right; whether it is damaged.
     async fn suspected(&self, root: ShardRoot) -> Result<bool, Stopping> {
         let known = self.driver.query(Engine::sound_shards).await?;
-        if !known.contains(&root) || self.is_elsewhere().await {
+        let volume = self.store.of(&root);
+        if !known.contains(&root) || self.is_elsewhere(volume).await.is_some() {
             return Ok(false);
         }
         match self.look(root).await {
@@ -209,27 +237,26 @@ impl Scrubber {
             return look;
         }
         tokio::time::sleep(self.again).await;
-        let again = move |store: &ShardStore| {
+        let again = move |store: &Volumes| {
             store.forget(&root);
             store.look(&root)
         };
         self.blocking(again).await
     }
 
-    /// Whether the store's folder is another one, or does not say.
-    async fn is_elsewhere(&self) -> bool {
-        let checked = self.blocking(ShardStore::check).await;
-        if let Err(e) = &checked {
-            tracing::error!(
-                "{e}. Nothing is declared lost; each epoch that is not proven costs its pay"
-            );
-        }
-        checked.is_err()
+    /// Why a volume's folder is another one, or does not say.
+    async fn is_elsewhere(&self, volume: VolumeId) -> Option<String> {
+        let check = move |volumes: &Volumes| volumes.store(volume)?.check();
+        let elsewhere = self.blocking(check).await.err()?;
+        tracing::error!(
+            "{elsewhere}. Nothing is declared lost; each epoch that is not proven costs its pay"
+        );
+        Some(elsewhere.to_string())
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&ShardStore) -> T + Send + 'static,
+        work: impl FnOnce(&Volumes) -> T + Send + 'static,
     ) -> T {
         let store = self.store.clone();
         let done = spawn_blocking(move || work(&store)).await;
@@ -255,6 +282,8 @@ struct Findings {
     unreadable: Vec<ShardRoot>,
     /// What is worth another look at the end: those among such as could be read, and the absent.
     later: Vec<ShardRoot>,
+    /// What is amiss with the disk as a whole.
+    ailing: Option<String>,
 }
 
 impl Findings {
@@ -286,14 +315,15 @@ impl Findings {
         }
     }
 
-    /// The pass is over; gives what is to be looked at once more.
-    fn end(mut self) -> Vec<ShardRoot> {
+    /// The pass is over; gives what is to be looked at once more, and what is amiss with the disk as
+    /// a whole.
+    fn end(mut self) -> (Vec<ShardRoot>, Option<String>) {
         if self.answered {
             self.has_answered();
         } else if !self.unreadable.is_empty() {
-            tracing::error!("no shard can be read: check the disk; nothing is declared lost");
+            self.amiss("no shard can be read: check the disk; nothing is declared lost".to_owned());
         }
-        self.later
+        (self.later, self.ailing)
     }
 
     fn has_answered(&mut self) {
@@ -302,10 +332,15 @@ impl Findings {
         if unreadable.len() < DEAD_DISK {
             return self.later.append(&mut unreadable);
         }
-        tracing::error!(
+        self.amiss(format!(
             "{} shards in a row cannot be read: check the disk; they are not declared lost",
             unreadable.len()
-        );
+        ));
+    }
+
+    fn amiss(&mut self, why: String) {
+        tracing::error!("{why}");
+        self.ailing = Some(why);
     }
 }
 

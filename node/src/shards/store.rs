@@ -5,7 +5,7 @@ use larder_proofs::chunk::GROUP;
 use larder_types::{Bytes, Millis, ShardRoot, Time};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -84,12 +84,56 @@ impl ShardStore {
         ShardWriter::new(self.inner.clone(), root, len, needed)
     }
 
+    /// Leaves the word in `dir` that what was stored there is gone for good, and a new store begins.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn disown(dir: &Path) -> Result<(), StoreError> {
+        files::disown(dir)
+    }
+
     /// That the folder is the one that was opened: what it lacks is gone.
     ///
     /// # Errors
     /// [`StoreError::Elsewhere`], [`StoreError::Io`].
     pub fn check(&self) -> Result<(), StoreError> {
         self.inner.files.check()
+    }
+
+    /// The same, asked of the disk and not of what memory kept of it.
+    ///
+    /// # Errors
+    /// As [`ShardStore::check`].
+    pub fn check_anew(&self) -> Result<(), StoreError> {
+        super::read::forget(&self.mark());
+        self.check()
+    }
+
+    /// That something can be written there, by writing it; a full disk is no failure.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn try_writing(&self) -> Result<(), StoreError> {
+        let path = self.inner.files.trial();
+        let tried = fs::write(&path, [0; 64]);
+        let removed = files::remove(&path);
+        match tried {
+            Err(e) if e.kind() == io::ErrorKind::StorageFull => Ok(()),
+            Err(e) => Err(io_error("write", &path)(e)),
+            Ok(()) => removed,
+        }
+    }
+
+    /// The file that says which store this is.
+    #[must_use]
+    pub fn mark(&self) -> PathBuf {
+        self.inner.files.mark()
+    }
+
+    /// That file, of a store in `dir`.
+    #[must_use]
+    pub fn mark_in(dir: &Path) -> PathBuf {
+        files::mark_in(dir)
     }
 
     /// Whether the shard is there.
@@ -141,6 +185,23 @@ impl ShardStore {
         Ok(true)
     }
 
+    /// Removes a shard for good: it lies elsewhere now.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove(&self, root: &ShardRoot) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        {
+            let mut account = inner.account();
+            let Some(len) = inner.len(root)? else {
+                return Ok(());
+            };
+            files::remove(&inner.files.shard(root))?;
+            account.used = account.used.saturating_sub(footprint(len));
+        }
+        files::remove(&inner.files.outboard(root))
+    }
+
     /// Removes for good what was deleted `keep` ago or earlier; how many bytes that freed.
     ///
     /// # Errors
@@ -161,6 +222,13 @@ impl ShardStore {
     #[must_use]
     pub fn used(&self) -> Bytes {
         Bytes(self.inner.account().used)
+    }
+
+    /// What they take, and what was set aside for those that are being written.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        let account = self.inner.account();
+        account.used.saturating_add(account.promised)
     }
 
     /// What may still be stored: the quota's rest, or the disk's above its reserve if that is less.

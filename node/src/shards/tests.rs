@@ -323,7 +323,7 @@ async fn a_damaged_shard_is_never_sent_in_full() {
         bytes[flipped] ^= 1;
         fs::write(store.inner.files.shard(&root), &bytes).unwrap();
         let mut sent = Vec::new();
-        let broken = send(&store, root, &mut sent).await;
+        let broken = send(&store.clone().into(), root, &mut sent).await;
         assert!(
             matches!(broken, Err(TransferError::Store(StoreError::Rotten { .. }))),
             "{broken:?}"
@@ -338,28 +338,29 @@ async fn shards_travel_over_streams() {
     let (source, target) = (open(from.path()), open(to.path()));
     let (root, bytes) = shard(300_000);
     put(&source, root, &bytes).unwrap();
+    let (sends, volumes) = (Volumes::from(source), Volumes::from(target.clone()));
     let (mut a, mut b) = tokio::io::duplex(10_000);
     let (sent, received) = tokio::join!(
-        send(&source, root, &mut a),
-        receive(&target, root, 300_000, &mut b)
+        send(&sends, root, &mut a),
+        receive(&volumes, root, 300_000, &mut b)
     );
     sent.unwrap();
     received.unwrap();
     assert_eq!(target.read(&root, 0, 300_000).unwrap(), bytes);
 
-    let absent = send(&source, shard(1).0, &mut a).await;
+    let absent = send(&sends, shard(1).0, &mut a).await;
     assert!(matches!(
         absent,
         Err(TransferError::Store(StoreError::Absent { .. }))
     ));
-    let torn = receive(&target, root, 300_000, &mut &bytes[..1000]).await;
+    let torn = receive(&volumes, root, 300_000, &mut &bytes[..1000]).await;
     assert!(matches!(torn, Err(TransferError::Stream(_))), "{torn:?}");
-    let wrong = receive(&target, shard(1).0, 300_000, &mut &bytes[..]).await;
+    let wrong = receive(&volumes, shard(1).0, 300_000, &mut &bytes[..]).await;
     assert!(matches!(
         wrong,
         Err(TransferError::Store(StoreError::WrongRoot { .. }))
     ));
-    let full = receive(&target, root, 1 << 40, &mut tokio::io::repeat(0)).await;
+    let full = receive(&volumes, root, 1 << 40, &mut tokio::io::repeat(0)).await;
     assert!(
         matches!(full, Err(TransferError::Store(StoreError::Full { .. }))),
         "{full:?}"

@@ -9,8 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::{ShardStore, StoreError};
+use super::{StoreError, Volumes};
 use crate::net::{FrameError, Payload, send_payload};
+use larder_engine::VolumeId;
 
 /// Pieces between stream and disk: 512 KiB, enough to hide a disk's pauses.
 const PIECES: usize = 8;
@@ -44,17 +45,17 @@ where
     }
 }
 
-/// Receives the shard `root` of `len` bytes from `from` into the store. When it returns, the shard is
-/// durable and may be acknowledged. The header has been read already; the reply is the caller's.
+/// Receives the shard `root` of `len` bytes from `from` onto one of the volumes. When it returns, the
+/// shard is durable there and may be acknowledged. The header has been read already; the reply is the caller's.
 ///
 /// # Errors
 /// [`TransferError`]; nothing of the shard is kept.
 pub async fn receive<R>(
-    store: &ShardStore,
+    store: &Volumes,
     root: ShardRoot,
     len: u64,
     from: &mut R,
-) -> Result<(), TransferError>
+) -> Result<VolumeId, TransferError>
 where
     R: AsyncRead + Unpin,
 {
@@ -90,7 +91,7 @@ where
 /// # Errors
 /// [`TransferError`]; [`StoreError::Rotten`] if the file no longer hashes to the root, and the
 /// stream lacks its end.
-pub async fn send<W>(store: &ShardStore, root: ShardRoot, to: &mut W) -> Result<(), TransferError>
+pub async fn send<W>(store: &Volumes, root: ShardRoot, to: &mut W) -> Result<(), TransferError>
 where
     W: AsyncWrite + Unpin,
 {

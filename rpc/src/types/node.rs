@@ -122,6 +122,30 @@ pub struct ProviderStatus {
     pub damaged: u64,
     /// Those of them that were declared lost on the ledger.
     pub declared: u64,
+    /// What it takes on.
+    pub taking: crate::Taking,
+    /// Why it takes on nothing now, whatever it is meant to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refuses: Option<String>,
+    /// What is wrong with its volumes, one entry for each that is not well.
+    pub volume_trouble: Vec<String>,
+    /// How long the next proof is expected to take, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_ms: Option<u64>,
+    /// Until when a proof must have come at the latest, milliseconds after the slot's start.
+    pub window_ms: u64,
+    /// When its slot of this epoch opens; absent while nothing is asked of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot_opens: Option<Moment>,
+    /// Until when it must have proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot_closes: Option<Moment>,
+    /// Missed epochs among the last 30.
+    pub strikes: u32,
+    /// Those of them that came last, in a row.
+    pub misses_in_a_row: u32,
+    /// How many further misses in a row make it FAULTED.
+    pub misses_left: u32,
     /// Whether the ledger holds it FAULTED: it takes nothing new until all of its contracts are
     /// closed.
     pub faulted: bool,

@@ -7,7 +7,7 @@
 )]
 
 use crate::io::{BulkEffect, Command, Effect, Input, PeerInput, Submission, Token};
-use crate::rows::{ShardRow, Write};
+use crate::rows::{ShardRow, VolumeId, Write};
 use crate::view::{ActiveView, BlockInput, ProviderView};
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use crate::{Engine, Identity, Provide};
@@ -17,12 +17,15 @@ use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{Loss, May, Op, SubKey, SubKeys, Tx};
 use larder_proofs::{ContentTree, ContractLeaf, ProviderTree, ShardLeaf, cleared};
 use larder_types::{
-    AccountId, Amount, BlockHash, Bytes, ContractId, Epoch, GenesisHash, Params, Profile, Schedule,
-    ShardRoot, SubKeyId, Time, codec,
+    AccountId, Amount, BlockHash, Bytes, ContractId, Epoch, GenesisHash, Millis, Params, Profile,
+    Schedule, ShardRoot, SubKeyId, Time, codec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
+
+#[path = "care.rs"]
+mod care;
 
 const NET: GenesisHash = GenesisHash([4; 32]);
 /// The epoch in which the tests begin; the contract began before.
@@ -175,6 +178,7 @@ impl Bench {
             egress_price: Amount::ZERO,
             region: String::new(),
             operator: String::new(),
+            taking: crate::Taking::All,
         };
         self.engine = Engine::restore(self.me.clone(), Some(provide), rows.collect()).unwrap();
         self.step(Input::Started);
@@ -194,8 +198,13 @@ impl Bench {
 
     /// The epoch's first block, with what is active.
     fn block(&mut self) -> Vec<Effect> {
+        let block = self.opened();
+        self.step(Input::Block(Box::new(block)))
+    }
+
+    fn opened(&self) -> BlockInput {
         let held = ProviderTree::from_leaves(0, vec![Some(self.active)]).unwrap();
-        let block = BlockInput {
+        BlockInput {
             beacon: None,
             height: u64::from(self.epoch),
             hash: BlockHash([0; 32]),
@@ -217,8 +226,7 @@ impl Bench {
             targeted: Vec::new(),
             posted: Vec::new(),
             txs: Vec::new(),
-        };
-        self.step(Input::Block(Box::new(block)))
+        }
     }
 
     fn damage(&mut self, shards: &[u8]) -> Vec<Effect> {
@@ -579,7 +587,7 @@ fn a_lost_shard_may_come_back() {
     let BulkEffect::Receive { token, .. } = bench.place(1) else {
         panic!("it is not taken");
     };
-    let stored = Ok(());
+    let stored = Ok(VolumeId::HOME);
     bench.step(Input::Peer(PeerInput::Received { token, stored }));
     assert!(matches!(bench.revise(&[1]), Response::Signed(_)));
     assert!(matches!(bench.read(1), BulkEffect::Serve { .. }));

@@ -1,0 +1,107 @@
+//! `ledger_*`: what the ledger holds true of accounts, providers and contracts.
+
+use super::NodeApi;
+use crate::shown::{as_of, not_on_ledger};
+use larder_rpc::{
+    Account, LedgerContract, LedgerParams, LedgerProvider, Moment, Nano, RpcError, Text,
+};
+use larder_types::params::CHUNK;
+use larder_types::{AccountId, Amount, ContractId, NodeId};
+
+impl NodeApi {
+    pub(super) fn ledger_account(&self, id: AccountId) -> Result<Account, RpcError> {
+        self.state(|state| {
+            let account = state
+                .account(&id)
+                .ok_or_else(|| not_on_ledger("account", id))?;
+            let z = state.epoch();
+            let escrowed = state
+                .contracts_of(&id)
+                .map(|(_, _, leaf)| {
+                    let left = u64::from(leaf.end_epoch.saturating_sub(z.max(leaf.start_epoch)));
+                    leaf.rate.checked_mul(left).unwrap_or(Amount::ZERO)
+                })
+                .sum();
+            let vesting = state
+                .providers()
+                .filter(|p| p.payout == id)
+                .flat_map(|p| p.vest.iter().copied())
+                .sum();
+            Ok(Account {
+                account: Text(id),
+                available: Nano(account.balance),
+                escrowed: Nano(escrowed),
+                vesting: Nano(vesting),
+                next_nonce: Text(account.nonces.free(0).unwrap_or(u64::MAX)),
+                as_of: as_of(state),
+            })
+        })
+    }
+
+    pub(super) fn ledger_provider(&self, id: NodeId) -> Result<LedgerProvider, RpcError> {
+        let guard = self.ledger.read();
+        let (state, tallies) = &*guard;
+        let record = state
+            .provider(&id)
+            .ok_or_else(|| not_on_ledger("provider", id))?;
+        let tally = tallies.get(&id).copied().unwrap_or_default();
+        let chunks: u64 = record.active.iter().map(|(_, leaf)| leaf.used_chunks).sum();
+        Ok(LedgerProvider {
+            provider: Text(id),
+            account: Text(record.payout),
+            collateral_free: Nano(record.free),
+            collateral_locked: Nano(record.locked),
+            active_bytes: chunks * CHUNK,
+            passed: tally.passed,
+            missed: tally.missed,
+            misses_in_a_row: record.consecutive_misses(),
+            faulted_since_epoch: record.faulted,
+            last_passed_epoch: tally.last_passed,
+            earned: Nano(tally.earned),
+            as_of: as_of(state),
+        })
+    }
+
+    pub(super) fn ledger_contract(&self, id: ContractId) -> Result<LedgerContract, RpcError> {
+        self.state(|state| {
+            let (_, provider, leaf) = state
+                .contract(&id)
+                .ok_or_else(|| not_on_ledger("contract", id))?;
+            Ok(LedgerContract {
+                contract: Text(id),
+                provider: Text(provider),
+                renter: Text(leaf.renter),
+                revision: leaf.revision,
+                start_epoch: leaf.start_epoch,
+                end_epoch: leaf.end_epoch,
+                capacity: leaf.capacity_chunks * CHUNK,
+                used: leaf.used_chunks * CHUNK,
+                rate: Nano(leaf.rate),
+                collateral: Nano(leaf.collateral),
+                as_of: as_of(state),
+            })
+        })
+    }
+
+    pub(super) fn parameters(&self) -> Result<LedgerParams, RpcError> {
+        let params = &self.genesis.params;
+        Ok(LedgerParams {
+            network: self.genesis.network.clone(),
+            genesis: Text(self.genesis.hash()),
+            start: Moment(self.genesis.start),
+            supply: Nano(self.genesis.supply),
+            profile: params.profile.to_string(),
+            epoch_ms: params.epoch.0,
+            slots: params.slots,
+            window_ms: params.window.0,
+            challenges: params.challenges,
+            fee_ppm: params.fee_ppm,
+            burn_ppm: params.burn_ppm,
+            vesting_epochs: params.vesting,
+            min_term: params.min_term,
+            max_term: params.max_term,
+            capacity_step: params.capacity_step.0,
+            faucet: params.faucet.map(Nano),
+        })
+    }
+}

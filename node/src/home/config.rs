@@ -1,0 +1,126 @@
+//! `config.toml`: which network, what `larder up` does without flags, where shards lie beside the
+//! home. Its own values are texts, as a person writes them; they are parsed where they are used.
+
+use super::{Home, HomeError};
+use crate::shards::VolumeConfig;
+use larder_engine::VolumeId;
+use larder_rpc::Taking;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// `config.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which network.
+    pub network: NetworkConfig,
+    /// What `larder up` does without flags.
+    #[serde(default)]
+    pub up: UpConfig,
+    /// Where shards lie beside the home.
+    #[serde(default, rename = "volume", skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeEntry>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeEntry {
+    /// Its number, from 1 on; never given to another one.
+    pub id: u32,
+    /// Its folder.
+    pub path: PathBuf,
+    /// The most that its shards may take; absent: what the disk has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+}
+
+/// Which network, and who is asked first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// The genesis document's hash.
+    pub genesis: String,
+    /// Multiaddrs with `/p2p/`.
+    pub bootstrap: Vec<String>,
+}
+
+/// What `larder up` does without flags.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpConfig {
+    /// Multiaddrs to listen on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listen: Vec<String>,
+    /// Where the RPC listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<SocketAddr>,
+    /// The quota to offer, `20GiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provide: Option<String>,
+    /// Credits per GiB and 30 days, `0.5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
+    /// The region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
+    /// What a provider takes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taking: Option<Taking>,
+    /// Whether to make blocks.
+    #[serde(default)]
+    pub validate: bool,
+}
+
+impl Config {
+    /// The volumes, parsed.
+    ///
+    /// # Errors
+    /// [`HomeError::Damaged`] names a size that is none, or a number that is not a volume's own.
+    pub fn volumes(&self, dir: &Path) -> Result<Vec<VolumeConfig>, HomeError> {
+        let damaged = |why: String| HomeError::Damaged {
+            path: dir.join("config.toml"),
+            why,
+        };
+        let mut volumes: Vec<VolumeConfig> = Vec::new();
+        for entry in &self.volumes {
+            let id = VolumeId(entry.id);
+            if id == VolumeId::HOME || volumes.iter().any(|v| v.id == id) {
+                return Err(damaged(format!(
+                    "volume {}: not a number of its own",
+                    entry.id
+                )));
+            }
+            let size = entry.size.as_ref().map(|size| size.parse()).transpose();
+            volumes.push(VolumeConfig {
+                id,
+                path: entry.path.clone(),
+                size: size.map_err(|e| damaged(format!("volume {}: {e}", entry.id)))?,
+            });
+        }
+        Ok(volumes)
+    }
+}
+
+/// Parses a value of the configuration, or says which one is wrong.
+///
+/// # Errors
+/// [`HomeError::Damaged`] names the key.
+pub fn configured<T: std::str::FromStr<Err: std::fmt::Display>>(
+    home: &Home,
+    key: &str,
+    value: Option<&String>,
+) -> Result<Option<T>, HomeError> {
+    value
+        .map(|text| {
+            text.parse().map_err(|e: T::Err| HomeError::Damaged {
+                path: home.dir.join("config.toml"),
+                why: format!("up.{key}: {e}"),
+            })
+        })
+        .transpose()
+}
