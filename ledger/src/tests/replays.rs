@@ -3,9 +3,12 @@
 
 use super::world::{World, dev, genesis, owner, signer};
 use super::{ALICE, BOB, NODE, refused};
-use crate::{Admitted, Genesis, NonceError, State, Transfer, Tx, TxRefusal, VerifyError, verify};
+use crate::{
+    Admitted, Genesis, NonceError, Op, State, Transfer, TreeUpdate, Tx, TxRefusal, VerifyError,
+    verify,
+};
 use larder_contracts::Auth;
-use larder_types::Amount;
+use larder_types::{Amount, Epoch};
 
 #[test]
 fn the_same_transfer_twice() {
@@ -86,4 +89,37 @@ fn the_same_transfer_after_expiry() {
     let late = refused(world.admit(Tx::Transfer(pay)));
     assert_eq!(late, TxRefusal::Expired { expiry, height });
     assert_eq!(world.balance(BOB), Amount::ZERO);
+}
+
+#[test]
+fn the_same_open_on_two_networks() {
+    let mut world = World::with(dev(), &[ALICE], &[NODE]);
+    let leaf = world.open(NODE, ALICE, 6);
+    let other = Genesis {
+        nonce: [5; 32],
+        ..genesis(dev())
+    };
+    let net = State::genesis(&other).unwrap().genesis_hash();
+    // The provider signs its update anew, for the other network; the renter did not.
+    let put = Op::Put(world.signed[&leaf.contract_id].clone());
+    let update = TreeUpdate::sign(&signer(NODE), Epoch(0), vec![put], &net);
+    assert_eq!(
+        verify::tx(&net, Tx::TreeUpdate(update)).err(),
+        Some(VerifyError::Tx(0))
+    );
+}
+
+#[test]
+fn the_same_open_after_expiry() {
+    let mut world = World::with(dev(), &[ALICE], &[NODE]);
+    let leaf = world.draft(NODE, ALICE, 6);
+    let expiry = world.state.head().height + 1;
+    let auth = Auth { nonce: 0, expiry };
+    let put = world.sign(NODE, leaf, ALICE, Some(auth));
+    let before = world.balance(ALICE);
+    world.block();
+    let refusal = refused(world.admit(world.update(NODE, vec![put])));
+    assert!(matches!(refusal, TxRefusal::Expired { .. }), "{refusal}");
+    world.run_to_epoch(2);
+    assert_eq!(world.balance(ALICE), before);
 }
