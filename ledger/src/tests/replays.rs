@@ -8,7 +8,7 @@ use crate::{
     verify,
 };
 use larder_contracts::Auth;
-use larder_types::{Amount, Epoch};
+use larder_types::Amount;
 
 #[test]
 fn the_same_transfer_twice() {
@@ -102,7 +102,7 @@ fn the_same_open_on_two_networks() {
     let net = State::genesis(&other).unwrap().genesis_hash();
     // The provider signs its update anew, for the other network; the renter did not.
     let put = Op::Put(world.signed[&leaf.contract_id].clone());
-    let update = TreeUpdate::sign(&signer(NODE), Epoch(0), vec![put], &net);
+    let update = TreeUpdate::sign(&signer(NODE), 0, vec![put], &net);
     assert_eq!(
         verify::tx(&net, Tx::TreeUpdate(update)).err(),
         Some(VerifyError::Tx(0))
