@@ -192,6 +192,7 @@ async fn up(
         net: net.clone(),
         spool: spool.clone(),
         shards: shards.clone(),
+        store: store.clone(),
         suspects,
         vault: home.keys.vault.clone(),
         node_key: home.keys.node.clone(),

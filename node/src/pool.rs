@@ -8,6 +8,7 @@ use crate::net::{
 use crate::shards::Volumes;
 use crate::shards::scrub::Suspects;
 use crate::spool::Spool;
+use crate::store::Store;
 use futures::FutureExt as _;
 use larder_coding::layout::Code;
 use larder_coding::shards::{decode_segment, encode_segment, rebuild_shards};
@@ -42,6 +43,8 @@ pub struct Pool {
     pub spool: Spool,
     /// The provider's shards.
     pub shards: Option<Volumes>,
+    /// The lists that say which of them a proof is about.
+    pub store: Store,
     /// Where a shard is named that a proof cannot be made of.
     pub suspects: Suspects,
     /// Masks come from here.
@@ -296,10 +299,11 @@ impl Pool {
         commitment: Arc<Commitment>,
     ) -> Result<Vec<u8>, JobError> {
         let (shards, key, genesis) = (self.shards.clone(), self.node_key.clone(), self.genesis);
-        let suspects = self.suspects.clone();
+        let (store, suspects) = (self.store.clone(), self.suspects.clone());
         compute(&self.turns.proving, move || {
             let shards = shards.ok_or_else(|| JobError::Disk("no shard store".to_owned()))?;
-            prove(&*commitment, &challenge, &shards, &key, &genesis).map_err(|e| {
+            let lists = store.lists(&commitment.tree);
+            prove(&lists, &challenge, &shards, &key, &genesis).map_err(|e| {
                 match challenge.kind {
                     Kind::Ledger => {
                         tracing::warn!(
@@ -327,7 +331,11 @@ impl Pool {
 }
 
 /// The shard that a proof failed on.
-fn suspect<E: std::error::Error>(error: &ProveError<E>) -> Option<ShardRoot> {
+fn suspect<E, C>(error: &ProveError<E, C>) -> Option<ShardRoot>
+where
+    E: std::error::Error,
+    C: std::error::Error,
+{
     match error {
         ProveError::Read { shard, .. }
         | ProveError::BadOutboard { shard }

@@ -1,8 +1,9 @@
 //! The node's database: SQLite in WAL mode, fully synchronous, one writer. A write that fails
 //! stops the node; the restart path recovers it.
 
-use larder_engine::rows::{Snapshot, Write};
+use larder_engine::rows::{Kind, Snapshot, Write};
 use larder_ledger::{Block, State};
+use larder_proofs::ProviderTree;
 use larder_types::{Amount, Epoch, NodeId, codec};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -11,6 +12,10 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+
+mod pages;
+
+pub use pages::Lists;
 
 /// Rows in one statement: three variables each, below SQLite's bound.
 const ROWS: usize = 1_000;
@@ -130,6 +135,9 @@ impl Store {
             }
             StoreError::Migrate(e)
         })?;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+        pages::build(&mut tx).await?;
+        tx.commit().await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_with(options.read_only(true))
@@ -164,8 +172,13 @@ impl Store {
         for write in writes {
             last.insert((write.kind, write.key), write.value);
         }
-        let (puts, deletes): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, v)| v.is_some());
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let shards = last.iter().filter(|((kind, _), _)| *kind == Kind::Shard);
+        let shards: Vec<_> = shards
+            .map(|((_, key), value)| (&key[..], value.as_deref()))
+            .collect();
+        pages::follow(&mut tx, &shards).await?;
+        let (puts, deletes): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, v)| v.is_some());
         for rows in puts.chunks(ROWS) {
             let mut query: QueryBuilder<Sqlite> =
                 QueryBuilder::new("INSERT OR REPLACE INTO engine_rows (kind, key, value) ");
@@ -185,6 +198,15 @@ impl Store {
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// What we have committed to with these contracts; their lists are read when they are asked for.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    #[must_use]
+    pub fn lists<'a>(&'a self, tree: &'a ProviderTree) -> Lists<'a> {
+        Lists::new(tree, &self.readers)
     }
 
     /// Makes a block durable, with what it moved on the home's account and, at times, the state
@@ -416,11 +438,10 @@ fn unsigned(v: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use larder_engine::rows::Kind;
 
     fn write(key: u8, value: Option<&[u8]>) -> Write {
         Write {
-            kind: Kind::Shard,
+            kind: Kind::Held,
             key: vec![key],
             value: value.map(<[u8]>::to_vec),
         }
@@ -449,8 +470,8 @@ mod tests {
         assert_eq!(
             rows,
             [
-                (2, vec![0], b"second".to_vec()),
-                (2, vec![1], b"third".to_vec())
+                (1, vec![0], b"second".to_vec()),
+                (1, vec![1], b"third".to_vec())
             ]
         );
     }

@@ -1,5 +1,10 @@
 //! What proofs cost, beside a plain BLAKE3 hash or an ed25519 check in the same process: medians and
 //! ratios, since times differ from machine to machine. `cargo bench -p larder-proofs`.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a bench has a clock"
+)]
 #![allow(clippy::unwrap_used, reason = "a bench may stop")]
 #![allow(clippy::print_stdout, reason = "the table is what it gives")]
 #![allow(clippy::float_arithmetic, reason = "ratios of times")]

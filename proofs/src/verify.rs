@@ -144,7 +144,8 @@ pub fn verify(
     answer(challenge, &tree, &mut contracts)
 }
 
-/// Rebuilds a tree's root from leaves and the siblings that follow in the blob.
+/// Rebuilds a tree's root from leaves and the siblings that follow in the blob. `None` if sums
+/// overflow.
 fn rebuild<N: Node>(
     reader: &mut Reader<'_>,
     depth: u8,
@@ -153,7 +154,10 @@ fn rebuild<N: Node>(
 ) -> Result<Option<PartialTree<N>>, DecodeError> {
     let mut siblings = Counted::new(reader, field)?;
     let tree = PartialTree::rebuild(depth, leaves, || siblings.next(N::read))?;
-    siblings.end()?;
+    // Of sums that overflow no more siblings were read.
+    if tree.is_some() {
+        siblings.end()?;
+    }
     Ok(tree)
 }
 
