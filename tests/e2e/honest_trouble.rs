@@ -72,8 +72,10 @@ fn announced_absence_and_a_declared_disk_cost_what_they_should_and_no_more() {
     assert_eq!((shown.strikes, shown.faulted), (0, false));
     assert_eq!(after.faulted_since_epoch, None);
 
-    let repairs = whole(&keeper, &providers, all);
-    assert!(count(&repairs, "shards_repaired") >= on_disk, "{repairs}");
+    until("the keeper has what was lost rebuilt", EPOCHS, || {
+        (count(&keeper.repairs(), "shards_repaired") >= on_disk).then_some(())
+    });
+    whole(&keeper, &providers, all);
     restore(&keeper, &fleet.path("back"));
     same(&folder, &fleet.path("back"));
     let later = ledger.proven_after(&info, ledger.status().epoch);
