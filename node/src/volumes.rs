@@ -142,16 +142,14 @@ impl Keeper {
                 (false, false) => Err(VolumeError::Unreadable(path)),
             };
         }
-        let used = volumes.iter().map(|v| v.config.id);
-        let last = used.chain(known.keys().copied()).max().unwrap_or_default();
-        let id = VolumeId(last.0.saturating_add(1));
+        let id = self.volumes.spare_id(&known);
         let config = VolumeConfig { id, path, size };
         let added = config.clone();
         let opened = self.blocking(move |volumes| volumes.add(added, &[])).await;
-        opened.map_err(|e| match e {
-            StoreError::Elsewhere { .. } => VolumeError::Foreign(config.path.clone()),
-            e => VolumeError::Store(e),
-        })?;
+        if let Err(StoreError::Elsewhere { .. }) = opened {
+            return Err(VolumeError::Foreign(config.path));
+        }
+        opened?;
         self.edit(move |file| put_volume(file, &config)).await
     }
 

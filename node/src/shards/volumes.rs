@@ -181,6 +181,18 @@ impl Volumes {
         self.read().volumes.keys().copied().collect()
     }
 
+    /// A number that no volume has, nor any row, and of which no twin is left.
+    #[must_use]
+    pub fn spare_id(&self, known: &Known) -> VolumeId {
+        let all = self.read();
+        let used = all.volumes.keys().chain(known.keys()).max();
+        let mut next = used.map_or(1, |id| id.0.saturating_add(1));
+        while twin(&all.home, VolumeId(next)).exists() {
+            next = next.saturating_add(1);
+        }
+        VolumeId(next)
+    }
+
     /// The store of a volume.
     ///
     /// # Errors
