@@ -99,13 +99,30 @@ impl Volumes {
     /// # Errors
     /// [`StoreError`]; then nothing was added.
     pub fn add(&self, config: VolumeConfig, known: &[ShardRoot]) -> Result<(), StoreError> {
+        let store = self.prepare(&config, known)?;
+        self.join(config, store);
+        Ok(())
+    }
+
+    /// Opens the store of a volume that is to be added, and marks it as ours; nothing goes there yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn prepare(
+        &self,
+        config: &VolumeConfig,
+        known: &[ShardRoot],
+    ) -> Result<ShardStore, StoreError> {
         let (home, reserve) = {
             let all = self.read();
             (all.home.clone(), all.reserve)
         };
-        let store = open_store((&home, reserve), &config, known)?;
+        open_store((&home, reserve), config, known)
+    }
+
+    /// Adds a volume whose store was prepared.
+    pub fn join(&self, config: VolumeConfig, store: ShardStore) {
         self.write().insert(config, Ok(store), false);
-        Ok(())
     }
 
     /// Forgets a volume. What its places say stays until the shards are dropped or moved.
