@@ -136,6 +136,8 @@ pub struct ProviderReport {
     pub sold: u64,
     /// Bytes stored.
     pub used: u64,
+    /// What would be taken on now, bytes.
+    pub free: u64,
     /// Shards stored.
     pub shards: u64,
     /// Contracts.
@@ -384,6 +386,7 @@ impl Engine {
             quota: provider.config.quota.0,
             sold: sum(|l| l.capacity_chunks),
             used: sum(|l| l.used_chunks),
+            free: provider.offered(&self.me, self.chain.epoch).0,
             shards: provider.shards.len() as u64,
             contracts: provider.contracts.len() as u64,
             damaged: provider.losses.totals.damaged,

@@ -186,6 +186,7 @@ async fn up(
         config: config.clone(),
         suspects: suspects.clone(),
         epoch: genesis.params.epoch,
+        turn: Arc::default(),
     });
     let pool = Pool {
         driver: driver.clone(),

@@ -7,6 +7,7 @@ use crate::driver::Msg;
 use crate::settings::set_up;
 use crate::shown::{count, stopping};
 use crate::volumes::{Removed, VolumeError};
+use larder_contracts::Refusal;
 use larder_contracts::offer::{MAX_OPERATOR, MAX_REGION};
 use larder_engine::{Command, Engine, Input, Provide, ProviderCommand};
 use larder_rpc::{
@@ -57,7 +58,7 @@ impl NodeApi {
             damaged: report.damaged,
             declared: report.declared,
             taking: shown(provide.taking),
-            refuses: report.refuses.map(|why| why.to_string()),
+            refuses: report.refuses.as_ref().map(refuses),
             volume_trouble: self.trouble().await,
             proof_ms: report.proof_takes.map(|took| took.0),
             window_ms: params.window.0,
@@ -89,12 +90,13 @@ impl NodeApi {
             quota: report.quota,
             contracted: report.sold,
             used: report.used,
+            free: report.free,
             price: Nano(provide.price),
             egress_price: Nano(provide.egress_price),
             region: provide.region,
             operator: provide.operator,
             taking: shown(provide.taking),
-            refuses: report.refuses.map(|why| why.to_string()),
+            refuses: report.refuses.as_ref().map(refuses),
             contracts: count(report.contracts),
             last_end_epoch: last,
             last_end: last.map(|epoch| self.starts(epoch)),
@@ -308,6 +310,14 @@ fn judge(change: &OfferChange) -> Result<(), RpcError> {
         return bad(format!("offer at least {LEAST_QUOTA}, or nothing"));
     }
     Ok(())
+}
+
+/// Why nothing is taken on, as its operator is told.
+fn refuses(why: &Refusal) -> String {
+    if *why == Refusal::Storage {
+        return "a volume does not give back what it holds: `larder volume list` names it".into();
+    }
+    why.to_string()
 }
 
 const fn shown(taking: larder_engine::Taking) -> Taking {

@@ -12,7 +12,9 @@ use larder_types::{Bytes, Millis, ShardRoot};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::MissedTickBehavior;
 
@@ -100,6 +102,8 @@ pub struct Keeper {
     pub suspects: Suspects,
     /// The network's epoch.
     pub epoch: Millis,
+    /// Held by whoever changes them; first come, first served.
+    pub turn: Arc<Mutex<()>>,
 }
 
 impl Keeper {
@@ -131,6 +135,7 @@ impl Keeper {
         if !path.is_absolute() || !path.is_dir() {
             return Err(VolumeError::NotAFolder(path));
         }
+        let _turn = self.turn.lock().await;
         let known = self.known().await?;
         let volumes = self.volumes.report();
         if let Some(volume) = volumes.iter().find(|v| same(&v.config.path, &path)) {
@@ -142,17 +147,19 @@ impl Keeper {
                 (false, false) => Err(VolumeError::Unreadable(path)),
             };
         }
-        let used = volumes.iter().map(|v| v.config.id);
-        let last = used.chain(known.keys().copied()).max().unwrap_or_default();
-        let id = VolumeId(last.0.saturating_add(1));
+        let id = self.volumes.spare_id(&known);
         let config = VolumeConfig { id, path, size };
         let added = config.clone();
-        let opened = self.blocking(move |volumes| volumes.add(added, &[])).await;
-        opened.map_err(|e| match e {
-            StoreError::Elsewhere { .. } => VolumeError::Foreign(config.path.clone()),
-            e => VolumeError::Store(e),
-        })?;
-        self.edit(move |file| put_volume(file, &config)).await
+        let prepared = self.blocking(move |volumes| volumes.prepare(&added, &[]));
+        let store = match prepared.await {
+            Err(StoreError::Elsewhere { .. }) => return Err(VolumeError::Foreign(config.path)),
+            prepared => prepared?,
+        };
+        // It is written down before anything lies there, or a restart would not know it.
+        let added = config.clone();
+        self.edit(move |file| put_volume(file, &added)).await?;
+        self.volumes.join(config, store);
+        Ok(())
     }
 
     /// Changes how much may lie on a volume. Less deletes nothing.
@@ -160,6 +167,7 @@ impl Keeper {
     /// # Errors
     /// [`VolumeError`].
     pub async fn resize(&self, path: &Path, size: Option<Bytes>) -> Result<(), VolumeError> {
+        let _turn = self.turn.lock().await;
         let volume = self.find(path)?;
         if volume.config.id == VolumeId::HOME {
             return Err(VolumeError::Home(path.to_owned()));
@@ -177,6 +185,7 @@ impl Keeper {
     /// # Errors
     /// [`VolumeError`].
     pub async fn remove(&self, path: &Path, lost: bool) -> Result<Removed, VolumeError> {
+        let _turn = self.turn.lock().await;
         self.blocking(Volumes::watch).await;
         let volume = self.find(path)?;
         let path = volume.config.path.clone();

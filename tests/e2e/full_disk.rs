@@ -1,15 +1,21 @@
-//! Full disks. Each is a small tmpfs that only its node sees: the node runs in a mount namespace
-//! of its own, and the disk goes when the node does.
+//! Disks that take nothing more: full ones, and one that turned read-only. Each is a small tmpfs that
+//! only its node sees: the node runs in a mount namespace of its own, and the disk goes when the node
+//! does.
 
 use crate::by_hand::saved;
 use crate::fleet::{Fleet, Node, offered};
-use crate::folder::{copy_of, facts, plain};
-use crate::honest_trouble::seen;
+use crate::folder::{copy_of, facts, plain, same};
+use crate::honest_trouble::{fill as fill_volumes, lying, seen};
+use crate::losses::restore;
+use crate::until::until;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+/// How long a node may take to notice what a disk is like: an epoch or two.
+const WAIT: Duration = Duration::from_secs(30);
 /// What a provider leaves free on its disk, MiB.
 const RESERVE: usize = 256;
 
@@ -54,6 +60,20 @@ fn inside(node: &Node, name: &str) -> PathBuf {
     let home = node.home.strip_prefix("/").unwrap();
     let root = PathBuf::from(format!("/proc/{}/root", node.pid()));
     root.join(home).join(name)
+}
+
+/// Makes a disk of the node read-only, as the kernel does when a medium fails.
+fn remount_read_only(node: &Node, folder: &str) {
+    let mut words = vec!["--mount".to_owned(), "--target".to_owned()];
+    words.push(node.pid().to_string());
+    if !rustix::process::geteuid().is_root() {
+        words.extend(["--user", "--preserve-credentials"].map(str::to_owned));
+    }
+    let at = node.home.join(folder);
+    let mut remount = Command::new("nsenter");
+    remount.args(words).args(["mount", "-o", "remount,ro"]);
+    let said = remount.arg(at).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
 }
 
 /// Writes until the disk is full.
@@ -143,4 +163,60 @@ fn a_keeper_with_a_full_disk_says_so_and_goes_on_once_there_is_room() {
     let words = ["restore", "latest", "--target", target.to_str().unwrap()];
     keeper.larder(&words).done();
     assert_eq!(facts(&copy_of(&folder, &target)), facts(&folder));
+}
+
+#[test]
+fn a_disk_that_turns_read_only_gets_nothing_new_is_served_and_can_be_emptied() {
+    if !mounts() {
+        return;
+    }
+    let fleet = Fleet::found("4s");
+    // As much room in the home as on the disk: a shard goes to either.
+    let disks = [("shards", RESERVE + 200), ("disk", RESERVE + 200)];
+    let mut troubled = with_disks(fleet.provider(9, "400MiB"), &disks);
+    troubled.start();
+    let _others = fleet.providers(2);
+    let keeper = fleet.keeper();
+    offered(&keeper, 3);
+    let path = troubled.home.join("disk");
+    let path = path.to_str().unwrap();
+    troubled.larder(&["volume", "add", path]).done();
+    let folder = fleet.path("folder");
+    plain(&folder, 2);
+    let (_, on_disk) = fill_volumes(&keeper, &troubled, &folder);
+    remount_read_only(&troubled, "disk");
+    let shown = until("the disk is not well", WAIT, || {
+        let volumes = troubled.larder(&["volume", "list"]).objects();
+        volumes.into_iter().find(|v| v["trouble"].is_string())
+    });
+    assert_eq!(shown["path"], path);
+    let why = shown["trouble"].as_str().unwrap();
+    assert!(
+        why.contains("Read-only") && why.contains("Nothing new"),
+        "{why}"
+    );
+    let status = troubled.stores();
+    assert_eq!(status.refuses, None, "the home takes what comes");
+    for batch in 0..3 {
+        crate::folder::noise(
+            &folder.join(format!("late {batch}")),
+            9_000 + batch,
+            100_000,
+        );
+        saved(&keeper.larder(&["backup", "--class", "low", folder.to_str().unwrap()]));
+    }
+    assert_eq!(lying(&troubled)[1], on_disk, "nothing went there");
+    let early = troubled.larder(&["volume", "remove", path, "--lost"]);
+    assert!(early.refused(1).contains("answers"), "it can be read");
+    let removed = troubled.larder(&["volume", "remove", path]).done();
+    assert_eq!(removed["shards"], on_disk);
+    let info = troubled.info();
+    fleet
+        .founder
+        .proven_after(&info, fleet.founder.status().epoch);
+    let stored = troubled.stores();
+    assert_eq!((stored.damaged, stored.declared), (0, 0));
+    assert_eq!(lying(&troubled), [stored.shards]);
+    restore(&keeper, &fleet.path("back"));
+    same(&folder, &fleet.path("back"));
 }

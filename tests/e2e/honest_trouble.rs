@@ -72,8 +72,10 @@ fn announced_absence_and_a_declared_disk_cost_what_they_should_and_no_more() {
     assert_eq!((shown.strikes, shown.faulted), (0, false));
     assert_eq!(after.faulted_since_epoch, None);
 
-    let repairs = whole(&keeper, &providers, all);
-    assert!(count(&repairs, "shards_repaired") >= on_disk, "{repairs}");
+    until("the keeper has what was lost rebuilt", EPOCHS, || {
+        (count(&keeper.repairs(), "shards_repaired") >= on_disk).then_some(())
+    });
+    whole(&keeper, &providers, all);
     restore(&keeper, &fleet.path("back"));
     same(&folder, &fleet.path("back"));
     let later = ledger.proven_after(&info, ledger.status().epoch);
@@ -116,11 +118,17 @@ fn away(ledger: &Node, provider: &mut Node, info: &NodeInfo) {
     let late = ledger.status().epoch + 1;
     let late = ["offer", "maintenance", "--from", &late.to_string()];
     assert!(provider.larder(&late).refused(1).contains("epoch"));
+    let far = (ledger.status().epoch + 9).to_string();
+    let long = ["offer", "maintenance", "--from", &far, "--for", "4"];
+    assert!(provider.larder(&long).refused(1).contains("1 to 3"));
     let first = ledger.status().epoch + 3;
     let from = first.to_string();
     let words = ["offer", "maintenance", "--from", &from, "--for", "2"];
     let announced = provider.larder(&words).done();
     assert_eq!(announced["first"], first);
+    let soon = ["offer", "maintenance", "--from", &far];
+    let next = (first + 60).to_string();
+    assert!(provider.larder(&soon).refused(1).contains(&next));
     until("the absence begins", EPOCHS, || {
         (ledger.status().epoch >= first).then_some(())
     });
@@ -156,6 +164,8 @@ fn away(ledger: &Node, provider: &mut Node, info: &NodeInfo) {
     }
     let shown = provider.stores();
     assert_eq!((shown.strikes, shown.faulted), (0, false));
+    let (opens, closes) = (shown.slot_opens.unwrap(), shown.slot_closes.unwrap());
+    assert_eq!(closes.0.since(opens.0).0, shown.window_ms);
     assert_eq!(audits.last().unwrap()["maintenance"]["first"], first);
 }
 
@@ -241,6 +251,7 @@ fn a_volume_is_emptied_before_it_goes_and_what_is_offered_changes_at_once() {
     assert!(count(&offer, "free") > 0);
     provider.larder(&["offer", "pause"]).done();
     seen(&keeper, &info, |offer| offer["free"] == 0);
+    assert_eq!(provider.larder(&["offer"]).done()["free"], 0);
     provider.larder(&["offer", "resume"]).done();
     seen(&keeper, &info, |offer| offer["free"] != 0);
     assert!(

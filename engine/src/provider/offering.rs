@@ -1,7 +1,7 @@
 //! Registering, and spreading the signed offer: free quota, price, terms, addresses.
 
 use super::{Provider, Taking};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Identity};
 use crate::io::{Effect, Notice, ProviderCommand};
 use crate::wallet::{SendRefusal, Wallet};
 use larder_contracts::{Offer, SignedOffer};
@@ -29,7 +29,7 @@ impl Provider {
             account: ctx.me.account(),
             price: self.config.price,
             egress_price: self.config.egress_price,
-            free: self.offered(ctx),
+            free: self.offered(ctx.me, ctx.chain.epoch),
             min_term: params.min_term,
             max_term: params.max_term,
             collateral_epochs: COLLATERAL_EPOCHS,
@@ -42,11 +42,11 @@ impl Provider {
     }
 
     /// What we would take on now.
-    fn offered(&self, ctx: &Ctx<'_>) -> Bytes {
-        if self.config.taking != Taking::All || self.fitness.judge(ctx.me).is_err() {
+    pub(crate) fn offered(&self, me: &Identity, epoch: Epoch) -> Bytes {
+        if self.config.taking != Taking::All || self.fitness.judge(me).is_err() {
             return Bytes(0);
         }
-        Bytes(self.free_chunks(ctx.chain.epoch, None) * CHUNK)
+        Bytes(self.free_chunks(epoch, None) * CHUNK)
     }
 
     /// The operator wants something, or the disks have changed.
@@ -56,13 +56,13 @@ impl Provider {
         wallet: &mut Wallet,
         command: ProviderCommand,
     ) {
-        let before = self.offered(ctx);
+        let before = self.offered(ctx.me, ctx.chain.epoch);
         match command {
             ProviderCommand::Offer(config) => self.config = config,
             ProviderCommand::Disks(disks) => {
                 self.fitness.disks = disks;
                 // A look at the disks alone is nothing to tell the world.
-                if self.offered(ctx) == before {
+                if self.offered(ctx.me, ctx.chain.epoch) == before {
                     return;
                 }
             }

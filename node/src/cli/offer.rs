@@ -181,10 +181,11 @@ fn lines(offer: &ProviderOffer) -> Vec<(&'static str, String)> {
         (
             "offered",
             format!(
-                "{}, {} of it under contract, {} used",
+                "{}, {} of it under contract, {} used, {} free",
                 Bytes(offer.quota),
                 Bytes(offer.contracted),
-                Bytes(offer.used)
+                Bytes(offer.used),
+                Bytes(offer.free)
             ),
         ),
         (
@@ -221,6 +222,7 @@ fn object(offer: &ProviderOffer) -> Value {
         "quota": offer.quota,
         "contracted": offer.contracted,
         "used": offer.used,
+        "free": offer.free,
         "price": offer.price.0.to_string(),
         "egress_price": offer.egress_price.0.to_string(),
         "region": offer.region,

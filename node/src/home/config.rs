@@ -27,7 +27,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VolumeEntry {
-    /// Its number, from 1 on; never given to another one.
+    /// Its number, from 1 on: the rows of its shards name it.
     pub id: u32,
     /// Its folder.
     pub path: PathBuf,

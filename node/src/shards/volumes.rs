@@ -99,13 +99,30 @@ impl Volumes {
     /// # Errors
     /// [`StoreError`]; then nothing was added.
     pub fn add(&self, config: VolumeConfig, known: &[ShardRoot]) -> Result<(), StoreError> {
+        let store = self.prepare(&config, known)?;
+        self.join(config, store);
+        Ok(())
+    }
+
+    /// Opens the store of a volume that is to be added, and marks it as ours; nothing goes there yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn prepare(
+        &self,
+        config: &VolumeConfig,
+        known: &[ShardRoot],
+    ) -> Result<ShardStore, StoreError> {
         let (home, reserve) = {
             let all = self.read();
             (all.home.clone(), all.reserve)
         };
-        let store = open_store((&home, reserve), &config, known)?;
+        open_store((&home, reserve), config, known)
+    }
+
+    /// Adds a volume whose store was prepared.
+    pub fn join(&self, config: VolumeConfig, store: ShardStore) {
         self.write().insert(config, Ok(store), false);
-        Ok(())
     }
 
     /// Forgets a volume. What its places say stays until the shards are dropped or moved.
@@ -179,6 +196,18 @@ impl Volumes {
     #[must_use]
     pub fn ids(&self) -> Vec<VolumeId> {
         self.read().volumes.keys().copied().collect()
+    }
+
+    /// A number that no volume has, nor any row, and of which no twin is left.
+    #[must_use]
+    pub fn spare_id(&self, known: &Known) -> VolumeId {
+        let all = self.read();
+        let used = all.volumes.keys().chain(known.keys()).max();
+        let mut next = used.map_or(1, |id| id.0.saturating_add(1));
+        while twin(&all.home, VolumeId(next)).exists() {
+            next = next.saturating_add(1);
+        }
+        VolumeId(next)
     }
 
     /// The store of a volume.

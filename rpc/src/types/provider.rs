@@ -28,6 +28,8 @@ pub struct ProviderOffer {
     pub contracted: u64,
     /// Bytes of shards on disk.
     pub used: u64,
+    /// What may still be bought, bytes: what quota and disks leave.
+    pub free: u64,
     /// Price per GiB and 30 days.
     pub price: Nano,
     /// Price per MiB read.

@@ -200,6 +200,19 @@ fn a_shard_that_was_moved_halfway_lies_where_its_row_says() {
     assert!(!there.contains(&root));
 }
 
+#[test]
+fn a_number_is_given_again_only_when_no_trace_of_it_is_left() {
+    let mut bench = Bench::new(1);
+    let volumes = bench.open(1).unwrap();
+    assert_eq!(volumes.spare_id(&bench.known), VolumeId(2));
+    // Killed between two steps of its removal, it leaves its twin.
+    fs::write(bench.path(0).join("shards-2.mark"), "another's").unwrap();
+    assert_eq!(volumes.spare_id(&bench.known), VolumeId(3));
+    volumes.remove(VolumeId(1));
+    bench.known.insert(VolumeId(7), vec![ShardRoot([1; 32])]);
+    assert_eq!(volumes.spare_id(&bench.known), VolumeId(8));
+}
+
 /// Makes the file that a store tries to write a folder: that refuses everybody, root too.
 fn refuse_writes(volume: &Path) -> PathBuf {
     let trial = volume.join("shards/shards/trial.new");
