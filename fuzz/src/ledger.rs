@@ -5,7 +5,7 @@
 
 use crate::examples::{START, genesis, signer, validator, validator_bls};
 use crate::{Dice, Make};
-use larder_contracts::{Auth, Draft, SignedLeaf, extend, revise};
+use larder_contracts::{Auth, Draft, SignedLeaf, Tally, Voucher, egress, extend, revise};
 use larder_keys::{AccountSigner, Signer, Tag};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::check::Place;
@@ -85,6 +85,7 @@ fn params(dice: &mut Dice<'_>) -> Params {
     let profile = Profile::make(dice);
     Params {
         faucet: Some(Amount::from_credits(100)),
+        existence: Amount::ZERO,
         min_capacity_chunks: 0,
         // Each slot's beacon takes long to check.
         slots: 4,
@@ -268,7 +269,7 @@ impl World {
     }
 
     fn op(&mut self, node: &Signer, dice: &mut Dice<'_>) -> Option<Op> {
-        match dice.below(16) {
+        match dice.below(18) {
             0..=3 => {
                 let leaf = self.draft(node, dice);
                 Some(self.put(node, leaf, true, dice))
@@ -294,13 +295,35 @@ impl World {
                 let (_, leaf) = self.contract(dice)?;
                 self.loss(&leaf, dice).map(Op::DeclareLoss)
             }
+            15..=16 => {
+                let (_, leaf) = self.contract(dice)?;
+                Some(self.owed(node, &leaf, dice))
+            }
             _ => Some(Op::make(dice)),
         }
     }
 
+    /// A voucher, by the contract's renter or by another, now and then for too much.
+    fn owed(&self, node: &Signer, leaf: &ContractLeaf, dice: &mut Dice<'_>) -> Op {
+        let bytes = Make::make(dice);
+        let most = egress(leaf.egress_price, bytes).0;
+        let credits = Amount(match dice.below(8) {
+            0 => most.saturating_add(1),
+            _ => dice.below(most.max(1)),
+        });
+        let any = self.renter(dice);
+        let mut owners = RENTERS.map(own).into_iter();
+        let reader = owners.find(|key| key.account() == leaf.renter);
+        let reader = reader.filter(|_| !dice.once_in(4)).unwrap_or(any);
+        let start = leaf.start_epoch.saturating_sub(u32::from(dice.once_in(8)));
+        let (net, tally) = (self.state.genesis_hash(), Tally { bytes, credits });
+        let voucher = Voucher::sign(&reader, node.node(), leaf.contract_id, start, tally, &net);
+        Op::Settle(Box::new(voucher))
+    }
+
     fn draft(&mut self, node: &Signer, dice: &mut Dice<'_>) -> ContractLeaf {
         self.drafts = self.drafts.wrapping_add(1);
-        Draft {
+        let leaf = Draft {
             provider: node.node(),
             renter: self.renter(dice).account(),
             nonce16: [self.drafts; 16],
@@ -310,7 +333,12 @@ impl World {
             price: Amount(1 << dice.below(50)),
             collateral_epochs: u32::from(dice.byte() % 40),
         }
-        .leaf(self.state.params())
+        .leaf(self.state.params());
+        ContractLeaf {
+            egress_price: Amount(dice.below(1_000)),
+            egress_deposit: Amount(dice.below(1 << 30)),
+            ..leaf
+        }
     }
 
     /// Signs a leaf, now and then a bent one or with a key that is not the renter's.

@@ -48,6 +48,13 @@ impl Key for (AccountId, SubKeyId) {
     }
 }
 
+/// Who vouches lies beside each other by whom for.
+impl Key for (AccountId, AccountId) {
+    fn head(&self) -> [u8; 2] {
+        self.0.head()
+    }
+}
+
 impl Key for [u8; 16] {
     fn head(&self) -> [u8; 2] {
         let [a, b, ..] = *self;

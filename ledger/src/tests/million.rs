@@ -9,7 +9,7 @@ use crate::{
     CloseFaulted, Delegate, Deposit, Event, Evidence, Faucet, Header, Loss, Maintenance, May, Op,
     Reason, Register, Revoke, Skip, State, SubKeys, Transfer, TreeUpdate, Tx, VerdictBatch,
 };
-use larder_contracts::{Auth, Draft, SignedLeaf};
+use larder_contracts::{Auth, Draft, SignedLeaf, Voucher, egress};
 use larder_proofs::{ContentTree, ContractLeaf, Reveal, ShardLeaf};
 use larder_types::{
     AccountId, Amount, BlockHash, Hash, Millis, NodeId, Params, ShardRoot, Signature, SlotNo,
@@ -276,6 +276,7 @@ impl Mill {
                 Event::MaintenanceAnnounced { .. } => "maintenance",
                 Event::Delegated { .. } => "delegated",
                 Event::Revoked { .. } => "revoked",
+                Event::EgressPaid { .. } => "egress",
                 _ => continue,
             };
             *self.seen.entry(what).or_default() += 1;
@@ -314,7 +315,7 @@ impl Mill {
             .state
             .accounts
             .values()
-            .map(|a| u128::from(a.balance.0))
+            .map(|a| u128::from(a.balance.0) + u128::from(a.deposit.0))
             .sum();
         let providers: u128 = self.state.providers().map(|p| p.credit().unwrap()).sum();
         let burned = u128::from(self.state.burned().0);
@@ -439,6 +440,7 @@ impl Mill {
         leaf.rate = Amount(self.dice.magnitude(33).max(1));
         leaf.collateral = Amount(leaf.rate.0 * self.dice.below(9));
         leaf.egress_deposit = Amount(self.dice.magnitude(30) * self.dice.below(2));
+        leaf.egress_price = Amount(self.dice.magnitude(12));
         let ahead = self.dice.below(40);
         let auth = self.auth(&renter, ahead);
         let op = self.put(leaf, Some(auth));
@@ -466,7 +468,11 @@ impl Mill {
         };
         self.keep(tree);
         let op = self.put(next, None);
-        self.update(key, vec![op])
+        let ops = match self.dice.chance(30) {
+            true => self.owing(leaf, vec![op]),
+            false => vec![op],
+        };
+        self.update(key, ops)
     }
 
     /// Trees of contracts that have ended go, so that memory stays small.
@@ -497,6 +503,26 @@ impl Mill {
         let auth = self.auth(&leaf.renter, ahead);
         let op = self.put(next, Some(auth));
         self.update(key, vec![op])
+    }
+
+    /// An operation on a contract, and what its reader owes beside it, mostly no more than it costs.
+    fn owing(&mut self, leaf: &ContractLeaf, mut ops: Vec<Op>) -> Vec<Op> {
+        let bytes = self.dice.magnitude(40);
+        let most = egress(leaf.egress_price, bytes).0;
+        let nonce = u64::from(leaf.start_epoch) + u64::from(self.dice.chance(5));
+        let (_, provider) = self.dice.pick(&self.nodes).unwrap();
+        let holder = self.state.contract(&leaf.contract_id).map(|c| c.1);
+        ops.push(Op::Settle(Box::new(Voucher {
+            provider: holder.unwrap_or(provider),
+            reader: leaf.renter,
+            contract: leaf.contract_id,
+            bytes_total: bytes,
+            credits_total: Amount(most.saturating_sub(self.dice.below(9)) + self.dice.below(2)),
+            nonce,
+            by: self.hand(),
+            sig_reader: SIG,
+        })));
+        ops
     }
 
     fn lose(&mut self, key: NodeId, leaf: &ContractLeaf) -> Option<Tx> {
@@ -633,7 +659,8 @@ impl Mill {
         let mut txs = Vec::new();
         for (key, leaf) in ended {
             if self.dice.chance(70) {
-                txs.push(self.update(key, vec![Op::CloseExpired(leaf.contract_id)]));
+                let ops = self.owing(&leaf, vec![Op::CloseExpired(leaf.contract_id)]);
+                txs.push(self.update(key, ops));
             }
         }
         if !txs.is_empty() {
@@ -707,6 +734,7 @@ fn run(seed: u64) {
         "delegated",
         "revoked",
         "spent by a sub-key",
+        "egress",
     ] {
         assert!(
             seen.get(what).is_some_and(|n| *n >= 3),
