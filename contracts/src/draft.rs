@@ -39,9 +39,14 @@ pub fn contract_id(provider: &NodeId, renter: &AccountId, nonce16: &[u8; 16]) ->
     let mut parties = blake3::Hasher::new_derive_key("larder v1 parties");
     parties.update(&provider.0).update(&renter.0);
     let mut contract = blake3::Hasher::new_derive_key("larder v1 contract");
-    contract.update(&provider.0).update(&renter.0).update(nonce16);
+    contract
+        .update(&provider.0)
+        .update(&renter.0)
+        .update(nonce16);
     let halves = [parties.finalize(), contract.finalize()];
-    let bytes = halves.iter().flat_map(|half| half.as_bytes().iter().take(16));
+    let bytes = halves
+        .iter()
+        .flat_map(|half| half.as_bytes().iter().take(16));
     let mut id = [0; 32];
     for (to, from) in id.iter_mut().zip(bytes) {
         *to = *from;
@@ -201,7 +206,11 @@ mod tests {
     #[test]
     fn the_first_half_of_an_id_is_that_of_its_parties() {
         let half = |provider, renter, nonce| {
-            let id = contract_id(&NodeId([provider; 32]), &AccountId([renter; 32]), &[nonce; 16]);
+            let id = contract_id(
+                &NodeId([provider; 32]),
+                &AccountId([renter; 32]),
+                &[nonce; 16],
+            );
             id.0[..16].to_vec()
         };
         let one = half(1, 2, 3);

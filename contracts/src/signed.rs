@@ -9,7 +9,9 @@
 use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
 use larder_proofs::ContractLeaf;
 use larder_types::layout::Layout;
-use larder_types::{AccountId, Amount, ContractId, GenesisHash, NodeId, ShardRoot, Signature, SubKeyId};
+use larder_types::{
+    AccountId, Amount, ContractId, GenesisHash, NodeId, ShardRoot, Signature, SubKeyId,
+};
 use serde::{Deserialize, Serialize};
 
 /// The renter's tag.

@@ -6,7 +6,9 @@
 use larder_keys::{AccountSigner, Tag, signing_key, verify};
 use larder_types::layout::Layout;
 use larder_types::size::MIB;
-use larder_types::{AccountId, Amount, ContractId, Epoch, GenesisHash, NodeId, Signature, SubKeyId};
+use larder_types::{
+    AccountId, Amount, ContractId, Epoch, GenesisHash, NodeId, Signature, SubKeyId,
+};
 use serde::{Deserialize, Serialize};
 
 /// A voucher's tag.

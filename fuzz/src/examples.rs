@@ -7,8 +7,9 @@ use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
     AckedShard, Authority, Block, CloseFaulted, Closing, Delegate, Deposit, Evidence, Faucet,
-    ForceRevision, Forced, Genesis, Grant, Handover, Header, Loss, Maintenance, May, Op, Reason,
-    Leave, Reduction, Register, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch, Vouch,
+    ForceRevision, Forced, Genesis, Grant, Handover, Header, Leave, Loss, Maintenance, May, Op,
+    Reason, Reduction, Register, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
+    Vouch,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, Single};

@@ -16,8 +16,8 @@ use larder_engine::wire::{
 };
 use larder_ledger::{
     AckedShard, Block, CloseFaulted, Closing, Delegate, Deposit, Evidence, Faucet, ForceRevision,
-    Forced, Genesis, Handover, Header, Loss, Maintenance, May, Op, Reason, Reduction, Register,
-    Leave, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch, Vouch,
+    Forced, Genesis, Handover, Header, Leave, Loss, Maintenance, May, Op, Reason, Reduction,
+    Register, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch, Vouch,
 };
 use larder_proofs::{ContractLeaf, LostShard, ProviderRoot, ShardLeaf, Sibling};
 use larder_types::{

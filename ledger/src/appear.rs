@@ -62,7 +62,13 @@ impl Leave {
     }
 
     pub(crate) fn verify(&self, genesis: &GenesisHash) -> bool {
-        verify(&self.account.0, LEAVE, genesis, &self.to_layout(), &self.sig)
+        verify(
+            &self.account.0,
+            LEAVE,
+            genesis,
+            &self.to_layout(),
+            &self.sig,
+        )
     }
 
     const fn payer(&self, fee: Amount) -> Payer {
@@ -112,9 +118,7 @@ impl State {
         let account = self.account(&tx.account).ok_or(TxRefusal::NoAccount)?;
         let purse = self.purse(&tx.account);
         if account.ties > 0 || purse.line != Line::default() || tx.account == self.founder {
-            return Err(TxRefusal::Tied {
-                ties: account.ties,
-            });
+            return Err(TxRefusal::Tied { ties: account.ties });
         }
         if tx.to == tx.account || account.deposit == Amount::ZERO {
             return Err(TxRefusal::Nothing);

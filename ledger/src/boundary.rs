@@ -172,9 +172,7 @@ fn act(
     leaves: bool,
 ) -> Vec<Result<Event, Skip>> {
     let mut till = Till::new(pending.voucher.as_deref());
-    let fault = pending
-        .fault
-        .then(|| ends::close_faulted(state, contract));
+    let fault = pending.fault.then(|| ends::close_faulted(state, contract));
     let mutual = pending
         .mutual
         .then(|| ends::close_mutual(state, provider, contract, &mut till));

@@ -54,9 +54,10 @@ impl State {
         };
         let keys = self.sub_keys();
         keys.permit(&voucher.reader, voucher.by, &deed(May::NOTHING))?;
-        let spends = May::EACH
-            .iter()
-            .any(|verb| keys.permit(&voucher.reader, voucher.by, &deed(*verb)).is_ok());
+        let spends = May::EACH.iter().any(|verb| {
+            keys.permit(&voucher.reader, voucher.by, &deed(*verb))
+                .is_ok()
+        });
         if !spends {
             return Err(TxRefusal::SubKey(crate::SubKeyError::Verb));
         }
@@ -94,7 +95,9 @@ impl<'a> Till<'a> {
             voucher.provider == record.node && terms.is_ok()
         });
         let total = good.map_or(Amount::ZERO, |voucher| voucher.credits_total);
-        let due = total.min(leaf.egress_deposit).saturating_sub(leaf.egress_paid);
+        let due = total
+            .min(leaf.egress_deposit)
+            .saturating_sub(leaf.egress_paid);
         let paid = leaf.egress_paid.checked_add(due).ok_or(Skip::Overflow)?;
         record.escrow = record.escrow.checked_sub(due).ok_or(Skip::Overflow)?;
         let leaf = ContractLeaf {
@@ -106,7 +109,13 @@ impl<'a> Till<'a> {
 
     /// Pays what was settled, once the records are in place. It bears the fee that pay bears, and does not
     /// vest: what was read was served.
-    pub(crate) fn pay(&mut self, state: &mut State, provider: &NodeId, leaf: &ContractLeaf, due: Amount) {
+    pub(crate) fn pay(
+        &mut self,
+        state: &mut State,
+        provider: &NodeId,
+        leaf: &ContractLeaf,
+        due: Amount,
+    ) {
         let Some(payout) = state.provider(provider).map(|record| record.payout) else {
             return;
         };

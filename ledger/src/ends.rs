@@ -29,7 +29,13 @@ pub(crate) fn lose(
         return Err(Skip::Stale);
     }
     if remains.chunks == 0 {
-        return close(state, contract, Provider::close_lost, Ended::Lost, &mut Till::new(None));
+        return close(
+            state,
+            contract,
+            Provider::close_lost,
+            Ended::Lost,
+            &mut Till::new(None),
+        );
     }
     let new = larder_contracts::lose(&old, remains, &state.params).ok_or(Skip::Content)?;
     let mut record = state
@@ -56,7 +62,13 @@ pub(crate) fn lose(
 /// Ends a contract with a provider that is FAULTED, as its renter asked.
 pub(crate) fn close_faulted(state: &mut State, contract: &ContractId) -> Result<Event, Skip> {
     permit(state, contract, Step::CloseFaulted)?;
-    close(state, contract, Provider::close_faulted, Ended::Fault, &mut Till::new(None))
+    close(
+        state,
+        contract,
+        Provider::close_faulted,
+        Ended::Fault,
+        &mut Till::new(None),
+    )
 }
 
 /// Ends a contract before its end, as both sides agreed.

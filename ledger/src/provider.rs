@@ -160,6 +160,7 @@ impl Provider {
         Some(ContractLeaf {
             slash_acc: self.slash_acc,
             unpaid_at_start: self.unpaid,
+            egress_paid: Amount::ZERO,
             ..*leaf
         })
     }

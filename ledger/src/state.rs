@@ -10,8 +10,8 @@ use crate::deal::Deal;
 use crate::provider::Provider;
 use crate::targeted::Target;
 use crate::{
-    Account, Authority, Deed, Genesis, GenesisError, Handover, Left, Line, May, Op, SubKeyError, SubKeys,
-    Supply, pairs,
+    Account, Authority, Deed, Genesis, GenesisError, Handover, Left, Line, May, Op, SubKeyError,
+    SubKeys, Supply, pairs,
 };
 use larder_contracts::life::{EXPIRING, Stage};
 use larder_contracts::{Remains, SignedLeaf, Voucher};
@@ -189,7 +189,9 @@ impl State {
             last_slot: None,
             opened: Vec::new(),
             judged: BTreeSet::new(),
-            accounts: [(genesis.founder, Account::default())].into_iter().collect(),
+            accounts: [(genesis.founder, Account::default())]
+                .into_iter()
+                .collect(),
             subkeys: SubKeys::default(),
             lines: Buckets::default(),
             vouches: Buckets::default(),
@@ -209,7 +211,9 @@ impl State {
         }
         if owed > Amount::ZERO {
             let limit = Amount::ZERO;
-            state.lines.insert(genesis.founder, Line { limit, debt: owed });
+            state
+                .lines
+                .insert(genesis.founder, Line { limit, debt: owed });
         }
         Ok(state)
     }

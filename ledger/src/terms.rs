@@ -160,7 +160,12 @@ fn extend(
     let mut record = copy_of(state, provider)?;
     let (old, due) = till.settle(state, &mut record, old)?;
     let settled = record.close(&old, state.epoch).ok_or(Skip::Overflow)?;
-    let escrow = fund(state, &record, signed, Returned::of(&old, settled.refund, state.epoch))?;
+    let escrow = fund(
+        state,
+        &record,
+        signed,
+        Returned::of(&old, settled.refund, state.epoch),
+    )?;
     let active = record.open(leaf, escrow.paid).ok_or(Skip::Overflow)?;
     Arc::make_mut(&mut record.active)
         .replace(index, active)

@@ -6,8 +6,8 @@ use crate::provider::Provider;
 use crate::purse::Purse;
 use crate::state::{Lost, Pending};
 use crate::{
-    Absence, CloseFaulted, Delegate, Deposit, Event, Faucet, Maintenance, May, Op, Register, Revoke,
-    State, SubKey, Transfer, TreeUpdate, Tx, TxRefusal,
+    Absence, CloseFaulted, Delegate, Deposit, Event, Faucet, Maintenance, May, Op, Register,
+    Revoke, State, SubKey, Transfer, TreeUpdate, Tx, TxRefusal,
 };
 use larder_contracts::{Auth, SignedLeaf};
 use larder_types::{AccountId, Amount, SubKeyId, TxId};

@@ -3,7 +3,8 @@
 //! `docs/protocol.md` §3.1, §3.3, §3.12.
 
 use crate::{
-    Closing, Delegate, ForceRevision, Handover, Leave, Maintenance, Reduction, Revoke, Targeted, Vouch,
+    Closing, Delegate, ForceRevision, Handover, Leave, Maintenance, Reduction, Revoke, Targeted,
+    Vouch,
 };
 use larder_contracts::{Auth, Remains, SignedLeaf, Voucher};
 use larder_keys::{AccountSigner, Signer, Tag, sign_layout, signing_key, verify};

@@ -78,7 +78,10 @@ fn a_voucher_is_paid_with_the_next_revision_for_what_is_new_in_it() {
     let (mut world, leaf) = begin(dev(), 0, 30);
     let first = owed(&world, &leaf, 10);
     revise(&mut world, &leaf, &first);
-    assert_eq!((settled(&world), paid(&world, &leaf)), (vec![10_000], 10_000));
+    assert_eq!(
+        (settled(&world), paid(&world, &leaf)),
+        (vec![10_000], 10_000)
+    );
     let second = owed(&world, &leaf, 12);
     revise(&mut world, &leaf, &second);
     assert_eq!(settled(&world), [10_000, 2_000]);
@@ -95,7 +98,10 @@ fn alone_it_is_not_settled() {
     let voucher = owed(&world, &leaf, 10);
     world.submit(world.update(NODE, vec![settle(&voucher)]));
     world.run_to_epoch(2);
-    assert_eq!((settled(&world), world.skipped()), (vec![], vec![Skip::Voucher]));
+    assert_eq!(
+        (settled(&world), world.skipped()),
+        (vec![], vec![Skip::Voucher])
+    );
     world.check_replay(dev());
 }
 
@@ -114,7 +120,12 @@ fn of_two_that_wait_the_higher_counts() {
 
 #[test]
 fn the_deposit_bounds_it_and_what_is_left_returns() {
-    for (mib, due) in [(20, 20_000), (50, DEPOSIT), (51, DEPOSIT), (1 << 40, DEPOSIT)] {
+    for (mib, due) in [
+        (20, 20_000),
+        (50, DEPOSIT),
+        (51, DEPOSIT),
+        (1 << 40, DEPOSIT),
+    ] {
         let (mut world, leaf) = begin(dev(), 0, 6);
         let before = world.balance(ALICE).0;
         let voucher = owed(&world, &leaf, mib);
@@ -134,7 +145,11 @@ fn every_end_but_a_fault_settles_it() {
     let expiry = 1_000;
     let close = |world: &World, leaf: &ContractLeaf, is_notice: bool| {
         let (net, key) = (world.state.genesis_hash(), signer(ALICE));
-        let sign = if is_notice { Closing::notice } else { Closing::mutual };
+        let sign = if is_notice {
+            Closing::notice
+        } else {
+            Closing::mutual
+        };
         sign(&key, leaf.renter, leaf.contract_id, expiry, &net)
     };
     // By both.
@@ -143,7 +158,10 @@ fn every_end_but_a_fault_settles_it() {
     let voucher = owed(&world, &leaf, 10);
     world.submit(world.update(NODE, vec![both, settle(&voucher)]));
     world.run_to_epoch(2);
-    assert_eq!((settled(&world), world.leaf(&leaf.contract_id)), (vec![10_000], None));
+    assert_eq!(
+        (settled(&world), world.leaf(&leaf.contract_id)),
+        (vec![10_000], None)
+    );
     world.check_replay(dev());
     // By the renter alone: the notice runs out with epoch 2, and that is known beforehand.
     let (mut world, leaf) = begin(dev(), 0, 30);
@@ -153,7 +171,10 @@ fn every_end_but_a_fault_settles_it() {
     let voucher = owed(&world, &leaf, 10);
     world.submit(world.update(NODE, vec![settle(&voucher)]));
     world.run_to_epoch(3);
-    assert_eq!((settled(&world), world.leaf(&leaf.contract_id)), (vec![10_000], None));
+    assert_eq!(
+        (settled(&world), world.leaf(&leaf.contract_id)),
+        (vec![10_000], None)
+    );
     assert!(world.skipped().is_empty());
     world.check_replay(dev());
     // A fault: the deposit is the renter's.
@@ -167,7 +188,10 @@ fn every_end_but_a_fault_settles_it() {
     world.submit(world.close_faulted(&leaf, ALICE));
     world.submit(world.update(NODE, vec![settle(&voucher)]));
     world.run_to_epoch(7);
-    assert_eq!((settled(&world), world.leaf(&leaf.contract_id)), (vec![], None));
+    assert_eq!(
+        (settled(&world), world.leaf(&leaf.contract_id)),
+        (vec![], None)
+    );
     assert_eq!(world.skipped(), [Skip::Voucher]);
     world.check_replay(dev());
 }
@@ -194,7 +218,10 @@ fn a_move_settles_it_with_the_old_provider() {
     assert_eq!(settled(&world), [10_000]);
     assert_eq!(world.balance(NODE).0, leaf.rate.0 + 10_000);
     let moved = world.leaf(&new.contract_id).expect("it moved");
-    assert_eq!((moved.egress_paid, moved.egress_deposit), (Amount::ZERO, leaf.egress_deposit));
+    assert_eq!(
+        (moved.egress_paid, moved.egress_deposit),
+        (Amount::ZERO, leaf.egress_deposit)
+    );
     world.check_replay(dev());
 }
 
@@ -218,7 +245,10 @@ fn new_terms_settle_it_and_have_a_deposit_of_their_own() {
     let ops = vec![Op::Renew(leaf.contract_id), settle(&voucher)];
     world.submit(world.update(NODE, ops));
     world.run_to_epoch(3);
-    assert_eq!((settled(&world), paid(&world, &leaf)), (vec![10_000, 7_000], 0));
+    assert_eq!(
+        (settled(&world), paid(&world, &leaf)),
+        (vec![10_000, 7_000], 0)
+    );
     assert!(world.skipped().is_empty(), "{:?}", world.skipped());
     world.check_replay(dev());
 }
@@ -252,11 +282,7 @@ fn what_a_voucher_must_not_say() {
         let tx = world.update(NODE, vec![settle(&voucher)]);
         assert_eq!(refused(world.admit(tx)), want);
     };
-    let (net, node, id) = (
-        genesis(dev()).hash(),
-        signer(NODE).node(),
-        leaf.contract_id,
-    );
+    let (net, node, id) = (genesis(dev()).hash(), signer(NODE).node(), leaf.contract_id);
     let tally = Tally {
         bytes: MIB,
         credits: Amount(PRICE),
@@ -289,7 +315,10 @@ fn what_a_voucher_must_not_say() {
         credits: Amount::ZERO,
         ..tally
     };
-    check(Voucher::sign(&own, node, id, 1, none, &net), TxRefusal::Stale);
+    check(
+        Voucher::sign(&own, node, id, 1, none, &net),
+        TxRefusal::Stale,
+    );
     assert_eq!(TxRefusal::Voucher.code(), 149);
     assert_eq!(TxRefusal::Dear { credits, most }.code(), 150);
 }
@@ -342,7 +371,10 @@ fn the_same_voucher_twice() {
     assert_eq!(refused(world.admit(again)), TxRefusal::Stale);
     // Nor beside an operation that is new, and so lets the update in.
     revise(&mut world, &leaf, &voucher);
-    assert_eq!((settled(&world), paid(&world, &leaf)), (vec![10_000], 10_000));
+    assert_eq!(
+        (settled(&world), paid(&world, &leaf)),
+        (vec![10_000], 10_000)
+    );
     // Nor twice at one boundary, where two operations of the contract act.
     let more = owed(&world, &leaf, 11);
     let (net, key) = (world.state.genesis_hash(), signer(ALICE));
@@ -397,5 +429,29 @@ fn the_same_voucher_after_its_contract_has_closed() {
     let again = world.update(NODE, vec![settle(&voucher)]);
     assert_eq!(refused(world.admit(again)), TxRefusal::Voucher);
     assert_eq!(settled(&world), [10_000]);
+    world.check_replay(dev());
+}
+
+#[test]
+fn what_is_paid_only_the_ledger_says() {
+    // No signature covers the field: whoever hands the leaf on could fill it in.
+    let mut world = World::with(dev(), &[ALICE], &[NODE]);
+    let mut leaf = world.draft(NODE, ALICE, 20);
+    leaf.egress_deposit = Amount(DEPOSIT);
+    leaf.egress_paid = Amount(DEPOSIT);
+    let auth = world.auth(&leaf.renter);
+    let op = world.sign(NODE, leaf, ALICE, Some(auth));
+    world.submit(world.update(NODE, vec![op]));
+    world.run_to_epoch(1);
+    assert_eq!(paid(&world, &leaf), 0);
+    let active = world.leaf(&leaf.contract_id).unwrap();
+    let forged = ContractLeaf {
+        egress_paid: Amount(7),
+        ..active
+    };
+    let (_, content) = world.fill(NODE, &forged, ALICE, 1);
+    world.submit(world.update(NODE, vec![content]));
+    world.run_to_epoch(2);
+    assert_eq!(paid(&world, &leaf), 0);
     world.check_replay(dev());
 }

@@ -3,9 +3,7 @@
 use super::world::{World, dev, owner, signer};
 use super::{ALICE, BOB, NODE, refused};
 use crate::fee::FREE_BYTES;
-use crate::{
-    Deposit, ForceRevision, Forced, Grant, May, Op, SubKeyError, Targeted, Tx, TxRefusal,
-};
+use crate::{Deposit, ForceRevision, Forced, Grant, May, Op, SubKeyError, Targeted, Tx, TxRefusal};
 use larder_proofs::ContractLeaf;
 use larder_types::{Amount, Millis, Params};
 
@@ -62,7 +60,14 @@ fn every_kind_that_moves_credit_costs() {
     world.run_to_epoch(1);
     let auth = world.auth(&leaf.renter);
     let deposit = Deposit::sign(signer(NODE).node(), &owner(ALICE), Amount(5), auth, &net);
-    let ask = Targeted::sign(&owner(ALICE), leaf.contract_id, 1, Amount(1_000), auth, &net);
+    let ask = Targeted::sign(
+        &owner(ALICE),
+        leaf.contract_id,
+        1,
+        Amount(1_000),
+        auth,
+        &net,
+    );
     for (tx, amount) in [(Tx::Deposit(deposit), 5), (Tx::Targeted(ask), 1_000)] {
         let had = world.balance(ALICE);
         let fee = cost(&tx);
@@ -166,7 +171,9 @@ fn four_kibibytes_of_updates_are_free_in_each_epoch() {
 
 #[test]
 fn a_provider_without_free_collateral_has_what_is_free() {
-    let mut world = World::with(params(), &[ALICE, NODE], &[NODE]);
+    let mut world = World::with(params(), &[ALICE, NODE], &[]);
+    world.submit(world.register(NODE, Amount::ZERO));
+    world.block();
     let leaf = world.open(NODE, ALICE, 20);
     world.run_to_epoch(1);
     let leaf = world.leaf(&leaf.contract_id).unwrap();

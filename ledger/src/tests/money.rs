@@ -264,14 +264,13 @@ fn locked_nothing_and_s_nothing() {
 }
 
 /// What five misses cost `NODE` beside their pay, in thousandths of an epoch's pay of Alice's contract
-/// (15,000 by the schedule), if it has a contract with itself at `own_rate` with `own` of collateral.
-fn strikes_cost(own_rate: u64, own: impl Fn(&ContractLeaf) -> u64) -> u64 {
+/// (15,000 by the schedule), if it has a contract with itself of this rate and collateral.
+fn strikes_cost(own: impl Fn(&ContractLeaf) -> Option<(u64, u64)>) -> u64 {
     let mut world = begin();
     let alice = open(&mut world, ALICE, 27, 30, 0);
-    if own_rate > 0 {
+    if let Some((rate, collateral)) = own(&alice) {
         let mut leaf = world.draft(NODE, NODE, 27);
-        leaf.rate = Amount(own_rate);
-        leaf.collateral = Amount(own(&alice));
+        (leaf.rate, leaf.collateral) = (Amount(rate), Amount(collateral));
         let auth = world.auth(&leaf.renter);
         let op = world.sign(NODE, leaf, NODE, Some(auth));
         world.submit(world.update(NODE, vec![op]));
@@ -290,16 +289,19 @@ fn strikes_cost(own_rate: u64, own: impl Fn(&ContractLeaf) -> u64) -> u64 {
 
 #[test]
 fn a_contract_with_oneself_of_much_collateral_bears_no_strikes() {
-    let clean = strikes_cost(0, |_| 0);
+    let clean = strikes_cost(|_| None);
     assert_eq!(clean, 15_000);
-    // A hundred times Alice's collateral for a rate of one: it would bear 99 of 100 parts of each
-    // charge, and have them back as the renter. The ledger does not open it.
-    assert_eq!(strikes_cost(1, |alice| 10 * alice.collateral.0), clean);
+    // Ten times Alice's collateral for a rate of one: it would bear ten of eleven parts of each charge,
+    // and have them back as the renter. The ledger does not open it.
+    let dilution = strikes_cost(|alice| Some((1, 10 * alice.collateral.0)));
+    assert_eq!(dilution, clean);
     // As much as is allowed, at a rate that weighs nothing, takes nothing off.
-    let most = patient().collateral_most;
-    let cost = strikes_cost(1_000, |_| 1_000 * u64::from(most));
-    assert!(cost + 10 > clean, "{cost}");
-    // At Alice's own rate, twice her ratio of collateral: the charge doubles, two thirds are borne by
-    // the own contract; what is left is two thirds, at the price of φ on as much pay again.
+    let most = u64::from(patient().collateral_most);
     assert_eq!(most, 60);
+    let least = strikes_cost(|_| Some((1, most)));
+    assert!((clean - 10..=clean + 10).contains(&least), "{least}");
+    // At Alice's own rate and twice her ratio of collateral the charge doubles, and two thirds of it are
+    // borne by the own contract: a third less in all, at the price of φ on as much pay again.
+    let half = strikes_cost(|alice| Some((alice.rate.0, most * alice.rate.0)));
+    assert!((9_990..=10_010).contains(&half), "{half}");
 }

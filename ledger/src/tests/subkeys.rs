@@ -351,7 +351,7 @@ fn where_nobody_begins_with_nothing_the_account_is_paid_first() {
     let mut world = World::new(params.clone());
     let tx = world.delegate(ALICE, DEVICE, grant(&world, May::ALL, None));
     assert_eq!(refused(world.admit(tx.clone())), TxRefusal::NoAccount);
-    world.submit(world.transfer(1, ALICE, Amount(1)));
+    world.submit(world.transfer(1, ALICE, Amount::from_credits(1)));
     world.block();
     world.submit(tx);
     world.block();
@@ -416,8 +416,8 @@ fn a_device_signs_no_terms_that_renew_by_themselves() {
     // A rate that its cap allows for the rest of the term would be paid for whole terms later, by
     // nobody's signature.
     let (mut world, leaf) = of_hers(larder_proofs::AUTO_RENEW);
-    world.run_to_epoch(12);
-    put(&mut world, &leaf, Amount::from_credits(15));
+    world.run_to_epoch(9);
+    put(&mut world, &leaf, Amount::from_credits(6));
     assert_eq!(world.skipped(), [Skip::SubKey]);
     assert_eq!(world.leaf(&leaf.contract_id).unwrap().rate, leaf.rate);
     // Nor does it set the flag, at the Open.
@@ -426,7 +426,7 @@ fn a_device_signs_no_terms_that_renew_by_themselves() {
     let auth = world.auth(&own.renter);
     let op = world.sign(OTHER, own, ALICE, Some(auth));
     world.submit(world.update(OTHER, vec![op]));
-    world.run_to_epoch(14);
+    world.run_to_epoch(11);
     assert_eq!(world.skipped(), [Skip::SubKey; 2]);
     // Content is no terms, and the account's own key may.
     world.hands.clear();
@@ -442,7 +442,10 @@ fn what_old_terms_owed_the_account_is_within_no_cap() {
     let (mut world, leaf) = of_hers(0);
     world.silent.insert(signer(NODE).node());
     world.run_to_epoch(10);
-    assert!(world.record(NODE).faulted.is_none(), "nobody passes, nobody is struck");
+    assert!(
+        world.record(NODE).faulted.is_none(),
+        "nobody passes, nobody is struck"
+    );
     world.silent.clear();
     let unpaid = u64::from(world.record(NODE).unpaid - leaf.unpaid_at_start);
     assert!(unpaid >= 9, "{unpaid}");
@@ -475,8 +478,7 @@ fn a_device_moves_a_contract_within_its_cap() {
         };
         let (net, heir) = (world.state.genesis_hash(), signer(OTHER));
         let (auth, hand) = (world.auth(&leaf.renter), world.hand(ALICE));
-        let signed =
-            larder_contracts::SignedLeaf::sign(new, Some(auth), &heir.node(), &hand, &net);
+        let signed = larder_contracts::SignedLeaf::sign(new, Some(auth), &heir.node(), &hand, &net);
         let handover = crate::Handover::sign(leaf.contract_id, signed, &heir, &net);
         let ops = vec![crate::Op::Transfer(Box::new(handover))];
         world.submit(world.update(NODE, ops));
@@ -502,11 +504,13 @@ fn a_device_forces_nothing_beyond_its_cap() {
     };
     let (net, hand) = (world.state.genesis_hash(), world.hand(ALICE));
     let (auth, node) = (world.auth(&leaf.renter), signer(NODE));
-    let signed =
-        larder_contracts::SignedLeaf::sign(next, Some(auth), &node.node(), &hand, &net);
+    let signed = larder_contracts::SignedLeaf::sign(next, Some(auth), &node.node(), &hand, &net);
     let revision = crate::Forced::Signed(Box::new(signed.countersign(&node, &net)));
     let provider = node.node();
-    world.submit(Tx::ForceRevision(crate::ForceRevision { provider, revision }));
+    world.submit(Tx::ForceRevision(crate::ForceRevision {
+        provider,
+        revision,
+    }));
     world.run_to_epoch(2);
     assert_eq!(world.skipped(), [Skip::Cap]);
     assert_eq!(world.leaf(&leaf.contract_id).unwrap().rate, leaf.rate);

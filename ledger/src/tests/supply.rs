@@ -1,14 +1,14 @@
 //! How credit comes to be, and what a genesis may say of it; how accounts appear and leave.
 //! `docs/protocol.md` §3.12.
 
-use super::world::{World, dev, genesis, signer};
+use super::world::{START, World, dev, genesis, signer};
 use super::{ALICE, BOB, NODE, refused};
 use crate::{
-    Genesis, GenesisError, Leave, Line, May, Op, Register, State, Supply, Transfer, Tx,
-    TxRefusal, VerifyError, verify,
+    Genesis, GenesisError, Leave, Line, May, Op, Register, State, Supply, Transfer, Tx, TxRefusal,
+    VerifyError, verify,
 };
 use larder_contracts::Auth;
-use larder_types::{AccountId, Amount, Millis, Params, codec};
+use larder_types::{AccountId, Amount, Millis, Params, Profile, codec};
 
 const DEPOSIT: Amount = Amount(1_000);
 
@@ -43,7 +43,10 @@ fn document(params: Params, supply: Supply) -> Genesis {
 fn a_supply_is_shared_out_as_the_genesis_says() {
     let allocation = shares(&[(ALICE, 5_000), (BOB, 70_000)]);
     let document = document(closed(), Supply::Fixed { allocation });
-    assert_eq!(codec::decode(&codec::encode(&document)), Ok(document.clone()));
+    assert_eq!(
+        codec::decode(&codec::encode(&document)),
+        Ok(document.clone())
+    );
     let state = State::genesis(&document).unwrap();
     assert_eq!(state.supply(), Amount(75_000));
     assert_eq!(state.total_credit(), 75_000);
@@ -89,7 +92,11 @@ fn a_supply_that_makes_no_sense_is_refused() {
     };
     check(both, Supply::Faucet { total }, GenesisError::Existence);
     let much = Amount(1 << 63);
-    check(dev(), Supply::Faucet { total: much }, GenesisError::Supply(much));
+    check(
+        dev(),
+        Supply::Faucet { total: much },
+        GenesisError::Supply(much),
+    );
     let half = 1u64 << 62;
     check(
         closed(),
@@ -110,7 +117,10 @@ fn a_supply_that_makes_no_sense_is_refused() {
         Vec::new(),
         shares(&[(ALICE, 999)]),
         shares(&[(ALICE, 5_000), (ALICE, 5_000)]),
-        shares(&[(ALICE, 5_000), (BOB, 5_000)]).into_iter().rev().collect(),
+        shares(&[(ALICE, 5_000), (BOB, 5_000)])
+            .into_iter()
+            .rev()
+            .collect(),
         (0..1_025u32)
             .map(|n| {
                 let mut id = [0; 32];
@@ -123,11 +133,39 @@ fn a_supply_that_makes_no_sense_is_refused() {
             allocation: allocation.clone(),
         };
         check(closed(), supply, GenesisError::Allocation);
-        check(closed(), Supply::Mutual { allocation }, GenesisError::Allocation);
+        check(
+            closed(),
+            Supply::Mutual { allocation },
+            GenesisError::Allocation,
+        );
     }
     // The founder owes what the others have.
     check(closed(), mutual(&[(1, 5_000)]), GenesisError::Allocation);
     assert!(document(closed(), fixed(&[(1, 5_000)])).check().is_ok());
+}
+
+#[test]
+fn a_genesis_that_makes_no_sense_is_refused() {
+    let check = |change: fn(&mut Genesis)| {
+        let mut document = genesis(dev());
+        change(&mut document);
+        State::genesis(&document).is_ok()
+    };
+    assert!(check(|_| ()));
+    assert!(!check(|g| g.version = 2));
+    assert!(!check(|g| g.version = 4));
+    assert!(!check(|g| g.network = String::new()));
+    assert!(!check(|g| g.params.slots = 0));
+    assert!(!check(|g| g.validator.0 = [0; 32]));
+    let document = genesis(Params::profile(Profile::Public));
+    assert_eq!(
+        codec::decode(&codec::encode(&document)),
+        Ok(document.clone())
+    );
+    assert_ne!(document.hash(), genesis(dev()).hash());
+    let version = Genesis::version_of(&codec::encode(&document));
+    assert_eq!(version, Some(crate::VERSION));
+    assert_eq!(START, document.start);
 }
 
 /// A network of the founder's, in which it has paid Alice and Bob.
@@ -262,7 +300,10 @@ fn who_is_held_does_not_leave() {
     let auth = world.auth(&account(1));
     let founder = leave(&world, 1, ALICE, auth);
     let refusal = TxRefusal::Tied { ties: 0 };
-    assert_eq!((refused(world.admit(founder)), refusal.code()), (refusal, 157));
+    assert_eq!(
+        (refused(world.admit(founder)), refusal.code()),
+        (refusal, 157)
+    );
     world.run_to_epoch(6);
     world.submit(world.update(BOB, vec![Op::CloseExpired(leaf.contract_id)]));
     world.run_to_epoch(7);
@@ -275,7 +316,7 @@ fn who_is_held_does_not_leave() {
 
 #[test]
 fn nobody_else_makes_an_account_leave() {
-    let mut world = begun();
+    let world = begun();
     let net = world.state.genesis_hash();
     let auth = world.auth(&account(ALICE));
     let mut stolen = Leave::sign(&signer(BOB), account(BOB), auth, &net);

@@ -39,6 +39,12 @@ fn two() -> (World, ContractLeaf, ContractLeaf) {
     (world, leaves[0], leaves[1])
 }
 
+/// To just before an epoch, in which nobody has answered yet.
+fn before(world: &mut World, epoch: u32) {
+    let begins = world.state.schedule().epoch_start(epoch);
+    world.run_to(begins.before(larder_types::Millis(1)));
+}
+
 fn ask(world: &World, leaf: &ContractLeaf, renter: u8, draws: u8, fee: u64) -> Tx {
     let auth = world.auth(&signer(renter).account());
     let net = world.state.genesis_hash();
@@ -140,7 +146,7 @@ fn a_loss_declared_for_a_faulted_contract_saves_nothing() {
 fn silence_on_everything_is_an_ordinary_miss() {
     let (mut world, leaf, _) = two();
     world.submit(ask(&world, &leaf, ALICE, 8, 8_000));
-    world.run_to_epoch(2);
+    before(&mut world, 2);
     world.silent.insert(signer(NODE).node());
     world.run_to_epoch(3);
     assert_eq!(faults(&world), []);
@@ -151,7 +157,7 @@ fn silence_on_everything_is_an_ordinary_miss() {
 fn a_t3_during_an_outage_faults_nothing() {
     let (mut world, leaf, _) = two();
     world.submit(ask(&world, &leaf, ALICE, 8, 8_000));
-    world.run_to_epoch(2);
+    before(&mut world, 2);
     // Nobody is heard.
     for node in [NODE, OTHER] {
         world.silent.insert(signer(node).node());

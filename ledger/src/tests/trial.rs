@@ -80,7 +80,11 @@ fn a_stranger_begins_without_collateral_and_is_paid_in_it() {
     let mut world = begin(0);
     let had = world.balance(NODE);
     let leaf = open(&mut world, ALICE, STARTER, 0);
-    assert!(world.leaf(&leaf.contract_id).is_some(), "{:?}", world.skipped());
+    assert!(
+        world.leaf(&leaf.contract_id).is_some(),
+        "{:?}",
+        world.skipped()
+    );
     assert_eq!(world.record(NODE).on_trial, TRIAL);
     world.run_to_epoch(1 + TRIAL);
     // Thirty epochs' pay is collateral now, the next one's is its own.
@@ -94,7 +98,11 @@ fn a_stranger_begins_without_collateral_and_is_paid_in_it() {
     assert_eq!(world.events.iter().filter(backed).count(), 30);
     // That is what another contract takes.
     let second = open(&mut world, BOB, 1, 30);
-    assert!(world.leaf(&second.contract_id).is_some(), "{:?}", world.skipped());
+    assert!(
+        world.leaf(&second.contract_id).is_some(),
+        "{:?}",
+        world.skipped()
+    );
     assert_eq!(world.record(NODE).locked, Amount(30_000));
     world.check_replay(params());
 }
@@ -154,7 +162,11 @@ fn a_miss_begins_the_thirty_epochs_anew_and_a_fault_all_of_it() {
     // The proof for this epoch is in already.
     world.run_to_epoch(first + 42);
     world.silent.remove(&node);
-    assert_eq!(world.record(NODE).clean, 30, "the doubling that is full stays");
+    assert_eq!(
+        world.record(NODE).clean,
+        30,
+        "the doubling that is full stays"
+    );
     world.run_to_epoch(first + 50);
     let clean = world.record(NODE).clean;
     assert!((36..40).contains(&clean), "{clean}");
@@ -169,7 +181,15 @@ fn a_miss_begins_the_thirty_epochs_anew_and_a_fault_all_of_it() {
 #[test]
 fn what_a_provider_may_hold_doubles_and_does_not_wrap() {
     let mut provider = Provider::new(signer(NODE).node(), 0, signer(NODE).account(), Amount::ZERO);
-    for (clean, most) in [(0, 5), (29, 5), (30, 10), (59, 10), (60, 20), (1_800, 5 << 60), (1_860, u64::MAX)] {
+    for (clean, most) in [
+        (0, 5),
+        (29, 5),
+        (30, 10),
+        (59, 10),
+        (60, 20),
+        (1_800, 5 << 60),
+        (1_860, u64::MAX),
+    ] {
         provider.clean = clean;
         assert_eq!(provider.capacity_most(5), most, "{clean}");
     }
