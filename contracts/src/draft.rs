@@ -30,12 +30,28 @@ pub struct Draft {
     pub collateral_epochs: u32,
 }
 
-/// `derive_key("larder v1 contract", provider ‖ renter ‖ nonce16)`.
+/// The first half tells the parties, the second half which of their contracts it is: 16 bytes of
+/// `derive_key("larder v1 parties", provider ‖ renter)`, then 16 bytes of
+/// `derive_key("larder v1 contract", provider ‖ renter ‖ nonce16)`. The ledger finds contracts by the
+/// first half, so that there is one at a time for each account and provider.
 #[must_use]
 pub fn contract_id(provider: &NodeId, renter: &AccountId, nonce16: &[u8; 16]) -> ContractId {
-    let mut hasher = blake3::Hasher::new_derive_key("larder v1 contract");
-    hasher.update(&provider.0).update(&renter.0).update(nonce16);
-    ContractId(*hasher.finalize().as_bytes())
+    let mut parties = blake3::Hasher::new_derive_key("larder v1 parties");
+    parties.update(&provider.0).update(&renter.0);
+    let mut contract = blake3::Hasher::new_derive_key("larder v1 contract");
+    contract
+        .update(&provider.0)
+        .update(&renter.0)
+        .update(nonce16);
+    let halves = [parties.finalize(), contract.finalize()];
+    let bytes = halves
+        .iter()
+        .flat_map(|half| half.as_bytes().iter().take(16));
+    let mut id = [0; 32];
+    for (to, from) in id.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    ContractId(id)
 }
 
 /// What the leaf keeps of its nonce: nonce16 ‖ zero[16], so that everyone can compute its id.
@@ -58,9 +74,11 @@ pub fn is_bound(leaf: &ContractLeaf, provider: &NodeId) -> bool {
         && contract_id(provider, &leaf.renter, nonce16) == leaf.contract_id
 }
 
-/// The collateral of a contract: `epochs` of pay, saturating.
+/// The collateral of a contract: `epochs` of pay, within what the network allows; saturating.
 #[must_use]
-pub(crate) fn collateral(rate: Amount, epochs: u32) -> Amount {
+pub(crate) fn collateral(rate: Amount, epochs: u32, params: &Params) -> Amount {
+    let most = params.collateral_most;
+    let epochs = epochs.max(params.collateral_epochs).min(most);
     rate.checked_mul(u64::from(epochs))
         .unwrap_or(Amount(u64::MAX))
 }
@@ -86,7 +104,7 @@ impl Draft {
             used_chunks: 0,
             capacity_chunks: self.capacity_chunks,
             rate,
-            collateral: collateral(rate, self.collateral_epochs.max(params.collateral_epochs)),
+            collateral: collateral(rate, self.collateral_epochs, params),
             slash_acc: 0,
             revision: 0,
             egress_price: Amount::ZERO,
@@ -183,5 +201,22 @@ mod tests {
             id,
             contract_id(&NodeId([1; 32]), &AccountId([2; 32]), &[9; 16])
         );
+    }
+
+    #[test]
+    fn the_first_half_of_an_id_is_that_of_its_parties() {
+        let half = |provider, renter, nonce| {
+            let id = contract_id(
+                &NodeId([provider; 32]),
+                &AccountId([renter; 32]),
+                &[nonce; 16],
+            );
+            id.0[..16].to_vec()
+        };
+        let one = half(1, 2, 3);
+        assert_eq!(one, half(1, 2, 9), "whichever contract of theirs");
+        assert_ne!(one, half(9, 2, 3));
+        assert_ne!(one, half(1, 9, 3));
+        assert_ne!(one, half(2, 1, 3), "not the other way round");
     }
 }

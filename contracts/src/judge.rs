@@ -91,17 +91,14 @@ fn judge_price(leaf: &ContractLeaf, offer: &Offer, params: &Params) -> Result<()
             needed,
         });
     }
-    let least = collateral(leaf.rate, params.collateral_epochs);
+    let least = collateral(leaf.rate, params.collateral_epochs, params);
     if leaf.collateral < least {
         return Err(Refusal::CollateralLow {
             collateral: leaf.collateral,
             needed: least,
         });
     }
-    let most = collateral(
-        leaf.rate,
-        offer.collateral_epochs.max(params.collateral_epochs),
-    );
+    let most = collateral(leaf.rate, offer.collateral_epochs, params);
     if leaf.collateral > most {
         return Err(Refusal::CollateralHigh {
             collateral: leaf.collateral,

@@ -16,6 +16,7 @@ pub mod rate;
 pub mod refusal;
 pub mod revise;
 pub mod signed;
+pub mod voucher;
 
 pub use draft::{Draft, contract_id, is_bound};
 pub use judge::{Room, judge};
@@ -24,4 +25,5 @@ pub use offer::{Offer, OfferRefusal, SignedOffer};
 pub use rate::rate;
 pub use refusal::Refusal;
 pub use revise::{clear, extend, renewed, revise, same_money};
-pub use signed::{Auth, Revision, ShardAck, SignedLeaf};
+pub use signed::{Auth, Revision, ShardAck, SignedLeaf, bare};
+pub use voucher::{Tally, Voucher, egress};

@@ -3,7 +3,7 @@
 //! `docs/protocol.md` §3.3, §3.10.
 
 use crate::draft::{END_STEP, collateral};
-use crate::{Refusal, rate};
+use crate::{Refusal, bare, rate};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
 use larder_types::params::{CHUNK, SHARD_STEP};
 use larder_types::{Amount, Epoch, Params};
@@ -20,9 +20,7 @@ pub fn same_money(a: &ContractLeaf, b: &ContractLeaf) -> bool {
         content_root: larder_types::Hash::default(),
         used_chunks: 0,
         revision: 0,
-        slash_acc: 0,
-        unpaid_at_start: 0,
-        ..*leaf
+        ..bare(leaf)
     };
     money_only(a) == money_only(b)
 }
@@ -127,11 +125,9 @@ pub fn extend(
         start_epoch: start,
         capacity_chunks,
         rate,
-        collateral: collateral(rate, collateral_epochs.max(params.collateral_epochs)),
-        slash_acc: 0,
-        unpaid_at_start: 0,
+        collateral: collateral(rate, collateral_epochs, params),
         revision: next_revision(leaf)?,
-        ..*leaf
+        ..bare(leaf)
     })
 }
 
@@ -147,11 +143,8 @@ pub fn renewed(leaf: &ContractLeaf, start: Epoch, params: &Params) -> Option<Con
     (end > leaf.end_epoch).then_some(ContractLeaf {
         start_epoch: start,
         end_epoch: end,
-        slash_acc: 0,
-        unpaid_at_start: 0,
-        egress_paid: Amount::ZERO,
         revision: next_revision(leaf).ok()?,
-        ..*leaf
+        ..bare(leaf)
     })
 }
 

@@ -1,15 +1,17 @@
 //! Signatures on contracts: the renter's on a leaf, the provider's beside it, and the provider's
 //! acknowledgement of a shard. `docs/protocol.md` §3.1, §3.3, §3.10.
 //!
-//! The ledger fills in `slash_acc` and `unpaid_at_start` when a leaf becomes active; signatures
-//! cover the leaf with both as zero, so that the leaf two parties signed and the leaf the ledger
-//! holds carry the same signatures. They cover the provider too, which the leaf does not name:
+//! The ledger fills in `slash_acc` and `unpaid_at_start` when a leaf becomes active, and counts
+//! `egress_paid` up; signatures cover the leaf with all three as zero, so that the leaf two parties
+//! signed and the leaf the ledger holds carry the same signatures. They cover the provider too, which the leaf does not name:
 //! otherwise whoever sees a leaf in a block could post it for a tree of its own.
 
 use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
 use larder_proofs::ContractLeaf;
 use larder_types::layout::Layout;
-use larder_types::{AccountId, ContractId, GenesisHash, NodeId, ShardRoot, Signature, SubKeyId};
+use larder_types::{
+    AccountId, Amount, ContractId, GenesisHash, NodeId, ShardRoot, Signature, SubKeyId,
+};
 use serde::{Deserialize, Serialize};
 
 /// The renter's tag.
@@ -68,6 +70,17 @@ pub struct ShardAck {
     pub sig: Signature,
 }
 
+/// A leaf without what the ledger fills in: as both sides sign it.
+#[must_use]
+pub fn bare(leaf: &ContractLeaf) -> ContractLeaf {
+    ContractLeaf {
+        slash_acc: 0,
+        unpaid_at_start: 0,
+        egress_paid: Amount::ZERO,
+        ..*leaf
+    }
+}
+
 /// What both sides sign: leaf[240] ‖ provider[32] ‖ has_auth u8 ‖ nonce u64 ‖ expiry u64 ‖
 /// has_by u8 ‖ by[32].
 fn layout(
@@ -76,17 +89,12 @@ fn layout(
     auth: Option<Auth>,
     by: Option<SubKeyId>,
 ) -> Vec<u8> {
-    let signed_form = ContractLeaf {
-        slash_acc: 0,
-        unpaid_at_start: 0,
-        ..*leaf
-    };
     let Auth { nonce, expiry } = auth.unwrap_or(Auth {
         nonce: 0,
         expiry: 0,
     });
     Layout::new()
-        .fixed(signed_form.to_bytes())
+        .fixed(bare(leaf).to_bytes())
         .fixed(provider)
         .u8(u8::from(auth.is_some()))
         .u64(nonce)
@@ -203,7 +211,7 @@ fn ack_layout(contract_id: &ContractId, root: &ShardRoot, chunks: u64) -> Vec<u8
 mod tests {
     use super::*;
     use crate::Draft;
-    use larder_types::{Amount, Params, Profile, codec};
+    use larder_types::{Params, Profile, codec};
 
     const NET: GenesisHash = GenesisHash([5; 32]);
 
@@ -286,6 +294,7 @@ mod tests {
             SignedLeaf::sign(leaf(&renter, &node), None, &provider, &own(&renter), &NET);
         signed.leaf.slash_acc = 1 << 60;
         signed.leaf.unpaid_at_start = 9;
+        signed.leaf.egress_paid = Amount(5);
         assert!(signed.verify(&provider, &NET));
     }
 

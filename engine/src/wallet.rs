@@ -484,6 +484,8 @@ fn spending(tx: &Tx) -> (Amount, Option<Auth>) {
         Tx::Register(r) => (r.collateral, Some(r.auth)),
         Tx::Deposit(d) => (d.amount, Some(d.auth)),
         Tx::Targeted(t) => (t.fee, Some(t.auth)),
+        Tx::Vouch(t) => (t.limit, Some(t.auth)),
+        Tx::Leave(t) => (Amount::ZERO, Some(t.auth)),
         Tx::Faucet(_)
         | Tx::TreeUpdate(_)
         | Tx::CloseFaulted(_)

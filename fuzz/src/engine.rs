@@ -374,7 +374,7 @@ impl Shell {
             draft.leaf(&self.me.params)
         });
         if dice.once_in(4) {
-            crate::ledger::bend(&mut leaf, dice);
+            crate::bend::bend(&mut leaf, dice);
         }
         let auth = Some(Auth {
             nonce: dice.below(8),
@@ -397,7 +397,7 @@ impl Shell {
         let next = revise(&sold.signed.leaf, &sold.tree, &puts);
         let (mut leaf, tree) = next.unwrap_or((sold.signed.leaf, sold.tree.clone()));
         if dice.once_in(8) {
-            crate::ledger::bend(&mut leaf, dice);
+            crate::bend::bend(&mut leaf, dice);
         }
         let auth = sold.signed.auth.filter(|_| !dice.once_in(8));
         let signed = SignedLeaf::sign(leaf, auth, &self.me.node(), &payer(sold.peer), &NET);

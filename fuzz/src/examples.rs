@@ -1,14 +1,15 @@
 //! Chosen values: signed with known keys, so that what lies under a signature is pinned too.
 
-use larder_contracts::{Auth, Draft, Offer, ShardAck, SignedLeaf};
+use larder_contracts::{Auth, Draft, Offer, ShardAck, SignedLeaf, Tally, Voucher};
 use larder_engine::head::{DeviceCert, Head, SignedHead};
 use larder_engine::wire::{PlaceShard, ReadCap};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
     AckedShard, Authority, Block, CloseFaulted, Closing, Delegate, Deposit, Evidence, Faucet,
-    ForceRevision, Forced, Genesis, Grant, Handover, Header, Loss, Maintenance, May, Op, Reason,
-    Reduction, Register, Revoke, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
+    ForceRevision, Forced, Genesis, Grant, Handover, Header, Leave, Loss, Maintenance, May, Op,
+    Reason, Reduction, Register, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
+    Vouch,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, Single};
@@ -257,6 +258,12 @@ pub fn txs() -> Vec<(&'static str, Tx)> {
                 &NET,
             ))),
         ),
+        tree_update("update: settle", Op::Settle(Box::new(owed(&account)))),
+        (
+            "vouch",
+            Tx::Vouch(Vouch::sign(&account, to, amount, AUTH, &NET)),
+        ),
+        ("leave", Tx::Leave(Leave::sign(&signer(1), to, AUTH, &NET))),
         (
             "close by renter",
             Tx::CloseByRenter(Closing::notice(
@@ -307,6 +314,32 @@ fn acked() -> ForceRevision {
             }],
         },
     }
+}
+
+/// What a reader owes for a mebibyte and a half.
+fn owed(reader: &AccountSigner) -> Voucher {
+    let tally = Tally {
+        bytes: 3 << 19,
+        credits: Amount(30_000),
+    };
+    let leaf = leaf();
+    Voucher::sign(
+        reader,
+        signer(12).node(),
+        leaf.contract_id,
+        leaf.start_epoch,
+        tally,
+        &NET,
+    )
+}
+
+pub(crate) fn voucher() -> Examples {
+    let own = owed(&AccountSigner::own(signer(11)));
+    let device = AccountSigner::sub(signer(11).account(), signer(17));
+    vec![
+        ("by the account", codec::encode(&own)),
+        ("by a device", codec::encode(&owed(&device))),
+    ]
 }
 
 pub(crate) fn tx() -> Examples {
@@ -396,13 +429,14 @@ pub fn authority() -> Authority {
 /// A network's beginning.
 #[must_use]
 pub fn genesis(params: Params) -> Genesis {
+    let founder = signer(15).account();
     Genesis {
         version: larder_ledger::VERSION,
         network: "example".into(),
         start: START,
+        supply: Supply::to_founder(founder, Amount::from_credits(1_000_000), &params),
         params,
-        founder: signer(15).account(),
-        supply: Amount::from_credits(1_000_000),
+        founder,
         validator: validator().node(),
         validator_bls: validator_bls().public().to_bytes(),
         nonce: [16; 32],

@@ -3,30 +3,30 @@
 //! or lost, what may be claimed is there, and a block that is refused changes nothing.
 //! `docs/protocol.md` §3.3–3.6, §3.12.
 
-use crate::examples::{START, genesis, signer, validator, validator_bls};
+use crate::bend::{bend, bent, shards};
+use crate::examples::{START, signer, validator, validator_bls};
+use crate::rules::document;
 use crate::{Dice, Make};
-use larder_contracts::{Auth, Draft, SignedLeaf, extend, revise};
+use larder_contracts::{Auth, Draft, SignedLeaf, Tally, Voucher, egress, extend, revise};
 use larder_keys::{AccountSigner, Signer, Tag};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::check::Place;
 use larder_ledger::{
     ApplyError, Block, CloseFaulted, Delegate, Deposit, Event, Evidence, Faucet, Grant, Header,
-    Loss, Maintenance, Op, Reason, Register, Revoke, State, Transfer, TreeUpdate, Tx, Verdict,
-    VerdictBatch, verify,
+    Leave, Loss, Maintenance, Op, Reason, Register, Revoke, State, Transfer, TreeUpdate, Tx,
+    Verdict, VerdictBatch, Vouch, verify,
 };
-use larder_proofs::contract_leaf::FLAGS;
-use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf, Single};
+use larder_proofs::{ContentTree, ContractLeaf, Single};
 use larder_types::layout::Layout;
 use larder_types::{
-    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Params, Profile, ShardRoot,
-    SubKeyId, Time, codec,
+    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, SubKeyId, Time, codec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Seeds of the renters' keys.
-const RENTERS: [u8; 2] = [40, 41];
+pub(crate) const RENTERS: [u8; 2] = [40, 41];
 /// Seeds of the providers' keys.
-const PROVIDERS: [u8; 2] = [50, 51];
+pub(crate) const PROVIDERS: [u8; 2] = [50, 51];
 /// Seeds of the keys to which renters delegate.
 const DEVICES: [u8; 2] = [60, 61];
 /// The seed of every account's admin key.
@@ -81,18 +81,6 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// One of the three sets of rules, with epochs of eight seconds.
-fn params(dice: &mut Dice<'_>) -> Params {
-    let profile = Profile::make(dice);
-    Params {
-        faucet: Some(Amount::from_credits(100)),
-        min_capacity_chunks: 0,
-        // Each slot's beacon takes long to check.
-        slots: 4,
-        ..Params::profile(profile).with_epoch(Millis(8_000))
-    }
-}
-
 /// An account by its own key.
 fn own(seed: u8) -> AccountSigner {
     AccountSigner::own(signer(seed))
@@ -100,7 +88,7 @@ fn own(seed: u8) -> AccountSigner {
 
 impl World {
     fn new(dice: &mut Dice<'_>) -> Self {
-        let state = State::genesis(&genesis(params(dice))).expect("a sound genesis");
+        let state = State::genesis(&document(dice)).expect("a sound genesis");
         let mut world = Self {
             state,
             now: START,
@@ -111,8 +99,10 @@ impl World {
             events: Vec::new(),
         };
         let net = world.state.genesis_hash();
-        for seed in RENTERS.into_iter().chain(PROVIDERS) {
-            world.txs.push(Tx::Faucet(Faucet::sign(&own(seed), &net)));
+        if world.state.params().faucet.is_some() {
+            for seed in RENTERS.into_iter().chain(PROVIDERS) {
+                world.txs.push(Tx::Faucet(Faucet::sign(&own(seed), &net)));
+            }
         }
         world.block(dice);
         for seed in PROVIDERS {
@@ -199,7 +189,16 @@ impl World {
         let (from, node) = (self.renter(dice), self.provider(dice));
         let account = from.account();
         let (auth, amount) = (self.any_auth(&account, dice), self.amount(&account, dice));
-        match dice.below(8) {
+        match dice.below(10) {
+            8 => {
+                let member = self.renter(dice).account();
+                Tx::Vouch(Vouch::sign(&from, member, amount, auth, &net))
+            }
+            9 => {
+                let leaves = signer(RENTERS[dice.index(RENTERS.len())]);
+                let to = self.renter(dice).account();
+                Tx::Leave(Leave::sign(&leaves, to, auth, &net))
+            }
             0 => Tx::Faucet(Faucet::sign(&own(dice.byte()), &net)),
             1 => Tx::Transfer(Transfer::sign(
                 &from,
@@ -269,7 +268,7 @@ impl World {
     }
 
     fn op(&mut self, node: &Signer, dice: &mut Dice<'_>) -> Option<Op> {
-        match dice.below(16) {
+        match dice.below(18) {
             0..=3 => {
                 let leaf = self.draft(node, dice);
                 Some(self.put(node, leaf, true, dice))
@@ -295,13 +294,35 @@ impl World {
                 let (_, leaf) = self.contract(dice)?;
                 self.loss(&leaf, dice).map(Op::DeclareLoss)
             }
+            15..=16 => {
+                let (_, leaf) = self.contract(dice)?;
+                Some(self.owed(node, &leaf, dice))
+            }
             _ => Some(Op::make(dice)),
         }
     }
 
+    /// A voucher, by the contract's renter or by another, now and then for too much.
+    fn owed(&self, node: &Signer, leaf: &ContractLeaf, dice: &mut Dice<'_>) -> Op {
+        let bytes = Make::make(dice);
+        let most = egress(leaf.egress_price, bytes).0;
+        let credits = Amount(match dice.below(8) {
+            0 => most.saturating_add(1),
+            _ => dice.below(most.max(1)),
+        });
+        let any = self.renter(dice);
+        let mut owners = RENTERS.map(own).into_iter();
+        let reader = owners.find(|key| key.account() == leaf.renter);
+        let reader = reader.filter(|_| !dice.once_in(4)).unwrap_or(any);
+        let start = leaf.start_epoch.saturating_sub(u32::from(dice.once_in(8)));
+        let (net, tally) = (self.state.genesis_hash(), Tally { bytes, credits });
+        let voucher = Voucher::sign(&reader, node.node(), leaf.contract_id, start, tally, &net);
+        Op::Settle(Box::new(voucher))
+    }
+
     fn draft(&mut self, node: &Signer, dice: &mut Dice<'_>) -> ContractLeaf {
         self.drafts = self.drafts.wrapping_add(1);
-        Draft {
+        let leaf = Draft {
             provider: node.node(),
             renter: self.renter(dice).account(),
             nonce16: [self.drafts; 16],
@@ -311,7 +332,12 @@ impl World {
             price: Amount(1 << dice.below(50)),
             collateral_epochs: u32::from(dice.byte() % 40),
         }
-        .leaf(self.state.params())
+        .leaf(self.state.params());
+        ContractLeaf {
+            egress_price: Amount(dice.below(1_000)),
+            egress_deposit: Amount(dice.below(1 << 30)),
+            ..leaf
+        }
     }
 
     /// Signs a leaf, now and then a bent one or with a key that is not the renter's.
@@ -547,9 +573,10 @@ impl World {
         let state = &self.state;
         assert_eq!(
             state.total_credit(),
-            u128::from(state.supply().0),
+            u128::from(state.supply().0) + state.total_owed(),
             "credit was made or lost"
         );
+        assert!(state.is_mutual() || state.total_owed() == 0);
         for p in state.providers() {
             let leaves = || p.active.iter().map(|(_, leaf)| leaf);
             let pledged: Amount = leaves().map(|leaf| p.remaining_collateral(leaf)).sum();
@@ -572,50 +599,4 @@ impl World {
             assert!(again == *state, "a snapshot says the same");
         }
     }
-}
-
-/// A few shards, some of lengths that no shard has.
-fn shards(dice: &mut Dice<'_>) -> Vec<ShardLeaf> {
-    let of = |dice: &mut Dice<'_>| ShardLeaf {
-        root: ShardRoot(dice.array()),
-        chunks: 16 * dice.below(20),
-        tag: [0; 8],
-    };
-    (0..=dice.below(3)).map(|_| of(dice)).collect()
-}
-
-/// One field of a leaf becomes anything.
-pub(crate) fn bend(leaf: &mut ContractLeaf, dice: &mut Dice<'_>) {
-    match dice.below(16) {
-        0 => leaf.flags = dice.byte() & FLAGS,
-        1 => leaf.start_epoch = Make::make(dice),
-        2 => leaf.end_epoch = 7 * (u32::make(dice) / 7),
-        3 => leaf.contract_id = Make::make(dice),
-        4 => leaf.renter = Make::make(dice),
-        5 => leaf.content_root = Make::make(dice),
-        6 => leaf.used_chunks = Make::make(dice),
-        7 => leaf.capacity_chunks = Make::make(dice),
-        8 => leaf.rate = Make::make(dice),
-        9 => leaf.collateral = Make::make(dice),
-        10 => leaf.revision = Make::make(dice),
-        11 => leaf.egress_deposit = Make::make(dice),
-        12 => leaf.egress_paid = Make::make(dice),
-        13 => leaf.slash_acc = Make::make(dice),
-        14 => leaf.unpaid_at_start = Make::make(dice),
-        _ => leaf.depth = dice.byte() % 33,
-    }
-}
-
-/// One field of a header becomes anything. Its state's root is false anyhow.
-fn bent(mut header: Header, dice: &mut Dice<'_>) -> Header {
-    match dice.below(7) {
-        0 => header.height = Make::make(dice),
-        1 => header.time = Make::make(dice),
-        2 => header.prev = Make::make(dice),
-        3 => header.epoch = Make::make(dice),
-        4 => header.slot = Make::make(dice),
-        5 => header.beacon = None,
-        _ => header.tx_root = Make::make(dice),
-    }
-    header
 }

@@ -5,6 +5,7 @@
     reason = "a target that finds a fault panics: that is its answer"
 )]
 
+mod bend;
 mod dice;
 pub mod engine;
 pub mod examples;
@@ -13,6 +14,7 @@ pub mod ledger;
 mod make;
 pub mod mutate;
 pub mod proof;
+mod rules;
 pub mod targets;
 pub mod wire;
 

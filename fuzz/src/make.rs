@@ -4,7 +4,9 @@
 use crate::Dice;
 use larder_coding::blob::{BlobHeader, BlobKind};
 use larder_coding::{Code, IndexEntry, Listing, Manifest, Place, RepairManifest};
-use larder_contracts::{Auth, Offer, Refusal, Revision, ShardAck, SignedLeaf, SignedOffer};
+use larder_contracts::{
+    Auth, Offer, Refusal, Revision, ShardAck, SignedLeaf, SignedOffer, Voucher,
+};
 use larder_engine::head::{DeviceCert, Head, HeadContract, SegmentEntry, SignedHead};
 use larder_engine::rows::{
     AuditRow, HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals, SegmentRow, ShardRow,
@@ -15,8 +17,8 @@ use larder_engine::wire::{
 };
 use larder_ledger::{
     AckedShard, Block, CloseFaulted, Closing, Delegate, Deposit, Evidence, Faucet, ForceRevision,
-    Forced, Genesis, Handover, Header, Loss, Maintenance, May, Op, Reason, Reduction, Register,
-    Reveal, Revoke, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
+    Forced, Genesis, Handover, Header, Leave, Loss, Maintenance, May, Op, Reason, Reduction,
+    Register, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch, Vouch,
 };
 use larder_proofs::contract_leaf::FLAGS;
 use larder_proofs::{ContractLeaf, LostShard, ProviderRoot, ShardLeaf, Sibling};
@@ -105,6 +107,7 @@ structs! {
     SignedLeaf { leaf, auth, by, sig_renter }
     Revision { signed, sig_provider }
     ShardAck { contract_id, root, chunks, sig }
+    Voucher { provider, reader, contract, bytes_total, credits_total, nonce, by, sig_reader }
     Offer {
         provider, account, price, egress_price, free, min_term, max_term, collateral_epochs,
         region, operator, addrs, issued, valid_until,
@@ -153,6 +156,8 @@ structs! {
     Revoke { account, admin, subkey, issued, sig_admin }
     Handover { contract, to, signed, sig_to }
     Targeted { contract, renter, draws, fee, auth, by, sig }
+    Vouch { guarantor, member, limit, auth, by, sig }
+    Leave { account, to, auth, sig }
     Closing { contract, renter, key, expiry, sig }
     Reduction { signed, key, sig }
     ForceRevision { provider, revision }
@@ -169,7 +174,8 @@ structs! {
     Genesis { version, network, start, params, founder, supply, validator, validator_bls, nonce }
     Params {
         profile, epoch, slots, window, challenges, faulted_after, fee_ppm, burn_ppm, vesting,
-        min_term, max_term, min_capacity_chunks, min_rate, collateral_epochs, notice, draw_fee, faucet,
+        min_term, max_term, min_capacity_chunks, min_rate, collateral_epochs,
+        collateral_most, starter_capacity_chunks, notice, draw_fee, tx_fee_per_byte, existence, faucet,
         sub_key_cap, capacity_step, block_interval, offer_ttl, max_expiry,
     }
 }
@@ -177,9 +183,11 @@ enums! {
     Tx {
         Faucet(tx), Transfer(tx), Register(tx), Deposit(tx), TreeUpdate(tx), CloseFaulted(tx),
         Maintenance(tx), Delegate(tx), Revoke(tx), CloseByRenter(tx), ForceRevision(tx), Targeted(tx),
+        Vouch(tx), Leave(tx),
     }
+    Supply { Faucet { total }, Fixed { allocation }, Mutual { allocation } }
     Op { Put(op), CloseExpired(op), DeclareLoss(op), CloseMutual(op), Reduce(op), Renew(op),
-        Transfer(op),
+        Transfer(op), Settle(op),
     }
     Forced { Signed(revision), Acked { signed, added } }
     Reason {
@@ -318,6 +326,12 @@ impl Make for String {
         (0..len)
             .filter_map(|_| dice.pick(&letters).copied())
             .collect()
+    }
+}
+
+impl<A: Make, B: Make> Make for (A, B) {
+    fn make(dice: &mut Dice<'_>) -> Self {
+        (A::make(dice), B::make(dice))
     }
 }
 

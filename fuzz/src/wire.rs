@@ -3,7 +3,7 @@
 
 use crate::{Dice, Make, examples, seen};
 use larder_coding::{Code, Manifest, RepairManifest};
-use larder_contracts::{Revision, Room, ShardAck, SignedLeaf, SignedOffer, judge};
+use larder_contracts::{Revision, Room, ShardAck, SignedLeaf, SignedOffer, Voucher, judge};
 use larder_engine::head::{DeviceCert, Head, SegmentEntry, SignedHead};
 use larder_engine::wire::{BulkHeader, BulkReply, PlaceShard, ReadCap, Request, Response};
 use larder_ledger::{Block, Genesis, Header, State, Tx, VerdictBatch, verify};
@@ -51,6 +51,7 @@ wires! {
     "signed_leaf" SignedLeaf, "contracts", examples::signed_leaf(), use_leaf;
     "revision" Revision, "contracts", examples::revision(), |r| seen(r.verify(&NodeId::default(), &r.signed.leaf.renter, &examples::NET));
     "shard_ack" ShardAck, "contracts", examples::shard_ack(), |ack| seen(ack.verify(&NodeId::default(), &examples::NET));
+    "voucher" Voucher, "contracts", examples::voucher(), |voucher| seen(voucher.verify(&examples::NET));
     "tx" Tx, "ledger", examples::tx(), |tx| seen(verify::tx(&examples::NET, tx));
     "header" Header, "ledger", examples::header(), |header| seen(header.verify(&Signature::default(), &NodeId::default(), &examples::NET));
     "block" Block, "ledger", examples::block(), |block| {

@@ -16,7 +16,7 @@ use larder_keys::{AccountSigner, Signer, Tag};
 use larder_ledger::mempool::Limits;
 use larder_ledger::propose::has_reason;
 use larder_ledger::{
-    Block, Faucet, Genesis, Mempool, Op, ProofsPool, Proposer, Register, State, Transfer,
+    Block, Faucet, Genesis, Mempool, Op, ProofsPool, Proposer, Register, State, Supply, Transfer,
     TreeUpdate, Tx, Verified, verify,
 };
 use larder_proofs::bls::SecretKey;
@@ -216,10 +216,16 @@ fn genesis() -> Genesis {
         start: START,
         params: Params {
             faucet: Some(Amount::from_credits(100)),
+            existence: Amount::ZERO,
+            starter_capacity_chunks: 0,
+            tx_fee_per_byte: Amount::ZERO,
+            min_rate: Amount(1),
             ..Params::profile(Profile::Public)
         },
         founder: signer(1, 0).account(),
-        supply: Amount::from_credits(1_000_000),
+        supply: Supply::Faucet {
+            total: Amount::from_credits(1_000_000),
+        },
         validator: signer(2, 0).node(),
         validator_bls: SecretKey::from_seed(&[3; 32]).public().to_bytes(),
         nonce: [4; 32],

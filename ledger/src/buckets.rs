@@ -52,6 +52,13 @@ impl Key for (AccountId, SubKeyId) {
     }
 }
 
+/// Who vouches lies beside each other by whom for.
+impl Key for (AccountId, AccountId) {
+    fn head(&self) -> [u8; 2] {
+        self.0.head()
+    }
+}
+
 /// Contracts' places, of 24 bytes: 1,024 buckets, of 24 KiB at a million contracts.
 impl Key for [u8; 16] {
     const BEYOND: u32 = 6;

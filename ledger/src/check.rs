@@ -1,17 +1,15 @@
 //! Whether a transaction may enter the next block: the rules that admission and `apply` share.
 //! Signatures are checked before, by [`crate::verify`]. `docs/protocol.md` §3.1, §3.3, §3.12.
 
-use crate::maintenance::LONGEST;
 use crate::subkey::MAX_SUB_KEYS;
-use crate::targeted::MOST_DRAWS;
+use crate::transact::Price;
 use crate::tx::{MAX_LOST, MAX_OPS};
 use crate::{
-    CloseFaulted, Deed, Delegate, Deposit, Faucet, Header, Loss, May, NonceError, Op, Reduction,
-    Register, Revoke, State, SubKeyError, Transfer, TreeUpdate, Tx,
+    CloseFaulted, Deed, Delegate, Deposit, Faucet, Header, Loss, May, Op, Reduction, Register,
+    Revoke, State, Transfer, TreeUpdate, Tx, TxRefusal,
 };
 use larder_contracts::life::{self, Step};
 use larder_contracts::{Auth, SignedLeaf, same_money};
-use larder_proofs::ClearError;
 use larder_types::{AccountId, Amount, Epoch, Millis, NodeId, SubKeyId, Time};
 
 /// Most contracts of one provider with operations pending: what one epoch's updates may hold.
@@ -32,161 +30,6 @@ pub struct Place {
     pub epoch: Epoch,
     /// The block's time.
     pub time: Time,
-}
-
-/// Why a transaction cannot be included.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TxRefusal {
-    /// This network has no faucet.
-    #[error("this network has no faucet")]
-    NoFaucet,
-    /// The account has had its grant.
-    #[error("the account has had its grant")]
-    Granted,
-    /// The payer has too little.
-    #[error("{needed} needed, {have} there")]
-    Balance {
-        /// What it takes.
-        needed: Amount,
-        /// What there is.
-        have: Amount,
-    },
-    /// An amount of nothing moves nothing.
-    #[error("the amount is zero")]
-    Nothing,
-    /// The nonce is spent or far off.
-    #[error(transparent)]
-    Nonce(#[from] NonceError),
-    /// Its time has passed.
-    #[error("it expired at height {expiry}, the next block is {height}")]
-    Expired {
-        /// The last height it allows.
-        expiry: u64,
-        /// The block's.
-        height: u64,
-    },
-    /// Its expiry lies further ahead than the network allows.
-    #[error("its expiry at height {expiry} lies beyond {latest}")]
-    ExpiryFar {
-        /// The last height it allows.
-        expiry: u64,
-        /// The latest that may be.
-        latest: u64,
-    },
-    /// The provider has a record already.
-    #[error("the provider is registered already")]
-    Registered,
-    /// The provider has no record.
-    #[error("the provider is not registered")]
-    Unregistered,
-    /// The update is meant for another epoch.
-    #[error("the update is for epoch {epoch}, the block's is {now}")]
-    Epoch {
-        /// Its epoch.
-        epoch: Epoch,
-        /// The block's.
-        now: Epoch,
-    },
-    /// No operation, or more than an update may carry.
-    #[error("an update carries 1 to {MAX_OPS} operations")]
-    Operations,
-    /// Nothing in the update is newer than what is active or pending.
-    #[error("nothing in the update is new")]
-    Stale,
-    /// Too many operations are pending.
-    #[error("at most {MAX_PENDING} contracts may have operations pending")]
-    Pending,
-    /// An amount does not fit.
-    #[error("an amount is out of range")]
-    Overflow,
-    /// The contract is not active.
-    #[error("the contract is not active")]
-    NoContract,
-    /// Another account pays for the contract.
-    #[error("the contract is another renter's")]
-    NotTheRenter,
-    /// The provider is not FAULTED.
-    #[error("the provider is not faulted")]
-    Sound,
-    /// No shard is declared lost, or more than a declaration may carry.
-    #[error("a declared loss names 1 to {MAX_LOST} shards")]
-    Losses,
-    /// The shards declared lost are not in the active tree.
-    #[error("the shards declared lost are not in the active tree: {0}")]
-    NotHeld(ClearError),
-    /// An absence that begins too soon.
-    #[error("an absence from epoch {first}, the earliest is {earliest}")]
-    Notice {
-        /// The first epoch away.
-        first: Epoch,
-        /// The earliest that may be.
-        earliest: Epoch,
-    },
-    /// An absence of no epochs, or too many.
-    #[error("an absence of {epochs} epochs, possible are 1 to {LONGEST}")]
-    Absence {
-        /// How many.
-        epochs: u32,
-    },
-    /// The provider still has time to post it.
-    #[error("it may be forced from epoch {epoch} on")]
-    Early {
-        /// The first epoch in which it may.
-        epoch: Epoch,
-    },
-    /// A forced revision that does not follow from the active one and the shards shown.
-    #[error("the revision is not what the active one and the shards shown make")]
-    Forced,
-    /// The shards shown do not extend the active tree.
-    #[error("the shards shown do not extend the active tree: {0}")]
-    Witness(ClearError),
-    /// The contract may not move, or not like this.
-    #[error("the contract may not move like this")]
-    NotTransferable,
-    /// No draw, or too many.
-    #[error("{draws} draws, possible are 1 to {MOST_DRAWS}")]
-    Draws {
-        /// How many.
-        draws: u8,
-    },
-    /// Less than the network's fee.
-    #[error("a fee of {fee}, the least is {least}")]
-    Fee {
-        /// What was offered.
-        fee: Amount,
-        /// What it takes.
-        least: Amount,
-    },
-    /// An absence too soon after the one before.
-    #[error("the next absence may begin with epoch {next}")]
-    AwayAgain {
-        /// The earliest.
-        next: Epoch,
-    },
-    /// The sub-key that signed it may not.
-    #[error(transparent)]
-    SubKey(#[from] SubKeyError),
-    /// The admin key is not the one in the account's record.
-    #[error("the admin key is not the account's")]
-    Admin,
-    /// Verbs that do not exist, or an end before its beginning.
-    #[error("the delegation makes no sense")]
-    Delegation,
-    /// The account has as many sub-keys as it may.
-    #[error("an account has at most {MAX_SUB_KEYS} sub-keys")]
-    SubKeys,
-    /// It was signed in what is still the future.
-    #[error("it was signed at {issued:?}, which is far ahead")]
-    Ahead {
-        /// When.
-        issued: Time,
-    },
-    /// A delegation or revocation that was signed later is in force.
-    #[error("a newer delegation or revocation is in force")]
-    Superseded,
-    /// Nobody has paid the account anything, and the network lets nobody begin with nothing.
-    #[error("the ledger does not know the account; somebody must pay it first")]
-    NoAccount,
 }
 
 impl Place {
@@ -221,56 +64,17 @@ impl Place {
     }
 }
 
+const fn not_nothing(amount: Amount) -> Result<(), TxRefusal> {
+    match amount {
+        Amount::ZERO => Err(TxRefusal::Nothing),
+        Amount(_) => Ok(()),
+    }
+}
+
 fn check_issued(issued: Time, place: Place) -> Result<(), TxRefusal> {
     match issued > place.time.after(MAX_AHEAD) {
         true => Err(TxRefusal::Ahead { issued }),
         false => Ok(()),
-    }
-}
-
-impl TxRefusal {
-    /// The number in logs and in RPC errors; never reused.
-    #[must_use]
-    pub const fn code(&self) -> u16 {
-        match self {
-            Self::NoFaucet => 101,
-            Self::Granted => 102,
-            Self::Balance { .. } => 103,
-            Self::Nothing => 104,
-            Self::Nonce(_) => 105,
-            Self::Expired { .. } => 106,
-            Self::ExpiryFar { .. } => 107,
-            Self::Registered => 108,
-            Self::Unregistered => 109,
-            Self::Epoch { .. } => 110,
-            Self::Operations => 111,
-            Self::Stale => 112,
-            Self::Pending => 113,
-            Self::Overflow => 114,
-            Self::NoContract => 115,
-            Self::NotTheRenter => 116,
-            Self::Sound => 117,
-            Self::Losses => 118,
-            Self::NotHeld(_) => 119,
-            Self::Notice { .. } => 140,
-            Self::Absence { .. } => 141,
-            Self::AwayAgain { .. } => 142,
-            Self::Early { .. } => 143,
-            Self::Forced => 144,
-            Self::Witness(_) => 145,
-            Self::Draws { .. } => 146,
-            Self::Fee { .. } => 147,
-            Self::NotTransferable => 148,
-            Self::SubKey(SubKeyError::Unauthorised) => 160,
-            Self::SubKey(SubKeyError::Verb) => 161,
-            Self::SubKey(SubKeyError::Cap { .. }) => 162,
-            Self::Admin => 163,
-            Self::Delegation => 164,
-            Self::SubKeys => 165,
-            Self::Ahead { .. } => 166,
-            Self::Superseded => 167,
-            Self::NoAccount => 168,
-        }
     }
 }
 
@@ -280,19 +84,28 @@ impl State {
     /// # Errors
     /// [`TxRefusal`] names the first rule it breaks.
     pub fn check(&self, tx: &Tx, place: Place) -> Result<(), TxRefusal> {
+        let fee = self.fee(tx);
         match tx {
             Tx::Faucet(tx) => self.check_faucet(tx, place),
-            Tx::Transfer(tx) => self.check_transfer(tx, place),
-            Tx::Register(tx) => self.check_register(tx, place),
-            Tx::Deposit(tx) => self.check_deposit(tx, place),
-            Tx::TreeUpdate(tx) => self.check_update(tx, place),
+            Tx::Transfer(tx) => self.check_transfer(tx, fee, place),
+            Tx::Register(tx) => self.check_register(tx, fee, place),
+            Tx::Deposit(tx) => self.check_deposit(tx, fee, place),
+            Tx::TreeUpdate(update) => {
+                self.check_update(update, place)?;
+                self.check_postage(&update.provider, tx, place)
+            }
             Tx::CloseFaulted(tx) => self.check_close_faulted(tx, place),
-            Tx::Maintenance(tx) => self.check_maintenance(tx, place),
+            Tx::Maintenance(notice) => {
+                self.check_maintenance(notice, place)?;
+                self.check_postage(&notice.provider, tx, place)
+            }
             Tx::CloseByRenter(tx) => self.check_notice(tx, place),
-            Tx::ForceRevision(tx) => self.check_forced(tx, place),
-            Tx::Targeted(tx) => self.check_targeted(tx, place),
+            Tx::ForceRevision(tx) => self.check_forced(tx, fee, place),
+            Tx::Targeted(tx) => self.check_targeted(tx, fee, place),
             Tx::Delegate(tx) => self.check_delegate(tx, place),
             Tx::Revoke(tx) => self.check_revoke(tx, place),
+            Tx::Vouch(tx) => self.check_vouch(tx, fee, place),
+            Tx::Leave(tx) => self.check_leave(tx, fee, place),
         }
     }
 
@@ -305,53 +118,37 @@ impl State {
         {
             return Err(TxRefusal::Granted);
         }
-        self.check_balance(&self.founder(), grant)
+        let have = self.balance(&self.founder());
+        match have < grant {
+            true => Err(TxRefusal::Balance {
+                needed: grant,
+                have,
+            }),
+            false => Ok(()),
+        }
     }
 
-    fn check_transfer(&self, tx: &Transfer, place: Place) -> Result<(), TxRefusal> {
-        self.check_key(&tx.from, tx.by, place.deed(May::TRANSFER, tx.amount))?;
-        self.check_payment(&tx.from, tx.amount, tx.auth, place)
+    fn check_transfer(&self, tx: &Transfer, fee: Amount, place: Place) -> Result<(), TxRefusal> {
+        not_nothing(tx.amount)?;
+        self.check_price(&tx.payer(fee), Price::Owed(tx.amount), place)?;
+        self.check_endowed(&tx.to, tx.amount)
     }
 
-    fn check_register(&self, tx: &Register, place: Place) -> Result<(), TxRefusal> {
+    /// Where accounts set something aside, nobody registers that has not.
+    fn check_register(&self, tx: &Register, fee: Amount, place: Place) -> Result<(), TxRefusal> {
         if self.provider(&tx.provider).is_some() {
             return Err(TxRefusal::Registered);
         }
-        self.check_key(&tx.account, tx.by, place.deed(May::TRANSFER, tx.collateral))?;
-        self.check_auth(&tx.account, tx.auth, place)?;
-        self.check_balance(&tx.account, tx.collateral)
+        if self.account(&tx.account).is_none() && self.params().existence > Amount::ZERO {
+            return Err(TxRefusal::NoAccount);
+        }
+        self.check_price(&tx.payer(fee), Price::Owned(tx.collateral), place)
     }
 
-    fn check_deposit(&self, tx: &Deposit, place: Place) -> Result<(), TxRefusal> {
+    fn check_deposit(&self, tx: &Deposit, fee: Amount, place: Place) -> Result<(), TxRefusal> {
         self.check_registered(&tx.provider)?;
-        self.check_key(&tx.from, tx.by, place.deed(May::TRANSFER, tx.amount))?;
-        self.check_payment(&tx.from, tx.amount, tx.auth, place)
-    }
-
-    fn check_payment(
-        &self,
-        from: &AccountId,
-        amount: Amount,
-        auth: Auth,
-        place: Place,
-    ) -> Result<(), TxRefusal> {
-        if amount == Amount::ZERO {
-            return Err(TxRefusal::Nothing);
-        }
-        self.check_auth(from, auth, place)?;
-        self.check_balance(from, amount)
-    }
-
-    pub(crate) fn check_balance(
-        &self,
-        account: &AccountId,
-        needed: Amount,
-    ) -> Result<(), TxRefusal> {
-        let have = self.balance(account);
-        if have < needed {
-            return Err(TxRefusal::Balance { needed, have });
-        }
-        Ok(())
+        not_nothing(tx.amount)?;
+        self.check_price(&tx.payer(fee), Price::Owned(tx.amount), place)
     }
 
     /// Whether the key that signs for `account` may do so.
@@ -496,6 +293,7 @@ impl State {
             Op::Transfer(handover) => self.check_handover(handover, place),
             Op::CloseMutual(closing) => self.check_closing(closing, place).map(drop),
             Op::Reduce(reduction) => self.check_reduction(reduction, place),
+            Op::Settle(voucher) => self.check_voucher(provider, voucher, place),
         }
     }
 

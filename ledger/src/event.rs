@@ -60,6 +60,30 @@ pub enum Event {
         /// By which transaction.
         tx: TxId,
     },
+    /// How far one account vouches for another.
+    Vouched {
+        /// Who is liable.
+        guarantor: AccountId,
+        /// For whom.
+        member: AccountId,
+        /// How far from now on.
+        limit: Amount,
+        /// What the member owed beyond its new limit, and its guarantor paid.
+        paid: Amount,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// An account has left.
+    AccountLeft {
+        /// Which.
+        account: AccountId,
+        /// Who has what it had.
+        to: AccountId,
+        /// That, with what was set aside.
+        amount: Amount,
+        /// By which transaction.
+        tx: TxId,
+    },
     /// A provider has its record.
     Registered {
         /// Which.
@@ -284,6 +308,19 @@ pub enum Event {
         /// What of it is fee.
         fee: Amount,
     },
+    /// A reader's voucher was settled.
+    EgressPaid {
+        /// Who served.
+        provider: NodeId,
+        /// Whose contract paid.
+        renter: AccountId,
+        /// Which contract.
+        contract: ContractId,
+        /// Gross: what left escrow.
+        amount: Amount,
+        /// What of it is fee.
+        fee: Amount,
+    },
     /// An epoch was not paid for.
     Unpaid {
         /// Who went without.
@@ -296,6 +333,13 @@ pub enum Event {
         withheld: Amount,
         /// Why.
         why: Unpaid,
+    },
+    /// Pay became collateral of a provider that is on trial.
+    Backed {
+        /// Whose.
+        provider: NodeId,
+        /// How much.
+        amount: Amount,
     },
     /// Earlier pay became the provider's own.
     Vested {
@@ -355,8 +399,8 @@ pub enum Skip {
     /// Rate below the network's least.
     #[error("its rate is too low")]
     Rate,
-    /// Collateral below the network's least.
-    #[error("its collateral is too low")]
+    /// Collateral below the network's least or above its most, in epochs of pay.
+    #[error("its collateral is not what the network allows")]
     Collateral,
     /// The renter has not enough.
     #[error("the renter cannot pay")]
@@ -385,9 +429,9 @@ pub enum Skip {
     /// The contract is active with another provider or renter.
     #[error("the contract is another's")]
     Foreign,
-    /// Another contract's id begins with the same 16 bytes.
-    #[error("another contract has nearly the same id")]
-    Taken,
+    /// The renter has a contract with this provider already.
+    #[error("the renter has a contract with this provider already")]
+    Second,
     /// The contract to close is not there.
     #[error("no such contract")]
     Unknown,
@@ -415,10 +459,52 @@ pub enum Skip {
     /// The contract to close has not ended.
     #[error("the contract has not ended")]
     Running,
-    /// Fields that the ledger sets, or egress terms that it does not settle yet, are not zero.
-    #[error("a field has a value that the ledger does not accept")]
-    Field,
+    /// A voucher that is not for the active terms, or whose contract was neither revised nor closed nor
+    /// moved.
+    #[error("nothing settled its voucher")]
+    Voucher,
+    /// The provider would hold more than it may yet: what a new one may, doubled for each thirty clean
+    /// epochs.
+    #[error("the provider may not hold so much yet")]
+    Trial,
     /// An amount does not fit.
     #[error("an amount is out of range")]
     Overflow,
+}
+
+impl Skip {
+    /// The number in logs and in RPC answers; never reused.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Start => 201,
+            Self::Term => 202,
+            Self::Drops => 203,
+            Self::Capacity => 204,
+            Self::Rate => 205,
+            Self::Collateral => 206,
+            Self::Balance => 207,
+            Self::Free => 208,
+            Self::Slashed => 209,
+            Self::NoAuth => 210,
+            Self::Nonce => 211,
+            Self::SubKey => 212,
+            Self::Cap => 213,
+            Self::Stale => 214,
+            Self::Foreign => 215,
+            Self::Second => 216,
+            Self::Unknown => 217,
+            Self::Faulted => 218,
+            Self::Content => 219,
+            Self::Lost => 220,
+            Self::Renewal => 221,
+            Self::Handover => 222,
+            Self::Notice => 223,
+            Self::Identity => 224,
+            Self::Running => 225,
+            Self::Voucher => 226,
+            Self::Overflow => 227,
+            Self::Trial => 228,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::tx::MAX_LOST;
 use crate::{Event, State, TxRefusal};
 use larder_contracts::{Revision, ShardAck, SignedLeaf, same_money};
 use larder_proofs::{ContractLeaf, LostShard, appended};
-use larder_types::{GenesisHash, NodeId, Signature};
+use larder_types::{Amount, GenesisHash, NodeId, Signature};
 use serde::{Deserialize, Serialize};
 
 /// A renter posts a revision. It needs no signature beyond those of the revision: it does what both
@@ -85,7 +85,13 @@ impl State {
     /// The revision must be newer than what is active and what waits, of a contract that is active
     /// with this provider, and by a key that may. One that only the renter signed must add just the
     /// shards that it shows, to a contract that was active for an epoch.
-    pub(crate) fn check_forced(&self, tx: &ForceRevision, place: Place) -> Result<(), TxRefusal> {
+    pub(crate) fn check_forced(
+        &self,
+        tx: &ForceRevision,
+        fee: Amount,
+        place: Place,
+    ) -> Result<(), TxRefusal> {
+        self.check_forced_fee(tx, fee, place)?;
         let signed = tx.revision.signed();
         let new = &signed.leaf;
         let active = self.contract(&new.contract_id);
@@ -111,7 +117,13 @@ impl State {
     }
 
     /// It waits for the epoch's end like any other.
-    pub(crate) fn force(&mut self, tx: &ForceRevision) -> Vec<Event> {
+    pub(crate) fn force(
+        &mut self,
+        tx: &ForceRevision,
+        fee: Amount,
+        place: Place,
+    ) -> Result<Vec<Event>, TxRefusal> {
+        self.pay_forced_fee(tx, fee, place)?;
         let signed = tx.revision.signed();
         let (provider, contract) = (tx.provider, signed.leaf.contract_id);
         let queue = &mut self.pending.or_default(provider).0;
@@ -119,11 +131,11 @@ impl State {
         let revision = Some(signed.leaf.revision);
         pending.put = Some(signed.clone());
         pending.reduces = false;
-        vec![Event::Pending {
+        Ok(vec![Event::Pending {
             provider,
             contract,
             revision,
-        }]
+        }])
     }
 }
 

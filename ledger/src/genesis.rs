@@ -7,9 +7,13 @@ use serde::{Deserialize, Serialize};
 /// Longest name of a network, bytes.
 pub const MAX_NETWORK: usize = 32;
 /// The version of all formats that this code reads: genesis, transactions, blocks, state.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Total supply lies below this, nano: sums of balances then never overflow.
 pub const MAX_SUPPLY: Amount = Amount(1 << 63);
+
+/// Where credit is mutual, what the first accounts have lies below this, and so does all that is set
+/// aside for others: both together then stay below [`MAX_SUPPLY`].
+pub const MAX_MUTUAL: Amount = Amount(1 << 62);
 
 /// What all members of a network agree on before its first block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,10 +27,10 @@ pub struct Genesis {
     pub start: Time,
     /// The rules.
     pub params: Params,
-    /// Holds the whole supply at first; the faucet is debited from it.
+    /// The faucet is debited from it, and what of fees is not burned goes to it.
     pub founder: AccountId,
-    /// All credit there will ever be.
-    pub supply: Amount,
+    /// How credit comes to be.
+    pub supply: Supply,
     /// Makes and signs the blocks.
     pub validator: NodeId,
     /// The validator's BLS key, min-pk, for beacon reveals.
@@ -35,6 +39,106 @@ pub struct Genesis {
     /// Random: tells networks of one name apart.
     #[serde(with = "serde_bytes")]
     pub nonce: [u8; 32],
+}
+
+/// Most accounts that a genesis names.
+pub const MAX_ALLOCATION: usize = 1_024;
+
+/// How a network's credit comes to be. `docs/protocol.md` §3.12.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Supply {
+    /// The founder holds all of it, and the faucet grants from it.
+    Faucet {
+        /// All there will ever be.
+        total: Amount,
+    },
+    /// It is shared out, by account.
+    Fixed {
+        /// What each has.
+        allocation: Vec<(AccountId, Amount)>,
+    },
+    /// All balances together are nothing: the founder begins as far below zero as the others above.
+    /// An account may go below zero as far as others vouch for it.
+    Mutual {
+        /// What each of the others has.
+        allocation: Vec<(AccountId, Amount)>,
+    },
+}
+
+impl Supply {
+    /// All of it to the founder, who grants from it if the parameters have a faucet.
+    #[must_use]
+    pub fn to_founder(founder: AccountId, total: Amount, params: &Params) -> Self {
+        match params.faucet {
+            Some(_) => Self::Faucet { total },
+            None => Self::Fixed {
+                allocation: vec![(founder, total)],
+            },
+        }
+    }
+
+    /// All credit there is, what is owed taken off; `None` if it does not fit.
+    #[must_use]
+    pub fn total(&self) -> Option<Amount> {
+        match self {
+            Self::Faucet { total } => Some(*total),
+            Self::Fixed { allocation } => sum(allocation),
+            Self::Mutual { .. } => Some(Amount::ZERO),
+        }
+    }
+
+    /// What accounts have at first, and what the founder owes.
+    pub(crate) fn opening(&self, founder: AccountId) -> (Vec<(AccountId, Amount)>, Amount) {
+        match self {
+            Self::Faucet { total } => (vec![(founder, *total)], Amount::ZERO),
+            Self::Fixed { allocation } => (allocation.clone(), Amount::ZERO),
+            Self::Mutual { allocation } => {
+                let owed = sum(allocation).unwrap_or_default();
+                (allocation.clone(), owed)
+            }
+        }
+    }
+
+    fn check(&self, founder: AccountId, params: &Params) -> Result<(), GenesisError> {
+        let is_faucet = matches!(self, Self::Faucet { .. });
+        if is_faucet != params.faucet.is_some() {
+            return Err(GenesisError::Faucet);
+        }
+        // The faucet makes accounts of nothing; a deposit would keep nobody out.
+        if is_faucet && params.existence > Amount::ZERO {
+            return Err(GenesisError::Existence);
+        }
+        let (shares, most) = match self {
+            Self::Faucet { total } if *total >= MAX_SUPPLY => {
+                return Err(GenesisError::Supply(*total));
+            }
+            Self::Faucet { .. } => return Ok(()),
+            Self::Fixed { allocation } => (allocation, MAX_SUPPLY),
+            Self::Mutual { allocation } => (allocation, MAX_MUTUAL),
+        };
+        let ascend = shares.windows(2).all(|pair| match pair {
+            [(one, _), (next, _)] => one < next,
+            _ => true,
+        });
+        let least = params.existence.max(Amount(1));
+        let are_shares = (1..=MAX_ALLOCATION).contains(&shares.len())
+            && ascend
+            && shares.iter().all(|(_, share)| *share >= least);
+        let owes = matches!(self, Self::Mutual { .. });
+        if !are_shares || (owes && shares.iter().any(|(id, _)| *id == founder)) {
+            return Err(GenesisError::Allocation);
+        }
+        match sum(shares) {
+            Some(total) if total < most => Ok(()),
+            total => Err(GenesisError::Supply(total.unwrap_or(Amount(u64::MAX)))),
+        }
+    }
+}
+
+fn sum(allocation: &[(AccountId, Amount)]) -> Option<Amount> {
+    let shares = allocation.iter().map(|(_, share)| *share);
+    shares.fold(Some(Amount::ZERO), |sum, share| sum?.checked_add(share))
 }
 
 /// Why a genesis makes no network.
@@ -52,6 +156,18 @@ pub enum GenesisError {
     /// The supply is 2^63 nano or more.
     #[error("a supply of {0} is too much")]
     Supply(Amount),
+    /// A faucet without a supply to grant from, or the reverse.
+    #[error("a supply with a faucet needs a grant in the parameters, and no other supply has one")]
+    Faucet,
+    /// Accounts that the faucet makes of nothing can set nothing aside.
+    #[error("a network with a faucet takes no existence deposit")]
+    Existence,
+    /// Shares that are none.
+    #[error(
+        "an allocation has 1 to {MAX_ALLOCATION} accounts in ascending order, each once and with no less \
+         than the existence deposit; where credit is mutual the founder is not among them"
+    )]
+    Allocation,
     /// A key that no signature can be checked against.
     #[error("the validator's key is bad")]
     Validator,
@@ -89,9 +205,7 @@ impl Genesis {
         if !self.params.are_sound() {
             return Err(GenesisError::Params);
         }
-        if self.supply >= MAX_SUPPLY {
-            return Err(GenesisError::Supply(self.supply));
-        }
+        self.supply.check(self.founder, &self.params)?;
         if !larder_keys::verify_key(&self.validator.0) {
             return Err(GenesisError::Validator);
         }

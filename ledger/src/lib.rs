@@ -8,7 +8,9 @@
 )]
 
 pub mod account;
+pub mod appear;
 pub mod apply;
+mod asking;
 pub mod block;
 mod boundary;
 mod buckets;
@@ -16,8 +18,11 @@ pub mod check;
 pub mod closing;
 mod deal;
 pub mod delegation;
+mod egress;
+mod ends;
 pub mod event;
 pub mod evidence;
+pub mod fee;
 pub mod forced;
 pub mod genesis;
 pub mod handover;
@@ -25,28 +30,36 @@ pub mod maintenance;
 pub mod mempool;
 pub mod nonce;
 mod pairs;
+mod pay;
 pub mod proofs_pool;
 pub mod propose;
 pub mod proposer;
 pub mod provider;
+pub mod purse;
+mod records;
+pub mod refusal;
 pub mod state;
 pub mod strikes;
 pub mod subkey;
 pub mod targeted;
+mod terms;
+mod transact;
 pub mod tx;
 pub mod verdict;
 pub mod verify;
+pub mod vouch;
 
 pub use account::Account;
+pub use appear::{Leave, Left};
 pub use apply::ApplyError;
 pub use block::{Block, Header};
-pub use check::TxRefusal;
+
 pub use closing::{Closing, Reduction};
 pub use delegation::{Delegate, Grant, Revoke};
 pub use event::{Ended, Event, Skip, Unpaid};
 pub use evidence::Evidence;
 pub use forced::{AckedShard, ForceRevision, Forced};
-pub use genesis::{Genesis, GenesisError, VERSION};
+pub use genesis::{Genesis, GenesisError, Supply, VERSION};
 pub use handover::Handover;
 pub use larder_proofs::Reveal;
 pub use maintenance::{Absence, Maintenance};
@@ -55,12 +68,15 @@ pub use nonce::{NonceError, Nonces};
 pub use proofs_pool::{ProofRefusal, ProofsPool};
 pub use proposer::{NotTheValidator, Proposer};
 pub use provider::Provider;
+pub use purse::{Line, Purse};
+pub use refusal::TxRefusal;
 pub use state::{Head, State, verbs};
 pub use subkey::{Deed, May, SubKey, SubKeyError, SubKeys};
 pub use targeted::Targeted;
 pub use tx::{CloseFaulted, Deposit, Faucet, Loss, Op, Register, Transfer, TreeUpdate, Tx};
 pub use verdict::{Reason, Verdict, VerdictBatch};
 pub use verify::{Authority, Verified, VerifyError};
+pub use vouch::Vouch;
 
 #[cfg(test)]
 mod tests;

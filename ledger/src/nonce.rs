@@ -37,6 +37,21 @@ pub enum NonceError {
 }
 
 impl Nonces {
+    /// Every nonce below `base` is spent.
+    #[must_use]
+    pub const fn from_base(base: u64) -> Self {
+        Self {
+            base,
+            window: [0; 32],
+        }
+    }
+
+    /// Below this lies every nonce that could have been used.
+    #[must_use]
+    pub const fn beyond(&self) -> u64 {
+        self.base.saturating_add(WINDOW)
+    }
+
     /// The least nonce that may still be unspent.
     #[must_use]
     pub const fn base(&self) -> u64 {

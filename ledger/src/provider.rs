@@ -13,6 +13,9 @@ pub const SLASH_ACC_START: u64 = u64::MAX;
 pub const SLASH_ACC_LEAST: u64 = 1 << 32;
 /// Slots of the vesting ring, epochs.
 pub const VEST_SLOTS: usize = 7;
+/// Epochs of which each that is clean doubles what a provider may hold, and whose pay becomes the
+/// collateral of one that began without.
+pub const TRIAL: u32 = 30;
 /// The trailing epochs in which misses count.
 const MISS_MASK: u32 = (1 << 30) - 1;
 
@@ -59,6 +62,15 @@ pub struct Provider {
     pub maintenance: Option<Absence>,
     /// The newest epoch in which a storm spared it a charge.
     pub spared: Option<Epoch>,
+    /// Capacity of all active contracts, chunks.
+    pub capacity: u64,
+    /// Epochs that it proved since it registered or was FAULTED, without those after which a miss came
+    /// before thirty were full.
+    pub clean: u32,
+    /// Payments that still become collateral, as it began a contract without enough of it.
+    pub on_trial: u32,
+    /// Bytes of its transactions in this epoch.
+    pub sent: u32,
 }
 
 /// What a contract's close moved.
@@ -93,6 +105,10 @@ impl Provider {
             passed: None,
             maintenance: None,
             spared: None,
+            capacity: 0,
+            clean: 0,
+            on_trial: 0,
+            sent: 0,
         }
     }
 
@@ -143,9 +159,11 @@ impl Provider {
         self.free = self.free.checked_sub(leaf.collateral)?;
         self.locked = self.locked.checked_add(leaf.collateral)?;
         self.escrow = self.escrow.checked_add(escrow)?;
+        self.capacity = self.capacity.checked_add(leaf.capacity_chunks)?;
         Some(ContractLeaf {
             slash_acc: self.slash_acc,
             unpaid_at_start: self.unpaid,
+            egress_paid: Amount::ZERO,
             ..*leaf
         })
     }
@@ -164,6 +182,7 @@ impl Provider {
         self.slashed = self.slashed.checked_sub(from_slashed)?;
         self.locked = self.locked.checked_sub(freed)?.checked_sub(dust)?;
         self.free = self.free.checked_add(freed)?;
+        self.capacity = self.capacity.checked_sub(leaf.capacity_chunks)?;
         Some(Settlement {
             refund: due.checked_add(lost)?,
             freed,
@@ -203,6 +222,7 @@ impl Provider {
         let kept = self.remaining_collateral(&leaf);
         let charged = leaf.collateral.checked_sub(kept)?;
         self.escrow = self.escrow.checked_add(escrow)?;
+        self.capacity = self.capacity.checked_add(leaf.capacity_chunks)?;
         self.free = self.free.checked_sub(kept)?;
         self.locked = self.locked.checked_add(kept)?;
         self.slashed = self.slashed.checked_add(charged)?;
@@ -262,6 +282,35 @@ impl Provider {
         taken
     }
 
+    /// The most that its contracts may hold together, chunks: what a new provider may, doubled for each
+    /// thirty clean epochs. Nothing bounds it where the network has no such capacity.
+    #[must_use]
+    pub fn capacity_most(&self, starter: u64) -> u64 {
+        let doublings = self.clean.checked_div(TRIAL).unwrap_or(0);
+        match starter {
+            0 => u64::MAX,
+            _ if doublings > starter.leading_zeros() => u64::MAX,
+            _ => starter.checked_shl(doublings).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// A strike: the thirty epochs that were not full yet begin anew.
+    fn stain(&mut self) {
+        let begun = self.clean.checked_rem(TRIAL).unwrap_or(0);
+        self.clean = self.clean.saturating_sub(begun);
+    }
+
+    /// Pay that has vested: whether it becomes collateral, as it does of who is on trial.
+    pub(crate) fn keeps(&mut self, amount: Amount) -> bool {
+        let Some(left) = self.on_trial.checked_sub(1) else {
+            return false;
+        };
+        self.on_trial = left;
+        let free = self.free.checked_add(amount);
+        self.free = free.expect("all credit is below 2^63 nano");
+        true
+    }
+
     /// Takes the pay that has not vested: how much.
     pub(crate) fn forfeit_unvested(&mut self) -> Amount {
         let held = std::mem::take(&mut self.vest);
@@ -280,9 +329,16 @@ impl Provider {
         if !self.paid && self.sum() > Amount::ZERO {
             self.unpaid = self.unpaid.saturating_add(1);
         }
-        if self.verdict == Some(Verdict::Pass) {
-            self.passed = Some(epoch);
+        match self.verdict {
+            Some(Verdict::Pass) => {
+                self.passed = Some(epoch);
+                self.clean = self.clean.saturating_add(1);
+            }
+            Some(Verdict::Fail) => self.stain(),
+            Some(Verdict::Miss) if struck => self.stain(),
+            Some(Verdict::Miss | Verdict::Declared) | None => {}
         }
+        self.sent = 0;
         self.misses = ((self.misses << 1) | u32::from(struck)) & MISS_MASK;
         self.verdict = None;
         self.paid = false;

@@ -4,21 +4,21 @@
 //! records: proofs of single accounts need an authenticated map, which a later issue brings.
 //! `docs/protocol.md` §3.3, §3.5.
 
-use crate::buckets::{Buckets, Record};
+use crate::buckets::Buckets;
 use crate::check::Place;
-use crate::deal::{Asked, Deal};
+use crate::deal::Deal;
 use crate::provider::Provider;
 use crate::targeted::Target;
 use crate::{
-    Account, Authority, Deed, Genesis, GenesisError, Handover, May, Op, SubKey, SubKeyError,
-    SubKeys, pairs,
+    Account, Authority, Deed, Genesis, GenesisError, Handover, Left, Line, May, Op, SubKeyError,
+    SubKeys, Supply, pairs,
 };
 use larder_contracts::life::{EXPIRING, Stage};
-use larder_contracts::{Remains, SignedLeaf};
-use larder_proofs::{Challenge, ContractLeaf, Kind};
+use larder_contracts::{Remains, SignedLeaf, Voucher};
+use larder_proofs::ContractLeaf;
 use larder_types::{
     AccountId, Amount, BlockHash, ContractId, Epoch, GenesisHash, Hash, NodeId, Params, Schedule,
-    SlotNo, SubKeyId, Time, codec,
+    SlotNo, Time, codec,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +65,8 @@ pub struct Pending {
     pub handover: Option<Box<Handover>>,
     /// Whether `put` may take back what the contract promises.
     pub reduces: bool,
+    /// What a reader owes: of several the one that owes most.
+    pub voucher: Option<Box<Voucher>>,
 }
 
 /// A declared loss, checked against the active content root.
@@ -92,8 +94,8 @@ pub(crate) struct Seat {
     pub(crate) place: u32,
 }
 
-/// What contracts are found by: half of their id, which saves as much memory as the seat takes. The
-/// leaf has the whole id; of two that begin alike the second does not open.
+/// What contracts are found by: the half of their id that tells the parties. So each account has one
+/// contract with a provider at a time. The leaf has the whole id.
 pub(crate) type SeatKey = [u8; 16];
 
 /// Under which key a contract's seat lies.
@@ -111,6 +113,8 @@ pub struct State {
     pub(crate) params: Params,
     pub(crate) founder: AccountId,
     pub(crate) supply: Amount,
+    /// Whether accounts may go below zero.
+    pub(crate) is_mutual: bool,
     pub(crate) validator: NodeId,
     #[serde(with = "serde_bytes")]
     pub(crate) validator_bls: [u8; 48],
@@ -130,6 +134,12 @@ pub struct State {
     pub(crate) judged: BTreeSet<SlotNo>,
     pub(crate) accounts: Buckets<AccountId, Account>,
     pub(crate) subkeys: SubKeys,
+    /// How far accounts may go below zero, and are.
+    pub(crate) lines: Buckets<AccountId, Line>,
+    /// What each guarantor has set aside, by the member that it vouches for.
+    pub(crate) vouches: Buckets<(AccountId, AccountId), Amount>,
+    /// What is kept of accounts that have left.
+    pub(crate) left: Buckets<AccountId, Left>,
     /// Contracts that end because their renters gave notice, and when.
     #[serde(with = "pairs")]
     pub(crate) notices: BTreeMap<ContractId, Epoch>,
@@ -158,16 +168,14 @@ impl State {
     pub fn genesis(genesis: &Genesis) -> Result<Self, GenesisError> {
         genesis.check()?;
         let hash = genesis.hash();
-        let founder = Account {
-            balance: genesis.supply,
-            ..Account::default()
-        };
-        Ok(Self {
+        let (shares, owed) = genesis.supply.opening(genesis.founder);
+        let mut state = Self {
             genesis: hash,
             start: genesis.start,
             params: genesis.params.clone(),
             founder: genesis.founder,
-            supply: genesis.supply,
+            supply: genesis.supply.total().unwrap_or_default(),
+            is_mutual: matches!(genesis.supply, Supply::Mutual { .. }),
             validator: genesis.validator,
             validator_bls: genesis.validator_bls,
             head: Head {
@@ -181,8 +189,13 @@ impl State {
             last_slot: None,
             opened: Vec::new(),
             judged: BTreeSet::new(),
-            accounts: [(genesis.founder, founder)].into_iter().collect(),
+            accounts: [(genesis.founder, Account::default())]
+                .into_iter()
+                .collect(),
             subkeys: SubKeys::default(),
+            lines: Buckets::default(),
+            vouches: Buckets::default(),
+            left: Buckets::default(),
             notices: BTreeMap::new(),
             targets: BTreeMap::new(),
             lost_alone: BTreeMap::new(),
@@ -192,7 +205,17 @@ impl State {
             pending: Buckets::default(),
             deal: Deal::default(),
             burned: Amount::ZERO,
-        })
+        };
+        for (id, share) in shares {
+            state.endow(&id, share);
+        }
+        if owed > Amount::ZERO {
+            let limit = Amount::ZERO;
+            state
+                .lines
+                .insert(genesis.founder, Line { limit, debt: owed });
+        }
+        Ok(state)
     }
 
     /// The newest block.
@@ -314,7 +337,7 @@ impl State {
     }
 
     /// The provider of this index.
-    fn indexed(&self, index: u32) -> Option<&Provider> {
+    pub(crate) fn indexed(&self, index: u32) -> Option<&Provider> {
         let node = self.registered.get(usize::try_from(index).ok()?)?;
         self.provider(node)
     }
@@ -355,93 +378,6 @@ impl State {
         self.pending.get(provider).map_or(0, |queue| queue.0.len())
     }
 
-    /// The slot of this epoch in which a provider is asked.
-    #[must_use]
-    pub fn slot_of(&self, provider: &NodeId) -> SlotNo {
-        self.schedule()
-            .provider_slot(self.epoch, &self.epoch_beacon, provider)
-    }
-
-    /// The challenge that a provider must answer in this epoch, once its slot has opened; it may
-    /// do so until its slot's window closes. `None` too if it has no contract, or announced that it is
-    /// away.
-    #[must_use]
-    pub fn challenge_for(&self, provider: &NodeId) -> Option<Challenge> {
-        let record = self.provider(provider)?;
-        let slot = self.slot_of(provider);
-        let opened = self.opened.iter().find(|opened| opened.slot >= slot)?;
-        let is_asked = record.sum() > Amount::ZERO && !record.is_away(self.epoch);
-        is_asked.then(|| Challenge {
-            kind: Kind::Ledger,
-            chain_id: self.genesis.chain_id(),
-            slot_no: slot,
-            beacon: opened.beacon,
-            provider: *provider,
-            provider_index: record.index,
-            active: record.root(),
-            depth: record.active.depth(),
-            contract: None,
-            c: self.params.challenges,
-        })
-    }
-
-    /// The providers on which a slot of this epoch gives a verdict, by ascending index: those with
-    /// a contract whose slot it is.
-    #[must_use]
-    pub fn slot_providers(&self, slot: SlotNo) -> Vec<&Provider> {
-        let asked = self.asked().get(&slot).into_iter().flatten();
-        asked.filter_map(|index| self.indexed(*index)).collect()
-    }
-
-    /// The slots of this epoch that have opened, whose windows have closed at `now`, that ask
-    /// someone and are not judged: those that the next block owes a batch.
-    #[must_use]
-    pub fn slots_to_judge(&self, now: Time) -> Vec<SlotNo> {
-        let Some(newest) = self.opened.last() else {
-            return Vec::new();
-        };
-        let schedule = self.schedule();
-        self.asked()
-            .keys()
-            .copied()
-            .filter(|slot| *slot <= newest.slot && schedule.slot_close(*slot) <= now)
-            .filter(|slot| !self.judged.contains(slot))
-            .collect()
-    }
-
-    /// Whom each slot of this epoch asks, by ascending index. It changes only where an epoch
-    /// begins or deals its slots.
-    fn asked(&self) -> &Asked {
-        self.deal.get_or_make(|| {
-            let mut by_index: Vec<&Provider> = self
-                .providers()
-                .filter(|p| p.sum() > Amount::ZERO)
-                .collect();
-            by_index.sort_by_key(|p| p.index);
-            let mut asked = Asked::new();
-            for provider in by_index {
-                let slot = self.slot_of(&provider.node);
-                asked.entry(slot).or_default().push(provider.index);
-            }
-            asked
-        })
-    }
-
-    /// Whether this very slot was opened by a block, rather than one after it.
-    #[must_use]
-    pub fn was_opened(&self, slot: SlotNo) -> bool {
-        self.opened.iter().any(|opened| opened.slot == slot)
-    }
-
-    /// The slot that a block at `now` must open, if any.
-    #[must_use]
-    pub fn slot_to_open(&self, now: Time) -> Option<SlotNo> {
-        let slot = self.schedule().slot_at(now);
-        self.last_slot
-            .is_none_or(|last| last < slot)
-            .then_some(slot)
-    }
-
     /// What a declared loss leaves of its active contract. `None` for other operations, and for
     /// shards that are not in the active tree.
     pub(crate) fn lost(&self, op: &Op) -> Option<Lost> {
@@ -478,6 +414,12 @@ impl State {
             Op::Reduce(reduction) => active.is_some() && is_newer(&reduction.signed),
             Op::Renew(_) => active.is_some() && pending.is_none_or(|p| !p.renews),
             Op::Transfer(_) => active.is_some() && pending.is_none_or(|p| p.handover.is_none()),
+            Op::Settle(voucher) => {
+                let waits = pending.and_then(|p| p.voucher.as_ref());
+                let paid = active.map(|(_, _, leaf)| leaf.egress_paid);
+                paid.is_some_and(|paid| voucher.credits_total > paid)
+                    && waits.is_none_or(|waits| voucher.credits_total > waits.credits_total)
+            }
             Op::CloseMutual(_) => active.is_some() && pending.is_none_or(|p| !p.mutual),
             Op::CloseExpired(_) => active.is_some() && pending.is_none_or(|p| !p.close),
             Op::DeclareLoss(loss) => {
@@ -500,13 +442,26 @@ impl State {
         self.burned
     }
 
-    /// All credit there is, by counting: accounts, provider records, burned. Equal to the supply.
+    /// All credit there is, by counting: accounts, what is set aside for others, provider records,
+    /// burned. Equal to the supply and what is owed.
     #[must_use]
     pub fn total_credit(&self) -> u128 {
         let burned = u128::from(self.burned.0);
-        [self.providers.credit(), burned]
+        [self.vouches.credit(), self.providers.credit(), burned]
             .into_iter()
             .fold(self.accounts.credit(), u128::saturating_add)
+    }
+
+    /// What accounts owe together: nothing, unless credit is mutual.
+    #[must_use]
+    pub fn total_owed(&self) -> u128 {
+        self.lines.credit()
+    }
+
+    /// Whether accounts may go below zero.
+    #[must_use]
+    pub const fn is_mutual(&self) -> bool {
+        self.is_mutual
     }
 
     /// BLAKE3 over accounts, sub-keys, providers with their active roots, pending operations and
@@ -535,6 +490,9 @@ impl State {
         )));
         put(&self.accounts.digest().0);
         put(&self.subkeys.digest().0);
+        put(&self.lines.digest().0);
+        put(&self.vouches.digest().0);
+        put(&self.left.digest().0);
         put(&self.providers.digest().0);
         put(&self.pending.digest().0);
         Hash(*hasher.finalize().as_bytes())
@@ -554,63 +512,4 @@ pub fn verbs(active: Option<&ContractLeaf>, new: &ContractLeaf) -> May {
         (true, false) => May::RENEW,
         (false, _) => May::ADD,
     }
-}
-
-/// With its tree's root in the tree's place.
-impl Record<NodeId> for Provider {
-    fn write(&self, _: &NodeId, out: &mut Vec<u8>) {
-        out.extend(record_bytes(self));
-    }
-
-    fn credit(&self) -> u128 {
-        Self::credit(self).expect("eleven u64 fit a u128")
-    }
-}
-
-impl Record<AccountId> for Account {
-    fn write(&self, id: &AccountId, out: &mut Vec<u8>) {
-        out.extend(codec::encode(&(id, self)));
-    }
-
-    fn credit(&self) -> u128 {
-        u128::from(self.balance.0)
-    }
-}
-
-impl Record<(AccountId, SubKeyId)> for SubKey {
-    fn write(&self, id: &(AccountId, SubKeyId), out: &mut Vec<u8>) {
-        out.extend(codec::encode(&(id, self)));
-    }
-
-    fn credit(&self) -> u128 {
-        0
-    }
-}
-
-impl Record<NodeId> for Queue {
-    fn write(&self, id: &NodeId, out: &mut Vec<u8>) {
-        out.extend(codec::encode(&(id, self)));
-    }
-
-    fn credit(&self) -> u128 {
-        0
-    }
-}
-
-fn record_bytes(p: &Provider) -> Vec<u8> {
-    codec::encode(&(
-        (p.node, p.index, p.payout, p.root(), p.active.depth()),
-        (p.escrow, p.locked, p.free, p.slashed, p.vest),
-        (
-            p.slash_acc,
-            p.unpaid,
-            p.misses,
-            p.verdict,
-            p.paid,
-            p.faulted,
-            p.passed,
-            p.maintenance,
-            p.spared,
-        ),
-    ))
 }

@@ -142,6 +142,7 @@ fn strike(
 fn fault(provider: &mut Provider, end: &EpochEnd, events: &mut Vec<Event>) {
     let epoch = end.epoch.saturating_add(1);
     provider.faulted = Some(epoch);
+    provider.clean = 0;
     events.push(Event::Faulted {
         provider: provider.node,
         epoch,

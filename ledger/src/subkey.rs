@@ -26,6 +26,8 @@ impl May {
     pub const TRANSFER: Self = Self(8);
     /// All of it.
     pub const ALL: Self = Self(15);
+    /// Each verb alone.
+    pub const EACH: [Self; 4] = [Self::OPEN, Self::ADD, Self::RENEW, Self::TRANSFER];
 
     /// Whether all verbs of `need` are in it.
     #[must_use]
@@ -189,6 +191,14 @@ impl SubKeys {
     /// Takes a record out.
     pub(crate) fn revoke(&mut self, account: AccountId, id: SubKeyId) {
         self.0.remove(&(account, id));
+    }
+
+    /// Takes all records of an account out.
+    pub(crate) fn forget(&mut self, account: &AccountId) {
+        let all: Vec<SubKeyId> = self.of(account).map(|(id, _)| id).collect();
+        for id in all {
+            self.revoke(*account, id);
+        }
     }
 
     /// Every record, in order.

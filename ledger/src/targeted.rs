@@ -2,8 +2,9 @@
 //! not answer it, while it answers for the rest, has lost what that contract pays for.
 //! `docs/protocol.md` §3.6, §3.7.
 
-use crate::apply::account_mut;
 use crate::check::Place;
+use crate::pay::Fee;
+use crate::transact::{Payer, Price};
 use crate::verdict::verdict;
 use crate::{Event, May, Reason, State, TxRefusal, Verdict};
 use larder_contracts::Auth;
@@ -89,6 +90,16 @@ impl Targeted {
         targeted
     }
 
+    const fn payer(&self, fee: Amount) -> Payer {
+        Payer {
+            account: self.renter,
+            by: self.by,
+            auth: self.auth,
+            need: May::ADD,
+            fee,
+        }
+    }
+
     pub(crate) fn verify(&self, genesis: &GenesisHash) -> bool {
         let key = signing_key(&self.renter, self.by);
         verify(&key, TARGETED, genesis, &self.to_layout(), &self.sig)
@@ -97,7 +108,12 @@ impl Targeted {
 
 impl State {
     /// Once a contract and epoch, by its renter, for the fee.
-    pub(crate) fn check_targeted(&self, tx: &Targeted, place: Place) -> Result<(), TxRefusal> {
+    pub(crate) fn check_targeted(
+        &self,
+        tx: &Targeted,
+        fee: Amount,
+        place: Place,
+    ) -> Result<(), TxRefusal> {
         let (_, _, leaf) = self.contract(&tx.contract).ok_or(TxRefusal::NoContract)?;
         if leaf.renter != tx.renter {
             return Err(TxRefusal::NotTheRenter);
@@ -114,30 +130,21 @@ impl State {
         if self.targets.contains_key(&asked) {
             return Err(TxRefusal::Stale);
         }
-        self.check_key(&tx.renter, tx.by, place.deed(May::ADD, tx.fee))?;
-        self.check_auth(&tx.renter, tx.auth, place)?;
-        self.check_balance(&tx.renter, tx.fee)
+        self.check_price(&tx.payer(fee), Price::Owed(tx.fee), place)
     }
 
     /// It will be asked in the next epoch.
     pub(crate) fn target(
         &mut self,
         tx: &Targeted,
+        postage: Amount,
         place: Place,
         id: TxId,
     ) -> Result<Vec<Event>, TxRefusal> {
         let (contract, fee) = (tx.contract, tx.fee);
         let (_, provider, _) = self.contract(&contract).ok_or(TxRefusal::NoContract)?;
-        let burn = Amount(fee.0.div_ceil(2));
-        let rest = fee.checked_sub(burn).ok_or(TxRefusal::Overflow)?;
-        let burned = self.burned.checked_add(burn).ok_or(TxRefusal::Overflow)?;
-        crate::apply::spend(self, &tx.renter, fee, tx.auth.nonce)?;
-        self.subkeys
-            .spend(&tx.renter, tx.by, &place.deed(May::ADD, fee))?;
-        self.burned = burned;
-        let founder = account_mut(&mut self.accounts, &self.founder);
-        // The supply bounds every balance.
-        founder.balance = founder.balance.checked_add(rest).unwrap_or(founder.balance);
+        self.pay_price(&tx.payer(postage), Price::Owed(fee), place)?;
+        self.collect(Fee::all(fee));
         let epoch = place.epoch.saturating_add(1);
         let target = Target {
             draws: tx.draws,

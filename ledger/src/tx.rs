@@ -2,8 +2,11 @@
 //! own tag and layout; whatever moves a balance carries a nonce and an expiry.
 //! `docs/protocol.md` §3.1, §3.3, §3.12.
 
-use crate::{Closing, Delegate, ForceRevision, Handover, Maintenance, Reduction, Revoke, Targeted};
-use larder_contracts::{Auth, Remains, SignedLeaf};
+use crate::{
+    Closing, Delegate, ForceRevision, Handover, Leave, Maintenance, Reduction, Revoke, Targeted,
+    Vouch,
+};
+use larder_contracts::{Auth, Remains, SignedLeaf, Voucher};
 use larder_keys::{AccountSigner, Signer, Tag, sign_layout, signing_key, verify};
 use larder_proofs::{ClearError, ContractLeaf, LostShard, cleared};
 use larder_types::layout::Layout;
@@ -54,6 +57,10 @@ pub enum Tx {
     Delegate(Delegate),
     /// An account takes a sub-key's authority away.
     Revoke(Revoke),
+    /// An account vouches for another.
+    Vouch(Vouch),
+    /// An account leaves.
+    Leave(Leave),
 }
 
 /// A renter ends its contract with a FAULTED provider. It moves credit to the renter only, and
@@ -159,6 +166,8 @@ pub enum Op {
     Renew(ContractId),
     /// A contract moves to another provider.
     Transfer(Box<Handover>),
+    /// What a reader owes, to be paid where its contract is revised, closed or moved at the same boundary.
+    Settle(Box<Voucher>),
 }
 
 /// Lost shards of one contract, against the content root that is active in the update's epoch.
@@ -200,6 +209,7 @@ impl Op {
             Self::DeclareLoss(loss) => loss.contract,
             Self::CloseMutual(closing) => closing.contract,
             Self::Reduce(reduction) => reduction.signed.leaf.contract_id,
+            Self::Settle(voucher) => voucher.contract,
         }
     }
 
@@ -216,6 +226,10 @@ impl Op {
             }
             Self::Renew(id) => layout.u8(5).fixed(id),
             Self::Transfer(handover) => layout.u8(6).fixed(handover.to_layout()),
+            Self::Settle(voucher) => layout
+                .u8(7)
+                .fixed(voucher.to_layout())
+                .fixed(voucher.sig_reader.0),
             Self::Reduce(reduction) => layout
                 .u8(4)
                 .fixed(reduction.signed.to_layout(provider))
@@ -404,6 +418,7 @@ impl TreeUpdate {
             Op::Transfer(handover) => handover.verify(genesis),
             Op::CloseMutual(closing) => closing.is_mutual(genesis),
             Op::Reduce(reduction) => reduction.verify(&self.provider, genesis),
+            Op::Settle(voucher) => voucher.verify(genesis),
         });
         let bytes = self.to_layout();
         renters_signed
@@ -518,6 +533,8 @@ impl Tx {
             Self::Targeted(tx) => tx.verify(genesis),
             Self::Delegate(tx) => tx.verify(genesis),
             Self::Revoke(tx) => tx.verify(genesis),
+            Self::Vouch(tx) => tx.verify(genesis),
+            Self::Leave(tx) => tx.verify(genesis),
         }
     }
 }

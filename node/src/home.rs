@@ -11,7 +11,7 @@ use crate::cli::options::{InitOptions, InitOutcome, Network};
 use crate::invite::{Invite, InviteError};
 use larder_engine::head::DeviceCert;
 use larder_keys::{AccountSigner, RecoveryKeys, Seed, Signer, VaultKeys, Words, WordsError};
-use larder_ledger::{Delegate, Genesis, Grant, May, VERSION};
+use larder_ledger::{Delegate, Genesis, Grant, May, Supply, VERSION};
 use larder_proofs::bls;
 use larder_types::{AccountId, Amount, GenesisHash, Millis, Params, SubKeyId, Time, codec};
 use rand::Rng as _;
@@ -442,13 +442,14 @@ fn found(
         Some(epoch) => params.with_epoch(epoch),
         None => params,
     };
+    let founder = account.account();
     let genesis = Genesis {
         version: VERSION,
         network: format!("larder-{profile}"),
         start: now(),
+        supply: Supply::to_founder(founder, Amount::from_credits(SUPPLY), &params),
         params,
-        founder: account.account(),
-        supply: Amount::from_credits(SUPPLY),
+        founder,
         validator: node.node(),
         validator_bls: bls::SecretKey::from_seed(bls).public().to_bytes(),
         nonce: *random_key(),

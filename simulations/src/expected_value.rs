@@ -65,8 +65,8 @@ struct Best {
 }
 
 /// What remains silent whenever a draw hits a hole: the best strategy of the grid for each fee and
-/// cost of storage. `charge` is what a miss costs beside the pay.
-fn silent(c: i32, charge: impl Fn(f64) -> f64) -> [[Best; 3]; 3] {
+/// cost of storage. `charge` is what a miss costs beside the pay, by its chance and the dilution.
+fn silent(c: i32, charge: impl Fn(f64, f64) -> f64) -> [[Best; 3]; 3] {
     let none = Best {
         value: f64::NEG_INFINITY,
         f: 0.0,
@@ -75,7 +75,7 @@ fn silent(c: i32, charge: impl Fn(f64) -> f64) -> [[Best; 3]; 3] {
     let mut best = [[none; 3]; 3];
     for (f, dilution) in grid(50, 0..=799, 0.25) {
         let p = hit(f, dilution, c);
-        let missed = p * (1.0 + charge(p));
+        let missed = p * (1.0 + charge(p, dilution));
         for (row, fee) in best.iter_mut().zip(FEES) {
             for (cell, cost) in row.iter_mut().zip(COSTS) {
                 let value = f * cost - fee * (dilution - 1.0) - missed;
@@ -145,7 +145,7 @@ fn the_public_parameters_are_those_of_the_grid() {
 
 #[test]
 fn at_16_draws_and_half_a_percent_burned_no_silence_gains() {
-    let best = silent(16, |p| charge(p, &CHARGES));
+    let best = silent(16, |p, _| charge(p, &CHARGES));
     // The best of each cell is below nothing, so every point of the grid is.
     assert!(best_of(best) < 0.0, "{best:?}");
     let paper = [
@@ -158,7 +158,7 @@ fn at_16_draws_and_half_a_percent_burned_no_silence_gains() {
 
 #[test]
 fn at_5_draws_a_silent_provider_gains_in_spite_of_the_charges() {
-    let best = silent(5, |p| charge(p, &CHARGES));
+    let best = silent(5, |p, _| charge(p, &CHARGES));
     assert!(best_of(best) > 0.29, "{best:?}");
     let paper = [
         [-0.044, -0.006, 0.294],
@@ -175,20 +175,50 @@ fn where_a_miss_costs_only_the_pay_a_silent_provider_gains() {
         [-0.096, -0.090, 0.192],
         [-0.131, -0.125, -0.039],
     ];
-    check(&silent(16, |_| 0.0), paper);
+    check(&silent(16, |_, _| 0.0), paper);
     let paper = [
         [-0.001, 0.299, 0.599],
         [-0.047, 0.184, 0.484],
         [-0.063, 0.031, 0.331],
     ];
-    check(&silent(5, |_| 0.0), paper);
+    check(&silent(5, |_, _| 0.0), paper);
+}
+
+/// The best of all where the own contracts have `ratio` times the collateral of the others, by their pay:
+/// they bear that much more of each charge, and their renter is the cheat.
+fn shared(ratio: f64) -> f64 {
+    let borne = |dilution: f64| dilution / (1.0 + ratio * (dilution - 1.0));
+    best_of(silent(16, |p, dilution| {
+        charge(p, &CHARGES) * borne(dilution)
+    }))
+}
+
+#[test]
+fn own_contracts_of_more_collateral_take_too_little_off_the_charges() {
+    let Params {
+        collateral_epochs,
+        collateral_most,
+        ..
+    } = public();
+    let ratio = f64::from(collateral_most) / f64::from(collateral_epochs);
+    assert!(shared(ratio) < 0.0, "{} at {ratio}", shared(ratio));
+    let near = |ratio: f64, value: f64| {
+        let got = shared(ratio);
+        assert!((got - value).abs() < 0.000_6, "{got} at {ratio}, {value}");
+    };
+    near(1.0, -0.085);
+    near(2.0, -0.074);
+    near(4.0, -0.048);
+    // Beyond that some silence gains.
+    near(8.0, 0.088);
+    near(30.0, 0.266);
 }
 
 #[test]
 fn a_charge_less_and_some_silence_gains() {
     // Charges that come three misses later, and no FAULTED before the ninth.
     let late = [0, 0, 0, 0, 1, 2, 4, 8];
-    assert!(best_of(silent(16, |p| charge(p, &late))) > 0.0);
+    assert!(best_of(silent(16, |p, _| charge(p, &late))) > 0.0);
 }
 
 #[test]

@@ -63,6 +63,10 @@ impl Setting {
     pub(crate) fn scaled(params: Params) -> Params {
         Params {
             min_capacity_chunks: 0,
+            // Contracts are a thousandth of real ones; a byte of a transaction is not.
+            min_rate: Amount(1),
+            tx_fee_per_byte: Amount::ZERO,
+            existence: Amount::ZERO,
             capacity_step: Bytes(256 * KIB),
             ..params
         }
@@ -77,7 +81,7 @@ impl Setting {
             start: START,
             params: self.params.clone(),
             founder: founder.account(),
-            supply: SUPPLY,
+            supply: larder_ledger::Supply::to_founder(founder.account(), SUPPLY, &self.params),
             validator: validator.node(),
             validator_bls: bls.public().to_bytes(),
             nonce: derive(seed, "nonce", 0),

@@ -523,6 +523,10 @@ impl World {
                 | Event::Deposited { .. }
                 | Event::Pending { .. }
                 | Event::Revised { .. }
+                | Event::EgressPaid { .. }
+                | Event::Backed { .. }
+                | Event::Vouched { .. }
+                | Event::AccountLeft { .. }
                 | Event::Unpaid { .. }
                 | Event::Charged { .. }
                 | Event::Vested { .. }

@@ -77,7 +77,7 @@ id32! {
     SubKeyId,
     /// A node (a provider's id): its ed25519 public key, which is also its libp2p key.
     NodeId,
-    /// A contract: `derive_key("larder v1 contract", provider ‖ renter ‖ nonce16)`.
+    /// A contract: 16 bytes of its parties' hash, 16 of theirs and its nonce's (`larder_contracts::contract_id`).
     ContractId,
     /// A segment: 32 random bytes, never used again.
     SegmentId,

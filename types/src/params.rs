@@ -11,6 +11,10 @@ pub const CHUNK: u64 = 1024;
 /// A shard's length is a multiple of this (16 chunks).
 pub const SHARD_STEP: u64 = 16 * 1024;
 
+/// What of pay a public network burns at least, in parts per million: what contracts with oneself
+/// cost. `docs/protocol.md` §3.7.
+pub const LEAST_BURN_PPM: u32 = 5_000;
+
 /// Which of the three parameter sets a network started from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
@@ -84,10 +88,20 @@ pub struct Params {
     pub min_rate: Amount,
     /// Least collateral at Open, in epochs of pay.
     pub collateral_epochs: u32,
+    /// Most collateral, in epochs of pay: contracts bear a charge by their collateral, and one of a
+    /// provider's own with much of it would bear the others' share.
+    pub collateral_most: u32,
+    /// Capacity up to which a provider may begin without collateral, and the most that a new one may
+    /// hold; nothing: everyone begins with collateral, and holds what it can back. Chunks.
+    pub starter_capacity_chunks: u64,
     /// Epochs from a renter's notice to the contract's end.
     pub notice: u32,
     /// Least fee for each draw of a renter's question, nano.
     pub draw_fee: Amount,
+    /// Fee for each byte of a transaction, nano.
+    pub tx_fee_per_byte: Amount,
+    /// What is set aside when an account first appears, and returned when it leaves.
+    pub existence: Amount,
     /// What the faucet grants each new account; `None`: no faucet.
     pub faucet: Option<Amount>,
     /// What a sub-key may spend in an epoch where its delegation names no cap of its own; `None`:
@@ -124,8 +138,12 @@ impl Params {
             min_capacity_chunks: 0,
             min_rate: Amount(1),
             collateral_epochs: 0,
+            collateral_most: 60,
+            starter_capacity_chunks: 0,
             notice: 1,
             draw_fee: Amount(1_000),
+            tx_fee_per_byte: Amount::ZERO,
+            existence: Amount::ZERO,
             faucet: Some(Amount::from_credits(100)),
             sub_key_cap: None,
             capacity_step: Bytes(64 * MIB),
@@ -162,7 +180,12 @@ impl Params {
                 // 1 GiB (the protocol's least contract is 1 GiB for 30 epochs).
                 min_capacity_chunks: 1 << 20,
                 collateral_epochs: 30,
+                // 64 GiB.
+                starter_capacity_chunks: 64 << 20,
                 notice: 7,
+                tx_fee_per_byte: Amount(10),
+                existence: Amount(10_000_000),
+                min_rate: Amount(1_000),
                 faucet: None,
                 sub_key_cap: Some(Amount::from_credits(100)),
                 ..dev
@@ -197,12 +220,38 @@ impl Params {
             && self.fee_ppm <= 1_000_000
             && (1..=self.max_term).contains(&self.min_term)
             && self.min_rate.0 > 0
+            && self.collateral_epochs <= self.collateral_most
+            && self.existence.0 < 1 << 60
+            // Otherwise dilution costs too little.
+            && (self.profile != Profile::Public || self.burn_ppm >= LEAST_BURN_PPM)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn public_networks_burn_half_a_percent() {
+        let public = Params::profile(Profile::Public);
+        let less = Params {
+            burn_ppm: LEAST_BURN_PPM - 1,
+            ..public
+        };
+        assert!(!less.are_sound());
+        let private = Params::profile(Profile::Private);
+        assert_eq!((private.burn_ppm, private.are_sound()), (0, true));
+    }
+
+    #[test]
+    fn collateral_has_a_least_and_a_most() {
+        let dev = Params::profile(Profile::Dev);
+        let crossed = Params {
+            collateral_epochs: dev.collateral_most + 1,
+            ..dev
+        };
+        assert!(!crossed.are_sound());
+    }
 
     #[test]
     fn every_profile_is_sound_and_scales() {

@@ -4,7 +4,7 @@ use super::*;
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{
-    Event, Faucet, Genesis, Op, Reason, Register, Transfer, TreeUpdate, TxRefusal, Unpaid,
+    Event, Faucet, Genesis, Op, Reason, Register, Supply, Transfer, TreeUpdate, TxRefusal, Unpaid,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{Commitment, ContentTree, Outboard, ShardReader};
@@ -27,7 +27,9 @@ fn genesis() -> State {
         start: START,
         params: Params::profile(Profile::Dev).with_epoch(Millis(8_000)),
         founder: signer(1).account(),
-        supply: Amount::from_credits(1_000_000),
+        supply: Supply::Faucet {
+            total: Amount::from_credits(1_000_000),
+        },
         validator: signer(2).node(),
         validator_bls: bls.public().to_bytes(),
         nonce: [4; 32],

@@ -37,7 +37,7 @@ fn open(world: &mut World, node: u8, renter: u8) -> ContractLeaf {
     let mut leaf = world.draft(node, renter, 60);
     leaf.collateral = Amount(COLLATERAL * leaf.rate.0);
     let auth = Auth {
-        nonce: u64::from(leaf.contract_id.0[0]),
+        nonce: u64::from(leaf.contract_id.0[31]),
         ..world.auth(&leaf.renter)
     };
     let op = world.sign(node, leaf, renter, Some(auth));

@@ -1,16 +1,17 @@
 //! Attacks on the money, each of which gained something in an earlier design.
 //! `docs/protocol.md` §3.4, §3.6.
 
-use super::world::{World, dev, signer};
+use super::world::{World, dev, owner, signer};
 use super::{ALICE, BOB, NODE};
 use crate::provider::SLASH_ACC_START;
-use crate::{Event, Op, Reason, Skip, Unpaid};
+use crate::{Event, Faucet, Op, Reason, Skip, Tx, Unpaid};
 use larder_contracts::{Auth, extend};
 use larder_proofs::ContractLeaf;
 use larder_types::{Amount, Epoch, Millis, Params};
 
 /// Proves in every epoch, so that the misses of others are strikes.
 const OTHER: u8 = 21;
+const CAROL: u8 = 12;
 /// What the faucet gave.
 const GRANT: u64 = 100_000_000_000;
 const DEPOSIT: Amount = Amount::from_credits(40);
@@ -25,7 +26,7 @@ fn patient() -> Params {
 
 /// Two providers with collateral; `OTHER` has a contract of Bob's.
 fn begin() -> World {
-    let mut world = World::with(patient(), &[ALICE, BOB, NODE, OTHER], &[]);
+    let mut world = World::with(patient(), &[ALICE, BOB, CAROL, NODE, OTHER], &[]);
     for node in [NODE, OTHER] {
         world.submit(world.register(node, DEPOSIT));
     }
@@ -85,6 +86,13 @@ fn charged(world: &World, rate: Amount) -> Vec<u64> {
 #[test]
 fn ten_self_churned_contracts_empty_no_pool() {
     let mut world = begin();
+    // One account has one contract with a provider: the attacker brings ten.
+    let puppets: Vec<u8> = (30..40).collect();
+    let net = world.state.genesis_hash();
+    for puppet in &puppets {
+        world.submit(Tx::Faucet(Faucet::sign(&owner(*puppet), &net)));
+    }
+    world.block();
     let alice = open(&mut world, ALICE, 27, 30, 0);
     assert_eq!(alice.end_epoch, 28);
     let mut own: Vec<ContractLeaf> = Vec::new();
@@ -97,8 +105,9 @@ fn ten_self_churned_contracts_empty_no_pool() {
             close(&mut world, &leaf);
         }
         let term = if round == 0 { 6 } else { 7 };
-        own = (0..10)
-            .map(|ahead| open(&mut world, NODE, term, 30, ahead))
+        own = puppets
+            .iter()
+            .map(|puppet| open(&mut world, *puppet, term, 30, 0))
             .collect();
         assert!(own.iter().all(|leaf| leaf.end_epoch == 7 * (round + 1)));
         miss(&mut world, 7 * round + 3);
@@ -122,8 +131,9 @@ fn ten_self_churned_contracts_empty_no_pool() {
     let had = world.balance(ALICE).0;
     assert!(had > GRANT - paid, "{had}");
     // So the attacker has what was left, with all its contracts no more than Alice's pay.
-    let wealth = world.balance(NODE).0 + record.free.0;
-    assert!(wealth < GRANT + paid, "{wealth}");
+    let purses: u64 = puppets.iter().map(|p| world.balance(*p).0).sum();
+    let wealth = world.balance(NODE).0 + record.free.0 + purses;
+    assert!(wealth < 11 * GRANT + paid, "{wealth}");
     world.check_replay(patient());
 }
 
@@ -225,7 +235,7 @@ fn locked_nothing_and_s_nothing() {
     assert_eq!(charged(&world, bare.rate), [0, 0]);
     assert_eq!(world.record(NODE).slash_acc, SLASH_ACC_START);
     // The third miss costs two epochs of pay of both, more than the collateral: all is taken.
-    let thin = open(&mut world, ALICE, 10, 1, 0);
+    let thin = open(&mut world, CAROL, 10, 1, 0);
     assert_eq!((bare.end_epoch, thin.end_epoch), (14, 14));
     miss(&mut world, 4);
     miss(&mut world, 5);
@@ -242,12 +252,56 @@ fn locked_nothing_and_s_nothing() {
     close(&mut world, &bare);
     close(&mut world, &thin);
     world.run_to_epoch(14);
-    // Epochs 1, 2, 4 and 5 were missed; the collateral is Alice's.
-    let paid = (13 - 4) * bare.rate.0 + (10 - 2) * thin.rate.0;
-    assert_eq!(world.balance(ALICE).0, GRANT - paid + thin.collateral.0);
+    // Epochs 1, 2, 4 and 5 were missed; the collateral is its renter's.
+    assert_eq!(world.balance(ALICE).0, GRANT - (13 - 4) * bare.rate.0);
+    let paid = (10 - 2) * thin.rate.0;
+    assert_eq!(world.balance(CAROL).0, GRANT - paid + thin.collateral.0);
     assert_eq!(world.record(NODE).slash_acc, SLASH_ACC_START);
     let again = open(&mut world, BOB, 6, 1, 0);
     world.run_to_epoch(15);
     assert!(world.leaf(&again.contract_id).is_some());
     world.check_replay(patient());
+}
+
+/// What five misses cost `NODE` beside their pay, in thousandths of an epoch's pay of Alice's contract
+/// (15,000 by the schedule), if it has a contract with itself of this rate and collateral.
+fn strikes_cost(own: impl Fn(&ContractLeaf) -> Option<(u64, u64)>) -> u64 {
+    let mut world = begin();
+    let alice = open(&mut world, ALICE, 27, 30, 0);
+    if let Some((rate, collateral)) = own(&alice) {
+        let mut leaf = world.draft(NODE, NODE, 27);
+        (leaf.rate, leaf.collateral) = (Amount(rate), Amount(collateral));
+        let auth = world.auth(&leaf.renter);
+        let op = world.sign(NODE, leaf, NODE, Some(auth));
+        world.submit(world.update(NODE, vec![op]));
+    }
+    for epoch in [3, 5, 7, 9, 11] {
+        miss(&mut world, epoch);
+    }
+    world.run_to_epoch(27);
+    close(&mut world, &alice);
+    world.run_to_epoch(28);
+    let paid = 22 * alice.rate.0;
+    let got = world.balance(ALICE).0 + paid - GRANT;
+    world.check_replay(patient());
+    got * 1_000 / alice.rate.0
+}
+
+#[test]
+fn a_contract_with_oneself_of_much_collateral_bears_no_strikes() {
+    let clean = strikes_cost(|_| None);
+    assert_eq!(clean, 15_000);
+    // Ten times Alice's collateral for a rate of one: it would bear ten of eleven parts of each charge,
+    // and have them back as the renter. The ledger does not open it.
+    let dilution = strikes_cost(|alice| Some((1, 10 * alice.collateral.0)));
+    assert_eq!(dilution, clean);
+    // As much as is allowed, at a rate that weighs nothing, takes nothing off.
+    let most = u64::from(patient().collateral_most);
+    assert_eq!(most, 60);
+    let least = strikes_cost(|_| Some((1, most)));
+    assert!((clean - 10..=clean + 10).contains(&least), "{least}");
+    // At Alice's own rate and twice her ratio of collateral the charge doubles, and two thirds of it are
+    // borne by the own contract: a third less in all, at the price of φ on as much pay again.
+    let half = strikes_cost(|alice| Some((alice.rate.0, most * alice.rate.0)));
+    assert!((9_990..=10_010).contains(&half), "{half}");
 }

@@ -11,6 +11,8 @@ use larder_types::{Amount, Millis, Params, Profile, Time, codec};
 /// A device of Alice's.
 const DEVICE: u8 = 60;
 const OTHER_DEVICE: u8 = 61;
+/// Another provider.
+const OTHER: u8 = 21;
 
 fn grant(world: &World, may: May, cap: Option<u64>) -> Grant {
     Grant {
@@ -23,7 +25,7 @@ fn grant(world: &World, may: May, cap: Option<u64>) -> Grant {
 
 /// Alice signs by a device that may do this, within this cap of credits per epoch.
 fn by_device(may: May, cap: Option<u64>) -> World {
-    let mut world = World::with(dev(), &[ALICE], &[NODE]);
+    let mut world = World::with(dev(), &[ALICE], &[NODE, OTHER]);
     world.submit(world.delegate(ALICE, DEVICE, grant(&world, may, cap)));
     world.block();
     world.hand_to(ALICE, DEVICE);
@@ -104,12 +106,12 @@ fn a_sub_key_beyond_its_cap() {
     // Contracts count at the boundary, all that begin there together.
     let mut dear = world.draft(NODE, ALICE, 6);
     dear.rate = Amount::from_credits(3);
-    let mut cheap = world.draft(NODE, ALICE, 6);
+    let mut cheap = world.draft(OTHER, ALICE, 6);
     cheap.rate = Amount::from_credits(6);
-    for (leaf, nonce) in [(dear, 200), (cheap, 201)] {
+    for (node, leaf, nonce) in [(NODE, dear, 200), (OTHER, cheap, 201)] {
         let auth = Auth { nonce, ..auth };
-        let op = world.sign(NODE, leaf, ALICE, Some(auth));
-        world.submit(world.update(NODE, vec![op]));
+        let op = world.sign(node, leaf, ALICE, Some(auth));
+        world.submit(world.update(node, vec![op]));
     }
     world.run_to_epoch(1);
     assert_eq!(world.state.contracts_of(&dear.renter).count(), 1);
@@ -349,7 +351,7 @@ fn where_nobody_begins_with_nothing_the_account_is_paid_first() {
     let mut world = World::new(params.clone());
     let tx = world.delegate(ALICE, DEVICE, grant(&world, May::ALL, None));
     assert_eq!(refused(world.admit(tx.clone())), TxRefusal::NoAccount);
-    world.submit(world.transfer(1, ALICE, Amount(1)));
+    world.submit(world.transfer(1, ALICE, Amount::from_credits(1)));
     world.block();
     world.submit(tx);
     world.block();
@@ -376,4 +378,141 @@ fn a_signature_names_its_key() {
     let decoded = codec::decode::<Tx>(&codec::encode(&delegate));
     assert_eq!(decoded, Ok(delegate));
     assert_eq!(owner(ALICE).by(), None);
+}
+
+/// A contract of Alice's with these flags, at two credits an epoch, signed by her own key, from epoch 1
+/// to 14; and a device that may do all, within a cap of 20.
+fn of_hers(flags: u8) -> (World, larder_proofs::ContractLeaf) {
+    let mut world = World::with(dev(), &[ALICE], &[NODE, OTHER]);
+    let mut leaf = world.draft(NODE, ALICE, 13);
+    leaf.flags |= flags;
+    leaf.rate = Amount::from_credits(2);
+    let auth = world.auth(&leaf.renter);
+    let op = world.sign(NODE, leaf, ALICE, Some(auth));
+    world.submit(world.update(NODE, vec![op]));
+    world.submit(world.delegate(ALICE, DEVICE, grant(&world, May::ALL, Some(20))));
+    world.run_to_epoch(1);
+    world.hand_to(ALICE, DEVICE);
+    let leaf = world.leaf(&leaf.contract_id).unwrap();
+    (world, leaf)
+}
+
+/// Posts what the device signed of a contract, with `rate`, from the next epoch on.
+fn put(world: &mut World, leaf: &larder_proofs::ContractLeaf, rate: Amount) {
+    let next = larder_proofs::ContractLeaf {
+        start_epoch: world.state.epoch() + 1,
+        revision: leaf.revision + 1,
+        rate,
+        ..*leaf
+    };
+    let auth = world.auth(&leaf.renter);
+    let op = world.sign(NODE, next, ALICE, Some(auth));
+    world.submit(world.update(NODE, vec![op]));
+    world.run_to_epoch(world.state.epoch() + 1);
+}
+
+#[test]
+fn a_device_signs_no_terms_that_renew_by_themselves() {
+    // A rate that its cap allows for the rest of the term would be paid for whole terms later, by
+    // nobody's signature.
+    let (mut world, leaf) = of_hers(larder_proofs::AUTO_RENEW);
+    world.run_to_epoch(9);
+    put(&mut world, &leaf, Amount::from_credits(6));
+    assert_eq!(world.skipped(), [Skip::SubKey]);
+    assert_eq!(world.leaf(&leaf.contract_id).unwrap().rate, leaf.rate);
+    // Nor does it set the flag, at the Open.
+    let mut own = world.draft(OTHER, ALICE, 6);
+    own.flags |= larder_proofs::AUTO_RENEW;
+    let auth = world.auth(&own.renter);
+    let op = world.sign(OTHER, own, ALICE, Some(auth));
+    world.submit(world.update(OTHER, vec![op]));
+    world.run_to_epoch(11);
+    assert_eq!(world.skipped(), [Skip::SubKey; 2]);
+    // Content is no terms, and the account's own key may.
+    world.hands.clear();
+    put(&mut world, &leaf, Amount::from_credits(3));
+    assert_eq!(world.skipped().len(), 2);
+    world.check_replay(dev());
+}
+
+#[test]
+fn what_old_terms_owed_the_account_is_within_no_cap() {
+    // The provider was silent for ten epochs, so that 20 credits are Alice's. The device and the
+    // provider would spend them on a higher rate, beyond the cap.
+    let (mut world, leaf) = of_hers(0);
+    world.silent.insert(signer(NODE).node());
+    world.run_to_epoch(10);
+    assert!(
+        world.record(NODE).faulted.is_none(),
+        "nobody passes, nobody is struck"
+    );
+    world.silent.clear();
+    let unpaid = u64::from(world.record(NODE).unpaid - leaf.unpaid_at_start);
+    assert!(unpaid >= 9, "{unpaid}");
+    // Three epochs are left at the boundary: 2 credits each were set aside, 21 more are taken.
+    put(&mut world, &leaf, Amount::from_credits(9));
+    assert_eq!(world.skipped(), [Skip::Cap]);
+    let had = world.balance(ALICE);
+    put(&mut world, &leaf, Amount::from_credits(10));
+    assert_eq!(world.skipped(), [Skip::Cap], "two epochs are left: 16 more");
+    let spent = world.sub_key(ALICE, DEVICE).unwrap().spent_in(12);
+    assert_eq!(spent, Amount::from_credits(16));
+    assert!(world.balance(ALICE) > had, "what it was owed came back");
+    world.check_replay(dev());
+}
+
+#[test]
+fn a_device_moves_a_contract_within_its_cap() {
+    let (mut world, leaf) = of_hers(larder_proofs::TRANSFERABLE);
+    let mut go = |rate: u64, epoch: u32| {
+        let fresh = world.draft(OTHER, ALICE, 13);
+        let new = larder_proofs::ContractLeaf {
+            contract_id: fresh.contract_id,
+            terms_hash: fresh.terms_hash,
+            start_epoch: epoch,
+            revision: 0,
+            slash_acc: 0,
+            unpaid_at_start: 0,
+            rate: Amount::from_credits(rate),
+            ..leaf
+        };
+        let (net, heir) = (world.state.genesis_hash(), signer(OTHER));
+        let (auth, hand) = (world.auth(&leaf.renter), world.hand(ALICE));
+        let signed = larder_contracts::SignedLeaf::sign(new, Some(auth), &heir.node(), &hand, &net);
+        let handover = crate::Handover::sign(leaf.contract_id, signed, &heir, &net);
+        let ops = vec![crate::Op::Transfer(Box::new(handover))];
+        world.submit(world.update(NODE, ops));
+        world.run_to_epoch(epoch);
+        (world.skipped(), world.leaf(&new.contract_id).is_some())
+    };
+    // Twelve epochs are left: 24 more. Then eleven: 11 more.
+    assert_eq!(go(4, 2), (vec![Skip::Cap], false));
+    assert_eq!(go(3, 3), (vec![Skip::Cap], true));
+    let spent = world.sub_key(ALICE, DEVICE).unwrap().spent_in(3);
+    assert_eq!(spent, Amount::from_credits(11));
+    world.check_replay(dev());
+}
+
+#[test]
+fn a_device_forces_nothing_beyond_its_cap() {
+    let (mut world, leaf) = of_hers(0);
+    let next = larder_proofs::ContractLeaf {
+        start_epoch: 2,
+        revision: leaf.revision + 1,
+        rate: Amount::from_credits(4),
+        ..leaf
+    };
+    let (net, hand) = (world.state.genesis_hash(), world.hand(ALICE));
+    let (auth, node) = (world.auth(&leaf.renter), signer(NODE));
+    let signed = larder_contracts::SignedLeaf::sign(next, Some(auth), &node.node(), &hand, &net);
+    let revision = crate::Forced::Signed(Box::new(signed.countersign(&node, &net)));
+    let provider = node.node();
+    world.submit(Tx::ForceRevision(crate::ForceRevision {
+        provider,
+        revision,
+    }));
+    world.run_to_epoch(2);
+    assert_eq!(world.skipped(), [Skip::Cap]);
+    assert_eq!(world.leaf(&leaf.contract_id).unwrap().rate, leaf.rate);
+    world.check_replay(dev());
 }

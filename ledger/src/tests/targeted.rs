@@ -24,19 +24,25 @@ fn two() -> (World, ContractLeaf, ContractLeaf) {
     world.block();
     world.open(OTHER, BOB, 60);
     let mut leaves = Vec::new();
-    for nonce in [40, 41] {
-        let mut leaf = world.draft(NODE, ALICE, 60);
+    for (renter, nonce) in [(ALICE, 40), (BOB, 41)] {
+        let mut leaf = world.draft(NODE, renter, 60);
         leaf.collateral = Amount(30 * leaf.rate.0);
         let auth = Auth {
             nonce,
             ..world.auth(&leaf.renter)
         };
-        let op = world.sign(NODE, leaf, ALICE, Some(auth));
+        let op = world.sign(NODE, leaf, renter, Some(auth));
         world.submit(world.update(NODE, vec![op]));
         leaves.push(leaf);
     }
     world.run_to_epoch(1);
     (world, leaves[0], leaves[1])
+}
+
+/// To just before an epoch, in which nobody has answered yet.
+fn before(world: &mut World, epoch: u32) {
+    let begins = world.state.schedule().epoch_start(epoch);
+    world.run_to(begins.before(larder_types::Millis(1)));
 }
 
 fn ask(world: &World, leaf: &ContractLeaf, renter: u8, draws: u8, fee: u64) -> Tx {
@@ -71,9 +77,9 @@ fn what_is_not_shown_while_the_rest_is_faults_alone() {
     world.submit(ask(&world, &leaf, ALICE, 8, 8_000));
     let (had, founder) = (world.balance(ALICE), world.balance(1));
     world.block();
-    world.submit(ask(&world, &sound, ALICE, 8, 8_001));
+    world.submit(ask(&world, &sound, BOB, 8, 8_001));
     world.block();
-    assert_eq!(had.0 - world.balance(ALICE).0, 16_001);
+    assert_eq!(had.0 - world.balance(ALICE).0, 8_000);
     assert_eq!(world.state.burned(), Amount(4_000 + 4_001));
     assert_eq!(world.balance(1).0 - founder.0, 8_000);
     world.deaf.insert(leaf.contract_id);
@@ -91,7 +97,7 @@ fn what_is_not_shown_while_the_rest_is_faults_alone() {
     assert_eq!((record.misses, record.faulted), (0, None));
     assert_eq!(world.state.faulted_alone(&leaf.contract_id), Some(3));
     // It saves nothing by a loss that it declares then; its renter closes, the sound one stays.
-    let refused_close = world.close_faulted(&sound, ALICE);
+    let refused_close = world.close_faulted(&sound, BOB);
     assert_eq!(refused(world.admit(refused_close)), TxRefusal::Sound);
     let had = world.balance(ALICE);
     world.submit(world.close_faulted(&leaf, ALICE));
@@ -140,7 +146,7 @@ fn a_loss_declared_for_a_faulted_contract_saves_nothing() {
 fn silence_on_everything_is_an_ordinary_miss() {
     let (mut world, leaf, _) = two();
     world.submit(ask(&world, &leaf, ALICE, 8, 8_000));
-    world.run_to_epoch(2);
+    before(&mut world, 2);
     world.silent.insert(signer(NODE).node());
     world.run_to_epoch(3);
     assert_eq!(faults(&world), []);
@@ -151,7 +157,7 @@ fn silence_on_everything_is_an_ordinary_miss() {
 fn a_t3_during_an_outage_faults_nothing() {
     let (mut world, leaf, _) = two();
     world.submit(ask(&world, &leaf, ALICE, 8, 8_000));
-    world.run_to_epoch(2);
+    before(&mut world, 2);
     // Nobody is heard.
     for node in [NODE, OTHER] {
         world.silent.insert(signer(node).node());

@@ -6,7 +6,7 @@ use crate::propose::{due, has_reason};
 use crate::{
     AdmitError, Admitted, Block, CloseFaulted, Delegate, Event, Faucet, Genesis, Grant, Loss,
     Maintenance, Mempool, Op, ProofsPool, Proposer, Provider, Register, Revoke, Skip, State,
-    SubKey, SubKeys, Transfer, TreeUpdate, Tx, Verified, verify,
+    SubKey, SubKeys, Supply, Transfer, TreeUpdate, Tx, Verified, verify,
 };
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_keys::{AccountSigner, Signer, Tag};
@@ -72,13 +72,14 @@ pub(super) fn dev() -> Params {
 }
 
 pub(super) fn genesis(params: Params) -> Genesis {
+    let founder = signer(1).account();
     Genesis {
         version: crate::VERSION,
         network: "test".into(),
         start: START,
+        supply: Supply::to_founder(founder, Amount::from_credits(1_000_000), &params),
         params,
-        founder: signer(1).account(),
-        supply: Amount::from_credits(1_000_000),
+        founder,
         validator: signer(2).node(),
         validator_bls: SecretKey::from_seed(&[3; 32]).public().to_bytes(),
         nonce: [4; 32],
@@ -103,7 +104,12 @@ pub(super) fn false_proof(challenge: &Challenge, node: &Signer, net: &GenesisHas
 
 impl World {
     pub(super) fn new(params: Params) -> Self {
-        let state = State::genesis(&genesis(params)).unwrap();
+        Self::of(&genesis(params))
+    }
+
+    /// The network that begins with this document.
+    pub(super) fn of(document: &Genesis) -> Self {
+        let state = State::genesis(document).unwrap();
         let proposer = Proposer::new(signer(2), SecretKey::from_seed(&[3; 32]), &state).unwrap();
         Self {
             mempool: Mempool::new(Limits::default()),
@@ -467,7 +473,8 @@ impl World {
                 assert_eq!(claims, p.escrow, "claims differ from escrow");
             }
         }
-        assert_eq!(self.state.total_credit(), u128::from(self.state.supply().0));
+        let (counted, owed) = (self.state.total_credit(), self.state.total_owed());
+        assert_eq!(counted, u128::from(self.state.supply().0) + owed);
     }
 
     /// No sub-key has spent more since `before` than its cap allows.
@@ -490,7 +497,12 @@ impl World {
 
     /// Replays every block from its bytes at a fresh node, and a snapshot's round trip.
     pub(super) fn check_replay(&self, params: Params) {
-        let mut other = State::genesis(&genesis(params)).unwrap();
+        self.check_replay_of(&genesis(params));
+    }
+
+    /// The same in the network that begins with this document.
+    pub(super) fn check_replay_of(&self, document: &Genesis) {
+        let mut other = State::genesis(document).unwrap();
         for block in &self.blocks {
             let bytes = codec::encode(block);
             let block = codec::decode::<Block>(&bytes).unwrap();

@@ -89,7 +89,7 @@ impl NodeApi {
             network: self.genesis.network.clone(),
             genesis: Text(self.genesis.hash()),
             start: Moment(self.genesis.start),
-            supply: Nano(self.genesis.supply),
+            supply: Nano(self.genesis.supply.total().unwrap_or_default()),
             profile: params.profile.to_string(),
             epoch_ms: params.epoch.0,
             slots: params.slots,

@@ -32,7 +32,9 @@ fn genesis() -> Genesis {
         start: now(),
         params: Params::profile(Profile::Dev).with_epoch(Millis(2_000)),
         founder: Signer::from_seed(&[3; 32]).account(),
-        supply: Amount::from_credits(1_000),
+        supply: larder_ledger::Supply::Faucet {
+            total: Amount::from_credits(1_000),
+        },
         validator: Signer::from_seed(&VALIDATOR).node(),
         validator_bls: SecretKey::from_seed(&VALIDATOR).public().to_bytes(),
         nonce: [4; 32],

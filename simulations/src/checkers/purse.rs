@@ -162,6 +162,10 @@ impl Purse {
             | Event::LossDeclared { .. }
             | Event::Skipped { .. }
             | Event::Paid { .. }
+            | Event::EgressPaid { .. }
+            | Event::Backed { .. }
+            | Event::Vouched { .. }
+            | Event::AccountLeft { .. }
             | Event::Unpaid { .. }
             | Event::Vested { .. }
             | Event::NoticeGiven { .. }

@@ -363,7 +363,8 @@ fn declared(effects: &[Effect]) -> Vec<Loss> {
         | Op::CloseMutual(_)
         | Op::Reduce(_)
         | Op::Renew(_)
-        | Op::Transfer(_) => None,
+        | Op::Transfer(_)
+        | Op::Settle(_) => None,
     });
     losses.collect()
 }

@@ -1,0 +1,265 @@
+//! Why a transaction cannot be included: one variant for each rule, with a number that stays.
+//! `docs/protocol.md` §3.1, §3.3, §3.12.
+
+use crate::check::MAX_PENDING;
+use crate::maintenance::LONGEST;
+use crate::subkey::MAX_SUB_KEYS;
+use crate::targeted::MOST_DRAWS;
+use crate::tx::{MAX_LOST, MAX_OPS};
+use crate::vouch::MAX_GUARANTORS;
+use crate::{NonceError, SubKeyError};
+use larder_proofs::ClearError;
+use larder_types::{Amount, Epoch, Time};
+
+/// Why a transaction cannot be included.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TxRefusal {
+    /// This network has no faucet.
+    #[error("this network has no faucet")]
+    NoFaucet,
+    /// The account has had its grant.
+    #[error("the account has had its grant")]
+    Granted,
+    /// The payer has too little.
+    #[error("{needed} needed, {have} there")]
+    Balance {
+        /// What it takes.
+        needed: Amount,
+        /// What there is.
+        have: Amount,
+    },
+    /// An amount of nothing moves nothing.
+    #[error("the amount is zero")]
+    Nothing,
+    /// The nonce is spent or far off.
+    #[error(transparent)]
+    Nonce(#[from] NonceError),
+    /// Its time has passed.
+    #[error("it expired at height {expiry}, the next block is {height}")]
+    Expired {
+        /// The last height it allows.
+        expiry: u64,
+        /// The block's.
+        height: u64,
+    },
+    /// Its expiry lies further ahead than the network allows.
+    #[error("its expiry at height {expiry} lies beyond {latest}")]
+    ExpiryFar {
+        /// The last height it allows.
+        expiry: u64,
+        /// The latest that may be.
+        latest: u64,
+    },
+    /// The provider has a record already.
+    #[error("the provider is registered already")]
+    Registered,
+    /// The provider has no record.
+    #[error("the provider is not registered")]
+    Unregistered,
+    /// The update is meant for another epoch.
+    #[error("the update is for epoch {epoch}, the block's is {now}")]
+    Epoch {
+        /// Its epoch.
+        epoch: Epoch,
+        /// The block's.
+        now: Epoch,
+    },
+    /// No operation, or more than an update may carry.
+    #[error("an update carries 1 to {MAX_OPS} operations")]
+    Operations,
+    /// Nothing in the update is newer than what is active or pending.
+    #[error("nothing in the update is new")]
+    Stale,
+    /// Too many operations are pending.
+    #[error("at most {MAX_PENDING} contracts may have operations pending")]
+    Pending,
+    /// An amount does not fit.
+    #[error("an amount is out of range")]
+    Overflow,
+    /// The contract is not active.
+    #[error("the contract is not active")]
+    NoContract,
+    /// Another account pays for the contract.
+    #[error("the contract is another renter's")]
+    NotTheRenter,
+    /// The provider is not FAULTED.
+    #[error("the provider is not faulted")]
+    Sound,
+    /// No shard is declared lost, or more than a declaration may carry.
+    #[error("a declared loss names 1 to {MAX_LOST} shards")]
+    Losses,
+    /// The shards declared lost are not in the active tree.
+    #[error("the shards declared lost are not in the active tree: {0}")]
+    NotHeld(ClearError),
+    /// An absence that begins too soon.
+    #[error("an absence from epoch {first}, the earliest is {earliest}")]
+    Notice {
+        /// The first epoch away.
+        first: Epoch,
+        /// The earliest that may be.
+        earliest: Epoch,
+    },
+    /// An absence of no epochs, or too many.
+    #[error("an absence of {epochs} epochs, possible are 1 to {LONGEST}")]
+    Absence {
+        /// How many.
+        epochs: u32,
+    },
+    /// The provider still has time to post it.
+    #[error("it may be forced from epoch {epoch} on")]
+    Early {
+        /// The first epoch in which it may.
+        epoch: Epoch,
+    },
+    /// A forced revision that does not follow from the active one and the shards shown.
+    #[error("the revision is not what the active one and the shards shown make")]
+    Forced,
+    /// The shards shown do not extend the active tree.
+    #[error("the shards shown do not extend the active tree: {0}")]
+    Witness(ClearError),
+    /// The contract may not move, or not like this.
+    #[error("the contract may not move like this")]
+    NotTransferable,
+    /// No draw, or too many.
+    #[error("{draws} draws, possible are 1 to {MOST_DRAWS}")]
+    Draws {
+        /// How many.
+        draws: u8,
+    },
+    /// Less than the network's fee.
+    #[error("a fee of {fee}, the least is {least}")]
+    Fee {
+        /// What was offered.
+        fee: Amount,
+        /// What it takes.
+        least: Amount,
+    },
+    /// A voucher of other terms than those that are active.
+    #[error("the voucher is for other terms of the contract")]
+    Voucher,
+    /// A voucher that owes more than what was read costs.
+    #[error("the voucher owes {credits}, what was read costs {most}")]
+    Dear {
+        /// What it owes.
+        credits: Amount,
+        /// What may be.
+        most: Amount,
+    },
+    /// Accounts do not go below zero here.
+    #[error("credit is not mutual in this network: no account may go below zero")]
+    NotMutual,
+    /// Nobody vouches for himself.
+    #[error("an account cannot vouch for itself")]
+    Oneself,
+    /// The member owes more than others vouch for.
+    #[error("the member owes more than it may; that is paid first")]
+    Indebted,
+    /// As many vouch for the member as may.
+    #[error("at most {MAX_GUARANTORS} accounts may vouch for one")]
+    Guarantors,
+    /// The provider's free collateral does not pay for its transaction.
+    #[error("a fee of {needed}, the provider has {have} of free collateral")]
+    Postage {
+        /// What it takes.
+        needed: Amount,
+        /// What there is.
+        have: Amount,
+    },
+    /// Too little to make an account.
+    #[error("a new account takes at least {least}, which is set aside for it")]
+    Existence {
+        /// What it takes.
+        least: Amount,
+    },
+    /// Contracts, providers, debts or vouching hold the account.
+    #[error("the account has contracts, providers, debts or guarantees ({ties}) and cannot leave")]
+    Tied {
+        /// How many, debts aside.
+        ties: u32,
+    },
+    /// An absence too soon after the one before.
+    #[error("the next absence may begin with epoch {next}")]
+    AwayAgain {
+        /// The earliest.
+        next: Epoch,
+    },
+    /// The sub-key that signed it may not.
+    #[error(transparent)]
+    SubKey(#[from] SubKeyError),
+    /// The admin key is not the one in the account's record.
+    #[error("the admin key is not the account's")]
+    Admin,
+    /// Verbs that do not exist, or an end before its beginning.
+    #[error("the delegation makes no sense")]
+    Delegation,
+    /// The account has as many sub-keys as it may.
+    #[error("an account has at most {MAX_SUB_KEYS} sub-keys")]
+    SubKeys,
+    /// It was signed in what is still the future.
+    #[error("it was signed at {issued:?}, which is far ahead")]
+    Ahead {
+        /// When.
+        issued: Time,
+    },
+    /// A delegation or revocation that was signed later is in force.
+    #[error("a newer delegation or revocation is in force")]
+    Superseded,
+    /// Nobody has paid the account anything, and the network lets nobody begin with nothing.
+    #[error("the ledger does not know the account; somebody must pay it first")]
+    NoAccount,
+}
+
+impl TxRefusal {
+    /// The number in logs and in RPC errors; never reused.
+    #[must_use]
+    pub const fn code(&self) -> u16 {
+        match self {
+            Self::NoFaucet => 101,
+            Self::Granted => 102,
+            Self::Balance { .. } => 103,
+            Self::Nothing => 104,
+            Self::Nonce(_) => 105,
+            Self::Expired { .. } => 106,
+            Self::ExpiryFar { .. } => 107,
+            Self::Registered => 108,
+            Self::Unregistered => 109,
+            Self::Epoch { .. } => 110,
+            Self::Operations => 111,
+            Self::Stale => 112,
+            Self::Pending => 113,
+            Self::Overflow => 114,
+            Self::NoContract => 115,
+            Self::NotTheRenter => 116,
+            Self::Sound => 117,
+            Self::Losses => 118,
+            Self::NotHeld(_) => 119,
+            Self::Notice { .. } => 140,
+            Self::Absence { .. } => 141,
+            Self::AwayAgain { .. } => 142,
+            Self::Early { .. } => 143,
+            Self::Forced => 144,
+            Self::Witness(_) => 145,
+            Self::Draws { .. } => 146,
+            Self::Fee { .. } => 147,
+            Self::NotTransferable => 148,
+            Self::Voucher => 149,
+            Self::Dear { .. } => 150,
+            Self::NotMutual => 151,
+            Self::Oneself => 152,
+            Self::Indebted => 153,
+            Self::Guarantors => 154,
+            Self::Postage { .. } => 155,
+            Self::Existence { .. } => 156,
+            Self::Tied { .. } => 157,
+            Self::SubKey(SubKeyError::Unauthorised) => 160,
+            Self::SubKey(SubKeyError::Verb) => 161,
+            Self::SubKey(SubKeyError::Cap { .. }) => 162,
+            Self::Admin => 163,
+            Self::Delegation => 164,
+            Self::SubKeys => 165,
+            Self::Ahead { .. } => 166,
+            Self::Superseded => 167,
+            Self::NoAccount => 168,
+        }
+    }
+}
