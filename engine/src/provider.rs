@@ -129,6 +129,8 @@ pub(crate) struct Provider {
     /// The epoch whose content revisions have been posted.
     pub(crate) posted_epoch: Option<Epoch>,
     pub(crate) free_collateral: Option<Amount>,
+    /// What the ledger lets us hold, chunks: little at first.
+    pub(crate) capacity_most: u64,
     /// Whether the ledger holds us FAULTED: nothing opens with us, nothing changes.
     pub(crate) faulted: bool,
     pub(crate) registering: Option<larder_types::TxId>,
@@ -164,6 +166,7 @@ impl Provider {
             urgent: std::collections::BTreeSet::new(),
             posted_epoch: None,
             free_collateral: None,
+            capacity_most: 0,
             registering: None,
             heads: heads::KeptHeads::default(),
             audits: audits::Audits::default(),
@@ -218,7 +221,9 @@ impl Provider {
     pub(crate) fn free_chunks(&self, epoch: Epoch) -> u64 {
         let sold: u64 = self.contracts.values().map(|h| h.room(epoch)).sum();
         let quota = self.config.quota.0 / larder_types::params::CHUNK;
-        (quota - quota / OUTBOARD_SHARE).saturating_sub(sold)
+        (quota - quota / OUTBOARD_SHARE)
+            .min(self.capacity_most)
+            .saturating_sub(sold)
     }
 
     /// Forgets a contract: its rows go, its shards go to the trash.
