@@ -310,10 +310,7 @@ impl World {
             0 => most.saturating_add(1),
             _ => dice.below(most.max(1)),
         });
-        let any = self.renter(dice);
-        let mut owners = RENTERS.map(own).into_iter();
-        let reader = owners.find(|key| key.account() == leaf.renter);
-        let reader = reader.filter(|_| !dice.once_in(4)).unwrap_or(any);
+        let reader = self.key_of(&leaf.renter, dice);
         let start = leaf.start_epoch.saturating_sub(u32::from(dice.once_in(8)));
         let (net, tally) = (self.state.genesis_hash(), Tally { bytes, credits });
         let voucher = Voucher::sign(&reader, node.node(), leaf.contract_id, start, tally, &net);
@@ -340,16 +337,23 @@ impl World {
         }
     }
 
+    /// A renter's own key, now and then another's or a device's.
+    fn key_of(&self, renter: &AccountId, dice: &mut Dice<'_>) -> AccountSigner {
+        let any = self.renter(dice);
+        let own = RENTERS
+            .map(own)
+            .into_iter()
+            .find(|key| key.account() == *renter);
+        own.filter(|_| !dice.once_in(4)).unwrap_or(any)
+    }
+
     /// Signs a leaf, now and then a bent one or with a key that is not the renter's.
     fn put(&self, node: &Signer, mut leaf: ContractLeaf, moves: bool, dice: &mut Dice<'_>) -> Op {
         if dice.once_in(4) {
             bend(&mut leaf, dice);
         }
         let auth = (moves != dice.once_in(8)).then(|| self.any_auth(&leaf.renter, dice));
-        let any = self.renter(dice);
-        let mut owners = RENTERS.map(own).into_iter();
-        let key = owners.find(|key| key.account() == leaf.renter);
-        let key = key.filter(|_| !dice.once_in(4)).unwrap_or(any);
+        let key = self.key_of(&leaf.renter, dice);
         let net = self.state.genesis_hash();
         Op::Put(SignedLeaf::sign(leaf, auth, &node.node(), &key, &net))
     }
