@@ -3,12 +3,12 @@
 //! or lost, what may be claimed is there, and a block that is refused changes nothing.
 //! `docs/protocol.md` §3.3–3.6, §3.12.
 
-use crate::bend::{bend, bent, shards};
+use crate::bend::{bend, bent, false_proof, shards};
 use crate::examples::{START, signer, validator, validator_bls};
 use crate::rules::document;
 use crate::{Dice, Make};
 use larder_contracts::{Auth, Draft, SignedLeaf, Tally, Voucher, egress, extend, revise};
-use larder_keys::{AccountSigner, Signer, Tag};
+use larder_keys::{AccountSigner, Signer};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::check::Place;
 use larder_ledger::{
@@ -17,7 +17,6 @@ use larder_ledger::{
     Verdict, VerdictBatch, Vouch, verify,
 };
 use larder_proofs::{ContentTree, ContractLeaf, Single};
-use larder_types::layout::Layout;
 use larder_types::{
     AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, SubKeyId, Time, codec,
 };
@@ -551,17 +550,7 @@ impl World {
         let challenge = self.state.challenge_for(provider)?;
         let mut keys = PROVIDERS.map(signer).into_iter();
         let key = keys.find(|key| key.node() == *provider)?;
-        let mut blob = Layout::new()
-            .fixed(b"DSP1")
-            .u32(challenge.provider_index)
-            .u64(challenge.slot_no)
-            .fixed(challenge.beacon)
-            .u8(challenge.c)
-            .fixed(challenge.active.hash)
-            .u64(dice.word())
-            .finish();
-        let sig = key.sign(Tag("proof"), &self.state.genesis_hash(), &blob);
-        blob.extend_from_slice(&sig.0);
+        let mut blob = false_proof(&challenge, dice.word(), &key, &self.state.genesis_hash());
         if dice.once_in(8) {
             blob.push(0);
         }
