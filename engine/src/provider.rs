@@ -138,6 +138,8 @@ pub(crate) struct Provider {
     /// The epoch whose content revisions have been posted.
     pub(crate) posted_epoch: Option<Epoch>,
     pub(crate) free_collateral: Option<Amount>,
+    /// What the ledger lets us hold, chunks: little at first.
+    pub(crate) capacity_most: u64,
     /// Whether the ledger holds us FAULTED: nothing opens with us, nothing changes.
     pub(crate) faulted: bool,
     pub(crate) registering: Option<larder_types::TxId>,
@@ -178,6 +180,7 @@ impl Provider {
             urgent: std::collections::BTreeSet::new(),
             posted_epoch: None,
             free_collateral: None,
+            capacity_most: 0,
             registering: None,
             heads: heads::KeptHeads::default(),
             audits: audits::Audits::default(),
@@ -228,8 +231,8 @@ impl Provider {
         provider
     }
 
-    /// Chunks that no contract but `except` has bought: of the quota, and of what the disks have
-    /// if that is less. A little is kept for what the shard store writes beside the shards. Where the
+    /// Chunks that no contract but `except` has bought: of the quota, of what the ledger lets it hold,
+    /// and of what the disks have, whichever is least. A little is kept for what the shard store writes beside the shards. Where the
     /// quota was made smaller than what is sold, nothing is left for renewals either, until enough
     /// contracts have ended.
     pub(crate) fn free_chunks(&self, epoch: Epoch, except: Option<&ContractId>) -> u64 {
@@ -243,7 +246,8 @@ impl Provider {
                 unfilled += room.saturating_sub(held.spoken_chunks());
             }
         }
-        let of_quota = chunks(self.config.quota).saturating_sub(sold);
+        let of_quota = chunks(self.config.quota).min(self.capacity_most);
+        let of_quota = of_quota.saturating_sub(sold);
         let disks = self.fitness.disks.free;
         let of_disks = disks.map(|free| (chunks(free) + own).saturating_sub(unfilled));
         of_disks.map_or(of_quota, |of_disks| of_quota.min(of_disks))

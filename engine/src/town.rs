@@ -506,6 +506,7 @@ fn provider_view() -> ProviderView {
         free: Amount::from_credits(1_000),
         locked: Amount::ZERO,
         faulted: false,
+        capacity_most: u64::MAX,
     }
 }
 

@@ -46,6 +46,8 @@ pub struct ProviderView {
     pub locked: Amount,
     /// Whether it is FAULTED.
     pub faulted: bool,
+    /// The most that its contracts may hold together, chunks.
+    pub capacity_most: u64,
 }
 
 /// The active leaves at the start of an epoch.
@@ -103,6 +105,7 @@ impl BlockInput {
                 free: p.free,
                 locked: p.locked,
                 faulted: p.faulted.is_some(),
+                capacity_most: p.capacity_most(state.params().starter_capacity_chunks),
             }),
             active,
             challenge: state.challenge_for(node),

@@ -1,10 +1,12 @@
 //! What is nearly right: leaves and headers with one field bent, shards of any length.
 
 use crate::{Dice, Make};
+use larder_keys::{Signer, Tag};
 use larder_ledger::Header;
 use larder_proofs::contract_leaf::FLAGS;
-use larder_proofs::{ContractLeaf, ShardLeaf};
-use larder_types::ShardRoot;
+use larder_proofs::{Challenge, ContractLeaf, ShardLeaf};
+use larder_types::layout::Layout;
+use larder_types::{GenesisHash, ShardRoot};
 
 /// A few shards, some of lengths that no shard has.
 pub(crate) fn shards(dice: &mut Dice<'_>) -> Vec<ShardLeaf> {
@@ -50,4 +52,25 @@ pub(crate) fn bent(mut header: Header, dice: &mut Dice<'_>) -> Header {
         _ => header.tx_root = Make::make(dice),
     }
     header
+}
+
+/// The header of an answer to a challenge, a word after it that is no proof, and a signature over both.
+pub(crate) fn false_proof(
+    challenge: &Challenge,
+    word: u64,
+    key: &Signer,
+    net: &GenesisHash,
+) -> Vec<u8> {
+    let mut blob = Layout::new()
+        .fixed(b"DSP1")
+        .u32(challenge.provider_index)
+        .u64(challenge.slot_no)
+        .fixed(challenge.beacon)
+        .u8(challenge.c)
+        .fixed(challenge.active.hash)
+        .u64(word)
+        .finish();
+    let sig = key.sign(Tag("proof"), net, &blob);
+    blob.extend_from_slice(&sig.0);
+    blob
 }

@@ -588,6 +588,11 @@ impl Shell {
                 free: Amount::from_credits(1_000_000),
                 locked: Amount::ZERO,
                 faulted: dice.once_in(16),
+                capacity_most: if dice.once_in(16) {
+                    dice.word()
+                } else {
+                    u64::MAX
+                },
             }),
             active: whole.then(|| ActiveView {
                 held: Arc::new(held),

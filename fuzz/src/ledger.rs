@@ -3,12 +3,12 @@
 //! or lost, what may be claimed is there, and a block that is refused changes nothing.
 //! `docs/protocol.md` §3.3–3.6, §3.12.
 
-use crate::bend::{bend, bent, shards};
+use crate::bend::{bend, bent, false_proof, shards};
 use crate::examples::{START, signer, validator, validator_bls};
 use crate::rules::document;
 use crate::{Dice, Make};
 use larder_contracts::{Auth, Draft, SignedLeaf, Tally, Voucher, egress, extend, revise};
-use larder_keys::{AccountSigner, Signer, Tag};
+use larder_keys::{AccountSigner, Signer};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::check::Place;
 use larder_ledger::{
@@ -17,7 +17,6 @@ use larder_ledger::{
     Verdict, VerdictBatch, Vouch, verify,
 };
 use larder_proofs::{ContentTree, ContractLeaf, Single};
-use larder_types::layout::Layout;
 use larder_types::{
     AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, SubKeyId, Time, codec,
 };
@@ -310,10 +309,7 @@ impl World {
             0 => most.saturating_add(1),
             _ => dice.below(most.max(1)),
         });
-        let any = self.renter(dice);
-        let mut owners = RENTERS.map(own).into_iter();
-        let reader = owners.find(|key| key.account() == leaf.renter);
-        let reader = reader.filter(|_| !dice.once_in(4)).unwrap_or(any);
+        let reader = self.key_of(&leaf.renter, dice);
         let start = leaf.start_epoch.saturating_sub(u32::from(dice.once_in(8)));
         let (net, tally) = (self.state.genesis_hash(), Tally { bytes, credits });
         let voucher = Voucher::sign(&reader, node.node(), leaf.contract_id, start, tally, &net);
@@ -340,16 +336,23 @@ impl World {
         }
     }
 
+    /// A renter's own key, now and then another's or a device's.
+    fn key_of(&self, renter: &AccountId, dice: &mut Dice<'_>) -> AccountSigner {
+        let any = self.renter(dice);
+        let own = RENTERS
+            .map(own)
+            .into_iter()
+            .find(|key| key.account() == *renter);
+        own.filter(|_| !dice.once_in(4)).unwrap_or(any)
+    }
+
     /// Signs a leaf, now and then a bent one or with a key that is not the renter's.
     fn put(&self, node: &Signer, mut leaf: ContractLeaf, moves: bool, dice: &mut Dice<'_>) -> Op {
         if dice.once_in(4) {
             bend(&mut leaf, dice);
         }
         let auth = (moves != dice.once_in(8)).then(|| self.any_auth(&leaf.renter, dice));
-        let any = self.renter(dice);
-        let mut owners = RENTERS.map(own).into_iter();
-        let key = owners.find(|key| key.account() == leaf.renter);
-        let key = key.filter(|_| !dice.once_in(4)).unwrap_or(any);
+        let key = self.key_of(&leaf.renter, dice);
         let net = self.state.genesis_hash();
         Op::Put(SignedLeaf::sign(leaf, auth, &node.node(), &key, &net))
     }
@@ -547,17 +550,7 @@ impl World {
         let challenge = self.state.challenge_for(provider)?;
         let mut keys = PROVIDERS.map(signer).into_iter();
         let key = keys.find(|key| key.node() == *provider)?;
-        let mut blob = Layout::new()
-            .fixed(b"DSP1")
-            .u32(challenge.provider_index)
-            .u64(challenge.slot_no)
-            .fixed(challenge.beacon)
-            .u8(challenge.c)
-            .fixed(challenge.active.hash)
-            .u64(dice.word())
-            .finish();
-        let sig = key.sign(Tag("proof"), &self.state.genesis_hash(), &blob);
-        blob.extend_from_slice(&sig.0);
+        let mut blob = false_proof(&challenge, dice.word(), &key, &self.state.genesis_hash());
         if dice.once_in(8) {
             blob.push(0);
         }

@@ -80,31 +80,29 @@ impl<'a> Till<'a> {
         }
     }
 
-    /// What the voucher's total exceeds what is paid by, at most what is left of the deposit; it leaves
-    /// escrow in `record`, and the leaf that is given counts it. Nothing happens without a voucher, or
-    /// with one that is not for these terms.
+    /// What the voucher's total exceeds what is paid by, at most what is left of the deposit. Nothing
+    /// without a voucher, or with one that is not for these terms.
+    pub(crate) fn due(&self, state: &State, provider: &NodeId, leaf: &ContractLeaf) -> Amount {
+        let began = state.schedule().epoch_start(state.epoch);
+        let good = self.voucher.filter(|voucher| {
+            let terms = state.check_terms(voucher, leaf, state.epoch, began);
+            voucher.provider == *provider && terms.is_ok()
+        });
+        let total = good.map_or(Amount::ZERO, |voucher| voucher.credits_total);
+        let payable = total.min(leaf.egress_deposit);
+        payable.saturating_sub(leaf.egress_paid)
+    }
+
+    /// What is due leaves escrow in `record`, and the leaf that is given counts it.
     pub(crate) fn settle(
         &self,
         state: &State,
         record: &mut Provider,
         leaf: &ContractLeaf,
     ) -> Result<(ContractLeaf, Amount), Skip> {
-        let began = state.schedule().epoch_start(state.epoch);
-        let good = self.voucher.filter(|voucher| {
-            let terms = state.check_terms(voucher, leaf, state.epoch, began);
-            voucher.provider == record.node && terms.is_ok()
-        });
-        let total = good.map_or(Amount::ZERO, |voucher| voucher.credits_total);
-        let due = total
-            .min(leaf.egress_deposit)
-            .saturating_sub(leaf.egress_paid);
-        let paid = leaf.egress_paid.checked_add(due).ok_or(Skip::Overflow)?;
+        let due = self.due(state, &record.node, leaf);
         record.escrow = record.escrow.checked_sub(due).ok_or(Skip::Overflow)?;
-        let leaf = ContractLeaf {
-            egress_paid: paid,
-            ..*leaf
-        };
-        Ok((leaf, due))
+        Ok((counted(leaf, due)?, due))
     }
 
     /// Pays what was settled, once the records are in place. It bears the fee that pay bears, and does not
@@ -139,4 +137,13 @@ impl<'a> Till<'a> {
         let settled = self.settled.ok_or(Skip::Voucher);
         self.voucher.map(|_| settled)
     }
+}
+
+/// A leaf in which `due` more is paid.
+pub(crate) fn counted(leaf: &ContractLeaf, due: Amount) -> Result<ContractLeaf, Skip> {
+    let egress_paid = leaf.egress_paid.checked_add(due).ok_or(Skip::Overflow)?;
+    Ok(ContractLeaf {
+        egress_paid,
+        ..*leaf
+    })
 }

@@ -137,8 +137,8 @@ impl Supply {
 }
 
 fn sum(allocation: &[(AccountId, Amount)]) -> Option<Amount> {
-    let shares = allocation.iter().map(|(_, share)| *share);
-    shares.fold(Some(Amount::ZERO), |sum, share| sum?.checked_add(share))
+    let mut shares = allocation.iter().map(|(_, share)| *share);
+    shares.try_fold(Amount::ZERO, Amount::checked_add)
 }
 
 /// Why a genesis makes no network.

@@ -1,7 +1,7 @@
 //! A contract's terms at a boundary: an Open, a revision, new money terms in its place, another term,
 //! the move to another provider. Each is applied whole or skipped. `docs/protocol.md` §3.3, §3.4.
 
-use crate::egress::Till;
+use crate::egress::{Till, counted};
 use crate::provider::{Provider, SLASH_ACC_LEAST, TRIAL};
 use crate::purse::Purse;
 use crate::state::{Seat, seat_key};
@@ -125,18 +125,21 @@ fn revise(
     if new.used_chunks > new.capacity_chunks {
         return Err(Skip::Capacity);
     }
-    let mut record = record_of(state, provider)?;
-    let (old, due) = till.settle(state, &mut record, old)?;
+    let due = till.due(state, provider, old);
+    let old = counted(old, due)?;
     let leaf = ContractLeaf {
         slash_acc: old.slash_acc,
         unpaid_at_start: old.unpaid_at_start,
         egress_paid: old.egress_paid,
         ..*new
     };
+    // In place: a copy of the record would copy its tree.
+    let record = state.providers.get_mut(provider).ok_or(Skip::Unknown)?;
+    let escrow = record.escrow.checked_sub(due).ok_or(Skip::Overflow)?;
     Arc::make_mut(&mut record.active)
         .replace(index, leaf)
         .map_err(|_| Skip::Overflow)?;
-    state.providers.insert(record.node, record);
+    record.escrow = escrow;
     till.pay(state, provider, &old, due);
     Ok(Event::Revised {
         provider: *provider,

@@ -28,7 +28,7 @@ use crate::{
     VerifyError, verify,
 };
 use larder_contracts::{Auth, extend};
-use larder_types::{Amount, Hash, Params, Signature, codec};
+use larder_types::{Amount, Hash, Params, Signature};
 use world::{World, dev, genesis, signer};
 
 const ALICE: u8 = 10;

@@ -24,6 +24,7 @@ impl Provider {
     pub(crate) fn block(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, block: &BlockInput) {
         self.free_collateral = block.provider.map(|p| p.free);
         self.faulted = block.provider.is_some_and(|p| p.faulted);
+        self.capacity_most = block.provider.map_or(0, |p| p.capacity_most);
         self.register(ctx, wallet);
         if let Some(active) = &block.active {
             self.epoch(ctx, wallet, active);

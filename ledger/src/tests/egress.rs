@@ -62,9 +62,11 @@ fn revise(world: &mut World, leaf: &ContractLeaf, voucher: &Voucher) {
 
 /// Gross amounts of what was settled.
 fn settled(world: &World) -> Vec<u64> {
-    let amount = |event: &Event| match event {
-        Event::EgressPaid { amount, .. } => Some(amount.0),
-        _ => None,
+    let amount = |event: &Event| {
+        let Event::EgressPaid { amount, .. } = event else {
+            return None;
+        };
+        Some(amount.0)
     };
     world.events.iter().filter_map(amount).collect()
 }

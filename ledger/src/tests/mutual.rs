@@ -110,9 +110,11 @@ fn who_takes_a_word_back_pays_what_is_owed_under_it() {
     let tx = vouch(&world, ALICE, CAROL, 0);
     included(&mut world, tx);
     assert_eq!((number(&world, ALICE), number(&world, CAROL)), (750, 0));
-    let paid = |event: &Event| match event {
-        Event::Vouched { paid, .. } => Some(paid.0),
-        _ => None,
+    let paid = |event: &Event| {
+        let Event::Vouched { paid, .. } = event else {
+            return None;
+        };
+        Some(paid.0)
     };
     let paid: Vec<u64> = world.events.iter().filter_map(paid).collect();
     assert_eq!(paid, [0, 0, 0, 250]);

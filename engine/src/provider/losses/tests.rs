@@ -216,6 +216,7 @@ impl Bench {
                 free: Amount::from_credits(1_000),
                 locked: Amount::ZERO,
                 faulted: self.faulted,
+                capacity_most: u64::MAX,
             }),
             active: Some(ActiveView {
                 held: Arc::new(held),
