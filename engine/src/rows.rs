@@ -34,6 +34,8 @@ pub enum Kind {
     Loss = 9,
     /// What audits of a provider have shown: [`AuditRow`] by node id.
     Audited = 10,
+    /// What the ledger was asked of a single contract: [`AskedRow`] by its provider's node id.
+    Asked = 11,
 }
 
 /// One change of one row.
@@ -128,6 +130,20 @@ pub struct AuditRow {
     pub silent: u32,
 }
 
+/// What the ledger was asked of a contract that we rent (T3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedRow {
+    /// Which contract.
+    pub contract: ContractId,
+    /// The epoch in which we posted the newest question.
+    pub epoch: Epoch,
+    /// Questions since the provider last passed an audit of ours.
+    pub times: u32,
+    /// Since when the contract is faulted, because one was not answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faulted: Option<Epoch>,
+}
+
 /// A segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentRow {
@@ -154,6 +170,10 @@ pub struct SegmentRow {
     /// Whether a durable catalogue describes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub listed: bool,
+    /// Positions that a contract's tree named when its provider showed that it has the shard no
+    /// more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<(u16, ContractId)>,
 }
 
 /// What repair has done, over all runs of the node.
@@ -227,6 +247,12 @@ impl Write {
     #[must_use]
     pub fn audited(provider: &NodeId, row: Option<&AuditRow>) -> Self {
         Self::new(Kind::Audited, provider.0.to_vec(), row)
+    }
+
+    /// Writes what the ledger was asked of a provider's contract.
+    #[must_use]
+    pub fn asked(provider: &NodeId, row: Option<&AskedRow>) -> Self {
+        Self::new(Kind::Asked, provider.0.to_vec(), row)
     }
 
     /// Writes a shard leaf of a contract that we rent.
@@ -307,6 +333,7 @@ pub(crate) struct Tables {
     pub(crate) own_head: OwnHead,
     pub(crate) apart: Option<u64>,
     pub(crate) audited: Vec<(NodeId, AuditRow)>,
+    pub(crate) asked: Vec<(NodeId, AskedRow)>,
 }
 
 impl Tables {
@@ -350,6 +377,7 @@ impl Tables {
                 .losses
                 .push((ContractId(id(key)?), codec::decode(value)?)),
             10 => self.audited.push((NodeId(id(key)?), codec::decode(value)?)),
+            11 => self.asked.push((NodeId(id(key)?), codec::decode(value)?)),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",

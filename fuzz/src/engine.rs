@@ -126,6 +126,7 @@ pub(crate) fn row_seeds() -> Vec<Vec<u8>> {
         Write::losses(&Make::make(dice)),
         Write::repair_totals(&Make::make(dice)),
         Write::audited(&NodeId([1; 32]), Some(&Make::make(dice))),
+        Write::asked(&NodeId([1; 32]), Some(&Make::make(dice))),
     ]
     .into_iter()
     .map(|write| {
@@ -535,6 +536,7 @@ impl Shell {
                 misses: u32::from(dice.byte() % 4),
                 passed_lately: !dice.once_in(4),
                 faulted: dice.once_in(16),
+                faulted_alone: dice.once_in(16),
             });
         }
         let faulted: BTreeSet<NodeId> = rented

@@ -7,7 +7,8 @@ use larder_coding::{Code, IndexEntry, Listing, Manifest, Place, RepairManifest};
 use larder_contracts::{Auth, Offer, Refusal, Revision, ShardAck, SignedLeaf, SignedOffer};
 use larder_engine::head::{DeviceCert, Head, HeadContract, SegmentEntry, SignedHead};
 use larder_engine::rows::{
-    AuditRow, HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals, SegmentRow, ShardRow,
+    AskedRow, AuditRow, HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals, SegmentRow,
+    ShardRow,
 };
 use larder_engine::wire::{
     Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
@@ -190,6 +191,7 @@ structs! {
     PlaceShard { contract, leaf, by, sig }
     Audit { contract, leaf, beacon, nonce, by, sig }
     AuditRow { passed, failed, silent }
+    AskedRow { contract, epoch, times, faulted }
     ReadCap { contract, root, reader, expiry, by, sig }
     DeviceCert { account, admin_pk, device_pk, expiry, sig_account, sig_admin }
     SignedHead { key, seq, sealed, cert, sig }
@@ -204,6 +206,7 @@ structs! {
     RepairTotals { shards, bytes_read, bytes_written }
     SegmentRow {
         class, meta, code, len, shard_len, roots, holders, spooled, catalogue, listed,
+        denied,
     }
     ShardRow { contract, leaf, index, damaged }
 }
@@ -315,6 +318,12 @@ impl Make for String {
         (0..len)
             .filter_map(|_| dice.pick(&letters).copied())
             .collect()
+    }
+}
+
+impl<A: Make, B: Make> Make for (A, B) {
+    fn make(dice: &mut Dice<'_>) -> Self {
+        (A::make(dice), B::make(dice))
     }
 }
 
