@@ -70,6 +70,7 @@ impl Engine {
         renter.totals = tables.repairs;
         renter.heads.restore(tables.own_head);
         renter.audits.restore(tables.audited);
+        renter.asked.restore(tables.asked);
         let chain = Chain {
             authorised: me.ledger_key.by().is_none(),
             ..Chain::default()

@@ -3,10 +3,11 @@
 //! - [`book`]: the offers that are known.
 //! - [`planning`]: room for a backup: a code, providers, contracts.
 //! - [`lease`], [`leases`], [`answers`]: one contract per provider, its terms and revisions.
-//! - [`uploads`], [`stalls`]: a sealed segment becomes n placed shards.
+//! - [`uploads`], [`placing`], [`puts`], [`stalls`]: a sealed segment becomes n placed shards.
 //! - [`fetches`]: k shards come back.
-//! - [`audits`]: whether providers hold what they are paid for.
-//! - [`losses`], [`lacking`], [`repairs`], [`growing`]: positions that are lost, and rebuilt.
+//! - [`audits`], [`targeted`]: whether providers hold what they are paid for.
+//! - [`losses`], [`claims`], [`lacking`], [`repairs`], [`growing`]: positions that are lost, and
+//!   rebuilt.
 //! - [`heads`], [`catalogues`]: what others keep, so that a lost keeper comes back.
 //! - [`recovery`], [`trees`]: a keeper that comes back; trees that changed without us.
 
@@ -14,6 +15,7 @@ mod answers;
 pub(crate) mod audits;
 pub(crate) mod book;
 mod catalogues;
+mod claims;
 pub(crate) mod fetches;
 mod growing;
 pub(crate) mod heads;
@@ -21,10 +23,13 @@ mod lacking;
 pub(crate) mod lease;
 pub(crate) mod leases;
 pub(crate) mod losses;
+pub(crate) mod placing;
 pub(crate) mod planning;
+pub(crate) mod puts;
 mod recovery;
 pub(crate) mod repairs;
 mod stalls;
+pub(crate) mod targeted;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trees;
@@ -117,6 +122,8 @@ pub(crate) struct Renter {
     /// This device's own heads.
     pub(crate) heads: heads::Heads,
     pub(crate) audits: audits::Audits,
+    /// What the ledger was asked of single contracts.
+    pub(crate) asked: targeted::Asked,
 }
 
 /// A peer that failed us lately.

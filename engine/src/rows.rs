@@ -36,6 +36,8 @@ pub enum Kind {
     Audited = 10,
     /// Where a shard that we store lies, if not in the home: [`VolumeId`] by root.
     Place = 11,
+    /// What the ledger was asked of a single contract: [`AskedRow`] by its provider's node id.
+    Asked = 12,
 }
 
 /// One of the places where a provider's shards lie: the home, or a volume that was added to it.
@@ -141,6 +143,20 @@ pub struct AuditRow {
     pub silent: u32,
 }
 
+/// What the ledger was asked of a contract that we rent (T3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedRow {
+    /// Which contract.
+    pub contract: ContractId,
+    /// The epoch in which we posted the newest question.
+    pub epoch: Epoch,
+    /// Questions since the provider last passed an audit of ours.
+    pub times: u32,
+    /// Since when the contract is faulted, because one was not answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faulted: Option<Epoch>,
+}
+
 /// A segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentRow {
@@ -167,6 +183,10 @@ pub struct SegmentRow {
     /// Whether a durable catalogue describes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub listed: bool,
+    /// Positions that a contract's tree named when its provider showed that it has the shard no
+    /// more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<(u16, ContractId)>,
 }
 
 /// What repair has done, over all runs of the node.
@@ -248,6 +268,12 @@ impl Write {
         Self::new(Kind::Audited, provider.0.to_vec(), row)
     }
 
+    /// Writes what the ledger was asked of a provider's contract.
+    #[must_use]
+    pub fn asked(provider: &NodeId, row: Option<&AskedRow>) -> Self {
+        Self::new(Kind::Asked, provider.0.to_vec(), row)
+    }
+
     /// Writes a shard leaf of a contract that we rent.
     #[must_use]
     pub fn rented_leaf(id: &ContractId, index: u64, leaf: Option<&ShardLeaf>) -> Self {
@@ -327,6 +353,7 @@ pub(crate) struct Tables {
     pub(crate) own_head: OwnHead,
     pub(crate) apart: Option<u64>,
     pub(crate) audited: Vec<(NodeId, AuditRow)>,
+    pub(crate) asked: Vec<(NodeId, AskedRow)>,
 }
 
 impl Tables {
@@ -373,6 +400,7 @@ impl Tables {
             11 => self
                 .places
                 .push((ShardRoot(id(key)?), codec::decode(value)?)),
+            12 => self.asked.push((NodeId(id(key)?), codec::decode(value)?)),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",

@@ -4,6 +4,7 @@
 mod audits;
 mod heads;
 mod recovery;
+mod targeted;
 mod trees;
 
 use crate::head::DeviceCert;
@@ -21,7 +22,7 @@ use larder_proofs::{Challenge, ContractLeaf, ProviderTree};
 use larder_types::size::GIB;
 use larder_types::{
     Amount, BlockHash, Bytes, Class, ContractId, Epoch, GenesisHash, Hash, Millis, NodeId, Params,
-    Profile, Schedule, SegmentId, ShardRoot, Time,
+    Profile, Schedule, SegmentId, ShardRoot, Time, TxId,
 };
 use rand_core::{Infallible, TryRng};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -152,6 +153,12 @@ struct Town {
     asked: BTreeMap<usize, (Challenge, (ContractId, Challenge))>,
     /// What was sent to the validators as proofs.
     proven: Vec<Vec<u8>>,
+    /// Questions for single contracts, and what came of them.
+    questions: targeted::Questions,
+    /// Transactions that a node's next block holds.
+    sent: BTreeMap<usize, Vec<TxId>>,
+    /// What each account has.
+    balance: Amount,
 }
 
 fn provides() -> Provide {
@@ -182,6 +189,9 @@ impl Town {
             files: None,
             asked: BTreeMap::new(),
             proven: Vec::new(),
+            questions: targeted::Questions::default(),
+            sent: BTreeMap::new(),
+            balance: Amount::from_credits(1_000),
         };
         for i in 1..=providers {
             town.add(Node::new(identity(i, i), Some(provides())));
@@ -253,6 +263,7 @@ impl Town {
                 misses: 0,
                 passed_lately: true,
                 faulted: false,
+                faulted_alone: self.questions.faulted.contains(&leaf.contract_id),
             });
         let block = BlockInput {
             height: self.height,
@@ -261,7 +272,7 @@ impl Town {
             epoch: self.epoch,
             beacon: self.beacon(),
             account: Some(Account {
-                balance: Amount::from_credits(1_000),
+                balance: self.balance,
                 granted: true,
                 ..Account::default()
             }),
@@ -279,7 +290,7 @@ impl Town {
                 .map(|(_, one)| vec![*one])
                 .unwrap_or_default(),
             posted: Vec::new(),
-            txs: Vec::new(),
+            txs: self.sent.remove(&i).unwrap_or_default(),
         };
         self.nodes[i].synced = true;
         self.step(i, Input::Block(Box::new(block)));
@@ -293,7 +304,9 @@ impl Town {
             let epoch = self.nodes[0].me.schedule.epoch_at(self.now);
             if epoch > self.epoch {
                 (self.epoch, self.height) = (epoch, self.height + 1);
+                self.judge_questions();
                 self.active.append(&mut self.posted);
+                self.pose_questions();
                 for i in 0..self.nodes.len() {
                     self.block(i);
                 }
@@ -419,9 +432,12 @@ impl Town {
         if let Submission::Proof { blob, .. } = what {
             self.proven.push(blob.clone());
         }
-        if let Submission::Tx(tx) = what
-            && let Tx::TreeUpdate(update) = &**tx
-        {
+        let Submission::Tx(tx) = what else {
+            return;
+        };
+        self.sent.entry(i).or_default().push(tx.id());
+        self.questioned(tx);
+        if let Tx::TreeUpdate(update) = &**tx {
             for op in &update.ops {
                 if let Op::Put(signed) = op {
                     let id = signed.leaf.contract_id;

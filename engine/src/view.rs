@@ -75,6 +75,9 @@ pub struct RentedView {
     pub passed_lately: bool,
     /// Whether it is FAULTED.
     pub faulted: bool,
+    /// Whether this contract is faulted by itself: its provider did not answer for it when the
+    /// ledger asked (T3).
+    pub faulted_alone: bool,
 }
 
 impl BlockInput {
@@ -124,7 +127,14 @@ impl ActiveView {
             held: own.map(|p| Arc::clone(&p.active)).unwrap_or_default(),
             rented: state
                 .contracts_of(account)
-                .filter_map(|(_, p, leaf)| Some(RentedView::of(state.provider(&p)?, leaf, newest)))
+                .filter_map(|(_, p, leaf)| {
+                    let view = RentedView::of(state.provider(&p)?, leaf, newest);
+                    let faulted_alone = state.faulted_alone(&leaf.contract_id).is_some();
+                    Some(RentedView {
+                        faulted_alone,
+                        ..view
+                    })
+                })
                 .collect(),
             faulted: state
                 .providers()
@@ -147,6 +157,7 @@ impl RentedView {
             misses: provider.consecutive_misses(),
             passed_lately: is_young || provider.passed.is_some_and(lately),
             faulted: provider.faulted.is_some(),
+            faulted_alone: false,
         }
     }
 }

@@ -357,6 +357,12 @@ impl Wallet {
         id
     }
 
+    /// Whether a question for this contract is on its way to the ledger.
+    pub(crate) fn is_asking(&self, contract: &ContractId) -> bool {
+        let ours = |out: &Outgoing| matches!(&out.tx, Tx::Targeted(t) if t.contract == *contract);
+        self.outbox.values().any(ours)
+    }
+
     /// Ends a contract with a FAULTED provider, unless that is on its way already. Nothing of it
     /// is durable: while the ledger shows the contract it is asked for again.
     pub(crate) fn close_faulted(&mut self, ctx: &Ctx<'_>, contract: ContractId) {

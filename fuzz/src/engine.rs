@@ -128,6 +128,7 @@ pub(crate) fn row_seeds() -> Vec<Vec<u8>> {
         Write::repair_totals(&Make::make(dice)),
         Write::audited(&NodeId([1; 32]), Some(&Make::make(dice))),
         Write::place(&ShardRoot([1; 32]), Some(VolumeId(1))),
+        Write::asked(&NodeId([1; 32]), Some(&Make::make(dice))),
     ]
     .into_iter()
     .map(|write| {
@@ -563,6 +564,7 @@ impl Shell {
                 misses: u32::from(dice.byte() % 4),
                 passed_lately: !dice.once_in(4),
                 faulted: dice.once_in(16),
+                faulted_alone: dice.once_in(16),
             });
         }
         let faulted: BTreeSet<NodeId> = rented

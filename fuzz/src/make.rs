@@ -9,8 +9,8 @@ use larder_contracts::{
 };
 use larder_engine::head::{DeviceCert, Head, HeadContract, SegmentEntry, SignedHead};
 use larder_engine::rows::{
-    AuditRow, HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals, SegmentRow, ShardRow,
-    VolumeId,
+    AskedRow, AuditRow, HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals, SegmentRow,
+    ShardRow, VolumeId,
 };
 use larder_engine::wire::{
     Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
@@ -201,6 +201,7 @@ structs! {
     PlaceShard { contract, leaf, by, sig }
     Audit { contract, leaf, beacon, nonce, by, sig }
     AuditRow { passed, failed, silent }
+    AskedRow { contract, epoch, times, faulted }
     ReadCap { contract, root, reader, expiry, by, sig }
     DeviceCert { account, admin_pk, device_pk, expiry, sig_account, sig_admin }
     SignedHead { key, seq, sealed, cert, sig }
@@ -215,6 +216,7 @@ structs! {
     RepairTotals { shards, bytes_read, bytes_written }
     SegmentRow {
         class, meta, code, len, shard_len, roots, holders, spooled, catalogue, listed,
+        denied,
     }
     ShardRow { contract, leaf, index, damaged }
 }

@@ -13,7 +13,7 @@ use crate::world::World;
 use larder_engine::io::JobError;
 use larder_keys::{AccountSigner, Signer};
 use larder_proofs::{Challenge, Commitment, Kind};
-use larder_types::{Millis, ShardRoot};
+use larder_types::{ContractId, Millis, ShardRoot};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -32,16 +32,20 @@ pub enum Adversary {
     RegeneratesFromOthers,
     /// Drops everything, and sends the proof that it made last, as it was.
     AnswersStaleProofs,
+    /// Drops all that it stores for one renter, hides that hole behind a big empty contract with
+    /// itself, and says nothing when the renter or a draw hits it.
+    RobsOneRenter,
 }
 
 impl Adversary {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::SilentWhenHit,
         Self::DropsAFraction,
         Self::DilutesWithJunk,
         Self::RegeneratesFromOthers,
         Self::AnswersStaleProofs,
+        Self::RobsOneRenter,
     ];
 
     /// In words.
@@ -53,6 +57,7 @@ impl Adversary {
             Self::DilutesWithJunk => "dilutes with junk contracts",
             Self::RegeneratesFromOthers => "regenerates from others",
             Self::AnswersStaleProofs => "answers stale proofs",
+            Self::RobsOneRenter => "robs one renter",
         }
     }
 
@@ -60,7 +65,10 @@ impl Adversary {
     const fn drops_one_in(self) -> usize {
         match self {
             Self::SilentWhenHit | Self::DropsAFraction => 4,
-            Self::DilutesWithJunk | Self::RegeneratesFromOthers | Self::AnswersStaleProofs => 1,
+            Self::DilutesWithJunk
+            | Self::RegeneratesFromOthers
+            | Self::AnswersStaleProofs
+            | Self::RobsOneRenter => 1,
         }
     }
 }
@@ -71,6 +79,8 @@ pub(crate) struct Cheat {
     pub(crate) how: Adversary,
     /// Whether it has turned.
     turned: bool,
+    /// The contract that it robs, if it robs one only.
+    victim: Option<ContractId>,
     /// The shards that it has kept or dropped.
     seen: BTreeSet<ShardRoot>,
     /// The last proof that it made while it was honest.
@@ -84,6 +94,7 @@ impl Cheat {
         Self {
             how,
             turned: false,
+            victim: None,
             seen: BTreeSet::new(),
             last_proof: None,
             thefts: Thefts::default(),
@@ -122,12 +133,34 @@ impl World {
             return;
         };
         cheat.turned = true;
-        if cheat.how == Adversary::DilutesWithJunk {
-            self.open_junk(i);
+        match cheat.how {
+            Adversary::DilutesWithJunk => self.open_junk(i),
+            Adversary::RobsOneRenter => {
+                self.choose_victim(i);
+                self.open_junk(i);
+            }
+            Adversary::SilentWhenHit
+            | Adversary::DropsAFraction
+            | Adversary::RegeneratesFromOthers
+            | Adversary::AnswersStaleProofs => {}
         }
         // What is opened now counts from the next epoch on.
         let epoch = Millis(self.setting.params.epoch.0);
         self.later(epoch, Happening::Cheat(i));
+    }
+
+    /// The renter with the smallest contract is robbed: draws hit it least.
+    fn choose_victim(&mut self, i: usize) {
+        let record = self.chain.state.provider(&self.nodes[i].id);
+        let leaves = record.into_iter().flat_map(|record| record.active.iter());
+        let smallest = leaves
+            .map(|(_, leaf)| leaf)
+            .filter(|leaf| leaf.used_chunks > 0)
+            .min_by_key(|leaf| (leaf.rate, leaf.contract_id))
+            .map(|leaf| leaf.contract_id);
+        if let Some(cheat) = &mut self.nodes[i].cheat {
+            cheat.victim = smallest;
+        }
     }
 
     /// Shards go, of those that have come since the last time.
@@ -136,7 +169,14 @@ impl World {
         let Some(cheat) = &mut node.cheat else {
             return;
         };
-        let dropped = cheat.drops(node.disk.roots().copied());
+        let disk = &node.disk;
+        let robbed = |root: &&ShardRoot| {
+            let row = disk.shard_row(root);
+            cheat.how != Adversary::RobsOneRenter
+                || row.is_some_and(|row| cheat.victim == Some(row.contract))
+        };
+        let stored: Vec<ShardRoot> = disk.roots().filter(robbed).copied().collect();
+        let dropped = cheat.drops(stored.into_iter());
         for root in &dropped {
             node.disk.drop_shard(root);
         }
@@ -175,7 +215,10 @@ impl World {
             // Nothing more is to be got from a renter, and each epoch paid to itself costs the fee.
             (Adversary::DilutesWithJunk, _) if is_faulted => Err(silent()),
             (_, Ok(blob)) => Ok(blob),
-            (Adversary::SilentWhenHit | Adversary::DilutesWithJunk, Err(why)) => Err(why),
+            (
+                Adversary::SilentWhenHit | Adversary::DilutesWithJunk | Adversary::RobsOneRenter,
+                Err(why),
+            ) => Err(why),
             (Adversary::DropsAFraction, Err(why)) => {
                 last.map_or(Err(why), |old| Ok(stale::redated(&node.me, challenge, old)))
             }

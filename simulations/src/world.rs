@@ -503,42 +503,18 @@ impl World {
             }
         }
         for event in &applied.events {
-            match event {
-                Event::Paid { pay, .. } => {
-                    self.paid = self.paid.checked_add(*pay).unwrap_or(self.paid);
-                }
-                Event::Opened { .. } => self.report.contracts += 1,
-                Event::Extended { .. } => self.report.extensions += 1,
-                Event::Closed { .. } => self.report.closed += 1,
-                Event::Skipped { .. } => self.report.skipped += 1,
-                Event::Faulted { .. } => self.report.faulted += 1,
-                Event::LossDeclared { .. } => self.report.declared += 1,
-                Event::SlotOpened { .. }
-                | Event::EpochBegan { .. }
-                | Event::Granted { .. }
-                | Event::Transferred { .. }
-                | Event::Delegated { .. }
-                | Event::Revoked { .. }
-                | Event::Registered { .. }
-                | Event::Deposited { .. }
-                | Event::Pending { .. }
-                | Event::Revised { .. }
-                | Event::EgressPaid { .. }
-                | Event::Backed { .. }
-                | Event::Vouched { .. }
-                | Event::AccountLeft { .. }
-                | Event::Unpaid { .. }
-                | Event::Charged { .. }
-                | Event::Vested { .. }
-                | Event::MaintenanceAnnounced { .. }
-                | Event::Forfeited { .. }
-                | Event::NoticeGiven { .. }
-                | Event::Targeted { .. }
-                | Event::HandedOver { .. }
-                | Event::ContractFaulted { .. }
-                | Event::Spared { .. } => {}
+            if let Event::Paid { pay, .. } = event {
+                self.paid = self.paid.checked_add(*pay).unwrap_or(self.paid);
             }
         }
+        let count = |is: fn(&&Event) -> bool| applied.events.iter().filter(is).count() as u64;
+        let report = &mut self.report;
+        report.contracts += count(|e| matches!(e, Event::Opened { .. }));
+        report.extensions += count(|e| matches!(e, Event::Extended { .. }));
+        report.closed += count(|e| matches!(e, Event::Closed { .. }));
+        report.skipped += count(|e| matches!(e, Event::Skipped { .. }));
+        report.faulted += count(|e| matches!(e, Event::Faulted { .. }));
+        report.declared += count(|e| matches!(e, Event::LossDeclared { .. }));
     }
 
     /// Something reaches the validator.

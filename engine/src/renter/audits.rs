@@ -14,7 +14,7 @@ use crate::rows::{AuditRow, Write};
 use crate::wire::{Audit, Deny, Request, Response};
 use larder_proofs::{Challenge, Commitment, ContractLeaf, Plan, ProviderTree, verify};
 use larder_types::{
-    ContractId, Hash, Millis, NodeId, Params, SegmentId, ShardRoot, Signature, Time,
+    ContractId, Epoch, Hash, Millis, NodeId, Params, SegmentId, ShardRoot, Signature, Time,
 };
 use std::collections::BTreeMap;
 
@@ -32,6 +32,10 @@ const MEMORY: u32 = 128;
 const MAX_KNOWN: usize = 1_024;
 /// Audits in a row without an answer that make a provider doubtful.
 const DOUBTFUL: u32 = 2;
+/// Audits in a row that showed nothing before the ledger is asked …
+const UNPROVEN: u32 = 4;
+/// … and epochs since the first of them: one whole epoch lies between, in which the ledger asked too.
+const UNPROVEN_EPOCHS: Epoch = 2;
 
 /// What audits have shown, and what is being asked.
 #[derive(Debug, Default)]
@@ -46,6 +50,11 @@ struct Known {
     row: AuditRow,
     /// Audits in a row without an answer.
     unanswered: u32,
+    /// Audits since the last one that it passed, and when the first of them was. Other answers than
+    /// to an audit do not count here.
+    unproven: Option<(u32, Epoch)>,
+    /// The epoch in which it showed that it does not hold what its tree names.
+    caught: Option<Epoch>,
     retention_ppm: u64,
 }
 
@@ -54,6 +63,8 @@ impl From<AuditRow> for Known {
         Self {
             row,
             unanswered: 0,
+            unproven: None,
+            caught: None,
             retention_ppm: retention_ppm(row.passed, row.failed.saturating_add(row.silent)),
         }
     }
@@ -122,24 +133,49 @@ impl Audits {
         }
     }
 
-    fn note(&mut self, provider: NodeId, finding: Finding) -> Option<Write> {
-        let old = self.known.get(&provider).copied();
-        let mut row = old.map_or_else(AuditRow::default, |known| known.row);
-        let unanswered = match finding {
+    /// Whether the ledger is to be asked: it was caught before this epoch, or has shown nothing for
+    /// a whole epoch and longer. In the epoch itself who is honest may still declare its loss.
+    pub(crate) fn is_unproven(&self, provider: &NodeId, epoch: Epoch) -> bool {
+        self.known.get(provider).is_some_and(|known| {
+            let silent = known.unproven.is_some_and(|(times, since)| {
+                times >= UNPROVEN && epoch >= since.saturating_add(UNPROVEN_EPOCHS)
+            });
+            silent || known.caught.is_some_and(|at| at < epoch)
+        })
+    }
+
+    /// The ledger was asked about what it was caught at, or it has declared that itself.
+    pub(crate) fn is_dealt_with(&mut self, provider: &NodeId) {
+        if let Some(known) = self.known.get_mut(provider) {
+            known.caught = None;
+        }
+    }
+
+    fn note(&mut self, provider: NodeId, finding: Finding, epoch: Epoch) -> Option<Write> {
+        let old = self
+            .known
+            .get(&provider)
+            .copied()
+            .unwrap_or_else(|| AuditRow::default().into());
+        let mut row = old.row;
+        let (mut unanswered, mut caught) = (0, old.caught);
+        let more = |(times, since): (u32, Epoch)| (times.saturating_add(1), since);
+        let mut unproven = Some(old.unproven.map_or((1, epoch), more));
+        match finding {
             Finding::Passed => {
                 row.passed += 1;
-                0
+                unproven = None;
             }
             Finding::Failed => {
                 row.failed += 1;
-                0
+                caught.get_or_insert(epoch);
             }
             Finding::Silent => {
                 row.silent += 1;
-                old.map_or(0, |known| known.unanswered).saturating_add(1)
+                unanswered = old.unanswered.saturating_add(1);
             }
             Finding::NotNow => return None,
-        };
+        }
         if row.passed + row.failed + row.silent > MEMORY {
             row = AuditRow {
                 passed: row.passed / 2,
@@ -149,6 +185,8 @@ impl Audits {
         }
         let known = Known {
             unanswered,
+            unproven,
+            caught,
             ..row.into()
         };
         self.known.insert(provider, known);
@@ -272,35 +310,44 @@ impl Renter {
         }
         lease.audit.again = 0;
         match finding {
-            Finding::Passed => self.served(&provider),
+            Finding::Passed => {
+                self.served(&provider);
+                let row = self.asked.answers(&provider);
+                ctx.persist(row.into_iter().collect());
+            }
             Finding::Failed => self.not_held(ctx, id, &open.shard),
             Finding::Silent => self.failed(provider, ctx.now),
             Finding::NotNow => {}
         }
-        let row = self.audits.note(provider, finding);
+        let row = self.audits.note(provider, finding, ctx.chain.epoch);
         ctx.persist(row.into_iter().collect());
     }
 
     /// A provider has shown that it does not hold a shard which both signed that it holds.
     fn not_held(&mut self, ctx: &mut Ctx<'_>, id: &ContractId, root: &ShardRoot) {
-        let lost: Vec<(SegmentId, u16)> = self
+        let named: Vec<(SegmentId, u16, bool)> = self
             .segments
             .iter()
             .flat_map(|(segment, row)| {
-                let held = (0u16..).zip(row.roots.iter().zip(&row.holders));
-                held.filter(|(_, (r, holder))| *r == root && holder.as_ref() == Some(id))
-                    .map(|(position, _)| (*segment, position))
+                let named = (0u16..).zip(row.roots.iter().zip(&row.holders));
+                named
+                    .filter(|(_, (r, _))| *r == root)
+                    .map(|(position, (_, holder))| (*segment, position, *holder == Some(*id)))
             })
             .collect();
-        for (segment, position) in lost {
-            let row = self.lose_claimed(&segment, position);
+        for (segment, position, is_held) in named {
+            let row = if is_held {
+                self.lose_denied(&segment, position)
+            } else {
+                self.deny(&segment, position, *id)
+            };
             ctx.persist(row.into_iter().collect());
         }
     }
 
     /// Bytes of a shard were others, or a shard was denied, when it was to be read.
     pub(crate) fn audit_failed(&mut self, ctx: &mut Ctx<'_>, provider: NodeId) {
-        let row = self.audits.note(provider, Finding::Failed);
+        let row = self.audits.note(provider, Finding::Failed, ctx.chain.epoch);
         ctx.persist(row.into_iter().collect());
     }
 
@@ -332,7 +379,7 @@ impl Renter {
 }
 
 /// Whether there is something to ask for, and someone who should have it.
-fn is_auditable(lease: &Lease) -> bool {
+pub(super) fn is_auditable(lease: &Lease) -> bool {
     let holds = lease.active.is_some_and(|leaf| leaf.used_chunks > 0);
     holds && lease.sig_provider.is_some() && !lease.faulted && lease.tree_is_known()
 }

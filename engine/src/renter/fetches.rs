@@ -6,7 +6,7 @@
 
 use super::Renter;
 use super::losses::{Source, Trust};
-use super::uploads::TRANSFER_DEADLINE;
+use super::puts::TRANSFER_DEADLINE;
 use crate::ctx::{Ctx, sooner};
 use crate::io::{Job, JobError, Notice, OpId, PutError};
 use crate::ops::Pending;
@@ -339,7 +339,7 @@ impl Renter {
     ) {
         let holder = self.holder(segment, position);
         if holder.is_some_and(|(holder, ..)| holder == contract) {
-            let row = self.lose_claimed(segment, position);
+            let row = self.lose_denied(segment, position);
             ctx.persist(row.into_iter().collect());
         }
     }

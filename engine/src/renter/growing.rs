@@ -130,6 +130,7 @@ impl Renter {
             !leased.contains(&o.provider)
                 && o.provider != ctx.me.node()
                 && !self.faulted.contains(&o.provider)
+                && !self.asked.is_shunned(&o.provider)
                 && !self.declined.contains(&o.provider)
                 && !self.in_trouble(&o.provider, ctx.now)
         });

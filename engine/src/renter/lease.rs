@@ -53,7 +53,8 @@ pub(crate) struct Lease {
     pub(crate) misses: u32,
     /// Whether it passed in one of the last two epochs.
     pub(crate) passed_lately: bool,
-    /// Whether it is FAULTED: nothing is placed there any more, and the contract is being closed.
+    /// Whether it is FAULTED, or this contract by itself: nothing is placed there any more, and the
+    /// contract is being closed.
     pub(crate) faulted: bool,
     /// What the provider has shown of its tree so far.
     pub(crate) pages: Pages,

@@ -350,7 +350,10 @@ impl Renter {
             self.epoch(ctx, wallet, &rented);
             self.compare_trees();
             self.write_off(ctx, wallet);
+            self.count_claims(ctx);
             self.force_overdue(ctx, wallet);
+            self.note_faulted(ctx, &rented);
+            self.ask_ledger(ctx, wallet);
             self.declined.clear();
             self.forget_audits(ctx);
             self.informed = true;
@@ -413,7 +416,8 @@ impl Renter {
             lease.active = view.map(|view| view.leaf);
             lease.misses = view.map_or(0, |view| view.misses);
             lease.passed_lately = view.is_none_or(|view| view.passed_lately);
-            lease.faulted = self.faulted.contains(&lease.provider);
+            let alone = view.is_some_and(|view| view.faulted_alone);
+            lease.faulted = alone || self.faulted.contains(&lease.provider);
             // It ended while we were away.
             let over = first && lease.opened && lease.leaf().start_epoch <= epoch;
             let opened =

@@ -1,9 +1,6 @@
 //! Positions that are lost: their provider is FAULTED, their contract has ended, the provider
 //! declared or showed that it does not have them. Silence alone never makes a loss.
 //! `docs/protocol.md` §3.11.
-//!
-//! A provider whose tree still names a shard that we do not count as held there *claims* it. It is
-//! given no other shard of that segment: it would sell one copy as two.
 
 use super::Renter;
 use super::lease::Lease;
@@ -12,7 +9,6 @@ use super::uploads::Position;
 use crate::risk::{Alive, risk};
 use crate::rows::{SegmentRow, Write};
 use larder_types::{ContractId, NodeId, SegmentId, ShardRoot, Time};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Misses in a row that make a provider suspect.
 const SUSPECT_MISSES: u32 = 2;
@@ -66,18 +62,14 @@ impl Renter {
         Some(write)
     }
 
-    /// The same as [`Self::lose`], of a shard that the provider's tree still names.
-    pub(crate) fn lose_claimed(&mut self, segment: &SegmentId, position: u16) -> Option<Write> {
+    /// The same as [`Self::lose`], of a shard that the provider showed not to have, though its tree
+    /// still names it.
+    pub(crate) fn lose_denied(&mut self, segment: &SegmentId, position: u16) -> Option<Write> {
         let row = self.segments.get(segment)?;
         let contract = (*row.holders.get(usize::from(position))?)?;
         self.claim(segment, position, contract);
-        self.lose(segment, position)
-    }
-
-    /// Notes that a contract's tree names a shard that is not counted there.
-    pub(crate) fn claim(&mut self, segment: &SegmentId, position: u16, contract: ContractId) {
-        let claims = self.claims.entry(*segment).or_default();
-        claims.insert((position, contract));
+        let denied = self.deny(segment, position, contract);
+        self.lose(segment, position).or(denied)
     }
 
     /// Everything that a contract holds is lost. Where the contract itself goes on, its tree goes
@@ -126,47 +118,6 @@ impl Renter {
             write = self.lose(segment, *position).or(write);
         }
         write
-    }
-
-    /// Finds out anew which contracts' trees name shards that are not counted there: after a
-    /// start, and when a tree has changed otherwise than by a revision of ours.
-    pub(crate) fn recount_claims(&mut self) {
-        self.claims.clear();
-        let mut held: BTreeMap<ContractId, usize> = BTreeMap::new();
-        for contract in self
-            .segments
-            .values()
-            .flat_map(|r| r.holders.iter().flatten())
-        {
-            *held.entry(*contract).or_default() += 1;
-        }
-        // What a lease holds stands in its tree: equal counts leave nothing to claim.
-        let odd: BTreeSet<(ShardRoot, ContractId)> = self
-            .leases
-            .iter()
-            .filter(|(id, l)| l.content.leaves().len() != held.get(id).copied().unwrap_or(0))
-            .flat_map(|(id, l)| l.content.leaves().iter().map(|leaf| (leaf.root, *id)))
-            .collect();
-        if odd.is_empty() {
-            return;
-        }
-        for (id, row) in &self.segments {
-            for ((position, root), holder) in (0u16..).zip(&row.roots).zip(&row.holders) {
-                let range = (*root, ContractId([0; 32]))..=(*root, ContractId([u8::MAX; 32]));
-                for (_, contract) in odd.range(range) {
-                    if holder.as_ref() != Some(contract) {
-                        let claims = self.claims.entry(*id).or_default();
-                        claims.insert((position, *contract));
-                    }
-                }
-            }
-        }
-    }
-
-    /// The contracts whose trees claim a shard of a segment.
-    pub(crate) fn claimants(&self, segment: &SegmentId) -> impl Iterator<Item = &ContractId> {
-        let claims = self.claims.get(segment).into_iter().flatten();
-        claims.map(|(_, contract)| contract)
     }
 
     /// Where a position can be read.

@@ -150,6 +150,7 @@ impl Renter {
             .map(|o| &o.offer)
             .filter(|o| !leased.contains(&o.provider) && o.provider != ctx.me.node())
             .filter(|o| !self.faulted.contains(&o.provider))
+            .filter(|o| !self.asked.is_shunned(&o.provider))
             .cloned()
             .collect();
         drop_outliers(&mut fresh);

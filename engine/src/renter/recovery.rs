@@ -159,5 +159,6 @@ fn row_of(entry: SegmentEntry, listed: bool, at: &BTreeMap<ShardRoot, ContractId
         spooled: Vec::new(),
         catalogue: entry.catalogue,
         listed,
+        denied: Vec::new(),
     }
 }

@@ -1,6 +1,8 @@
 //! A keeper loses providers: what it notices, what it rebuilds, what it reads for it, and what a
 //! kill in between leaves.
 
+mod churn;
+mod reads;
 mod world;
 
 use crate::NoRoom;
@@ -332,80 +334,6 @@ fn without_credit_it_says_so_and_goes_on_when_there_is_some() {
 }
 
 #[test]
-fn a_slow_shard_makes_another_start_and_its_late_end_counts_for_nothing() {
-    let mut world = World::stored(Profile::Dev, 12, 0, &[1]);
-    let id = segment(1);
-    let slow = holder(&world, &id, 0);
-    world.manners.insert(slow, Manner::Slow);
-    world.command(Command::Fetch { segment: id });
-    assert_eq!(world.gets().len(), 4);
-    world.passes(Millis(5_400));
-    assert_eq!(world.gets().len(), 4, "as slow as that a line may be");
-    world.passes(Millis(100));
-    assert_eq!(world.gets().last().map(|(_, j, _)| *j), Some(4));
-    assert!(
-        world
-            .notices
-            .contains(&Notice::SegmentReady { segment: id })
-    );
-    world.command(Command::Release { segment: id });
-    // The slow one is asked after the others for a while.
-    world.passes(Millis(60_000));
-    world.seen.clear();
-    world.command(Command::Fetch { segment: id });
-    assert_eq!(world.gets().len(), 4);
-    world.unhang(Ok(()));
-    assert_eq!(
-        world
-            .seen
-            .iter()
-            .filter(|s| **s == Seen::Decode(id))
-            .count(),
-        0
-    );
-    world.unhang(Ok(()));
-    assert_eq!(
-        world
-            .seen
-            .iter()
-            .filter(|s| **s == Seen::Decode(id))
-            .count(),
-        1
-    );
-}
-
-#[test]
-fn who_keeps_one_fetch_waiting_is_not_the_first_that_the_next_one_asks() {
-    let mut world = World::stored(Profile::Dev, 12, 0, &[1, 2, 3, 4]);
-    // Of twelve providers four hold the data positions of each segment: some hold those of two.
-    let first = |id: u8| world.holders(&segment(id))[..4].to_vec();
-    let pairs = (1..=4).flat_map(|a| (1..a).map(move |b| (a, b)));
-    let mut shared = pairs.filter_map(|(a, b)| {
-        let in_both = first(a).into_iter().find(|node| first(b).contains(node));
-        Some(([segment(a), segment(b)], in_both??))
-    });
-    let (ids, slow) = shared.next().expect("sixteen positions, twelve providers");
-    drop(shared);
-    world.manners.insert(slow, Manner::Slow);
-    world.command(Command::Fetch { segment: ids[0] });
-    world.passes(Millis(10_000));
-    world.seen.clear();
-    world.command(Command::Fetch { segment: ids[1] });
-    assert_eq!(world.gets().len(), 4);
-    assert!(world.gets().iter().all(|(_, _, node)| *node != slow));
-    let ready = Notice::SegmentReady { segment: ids[1] };
-    assert!(world.notices.contains(&ready));
-    // In a while, or when it has served something, it is one of them again.
-    world.unhang(Ok(()));
-    world.command(Command::Release { segment: ids[1] });
-    world.manners.clear();
-    world.seen.clear();
-    world.command(Command::Fetch { segment: ids[1] });
-    let first: Vec<u16> = world.gets().iter().map(|(_, j, _)| *j).collect();
-    assert_eq!(first, [0, 1, 2, 3]);
-}
-
-#[test]
 fn what_a_provider_signs_and_does_not_post_for_an_epoch_its_renter_posts() {
     let mut world = World::stored(Profile::Dev, 12, 0, &[1]);
     world.mute = world.providers.iter().map(|key| key.node()).collect();
@@ -424,6 +352,9 @@ fn what_a_provider_signs_and_does_not_post_for_an_epoch_its_renter_posts() {
     let all = newer.iter().filter(is_open).count();
     assert!(all > 0);
     assert_eq!(forced(&world), all);
+    world.epoch();
+    world.epoch();
+    assert_eq!(forced(&world), all, "they are active now");
 }
 
 #[test]
@@ -455,59 +386,6 @@ fn who_takes_no_shards_is_named() {
     for i in 1..=8 {
         assert!(!world.holders(&segment(i)).contains(&Some(miser)));
     }
-}
-
-#[test]
-fn providers_that_do_not_answer_are_asked_again_before_a_restore_gives_up() {
-    let mut world = World::stored(Profile::Dev, 12, 0, &[1]);
-    let id = segment(1);
-    for j in 0..5 {
-        let down = holder(&world, &id, j);
-        world.manners.insert(down, Manner::Down);
-    }
-    world.command(Command::Fetch { segment: id });
-    world.passes(Millis(2_000));
-    assert!(
-        world
-            .notices
-            .iter()
-            .all(|n| !matches!(n, Notice::SegmentUnavailable { .. }))
-    );
-    let back = holder(&world, &id, 0);
-    world.manners.remove(&back);
-    world.passes(Millis(15_000));
-    assert!(
-        world
-            .notices
-            .contains(&Notice::SegmentReady { segment: id })
-    );
-    world.manners.insert(back, Manner::Down);
-    world.command(Command::Release { segment: id });
-    world.command(Command::Fetch { segment: id });
-    world.passes(Millis(60_000));
-    let gone = Notice::SegmentUnavailable {
-        segment: id,
-        reached: 3,
-        needed: 4,
-    };
-    assert!(world.notices.contains(&gone));
-    assert!(world.is_whole(&id), "silence makes no loss");
-}
-
-#[test]
-fn a_faulted_provider_is_read_from_when_nobody_else_is_left() {
-    let mut world = World::stored(Profile::Dev, 12, 8, &[1]);
-    let id = segment(1);
-    for j in 0..5 {
-        let gone = holder(&world, &id, j);
-        world.faulted.insert(gone);
-    }
-    world.epoch();
-    world.passes(Millis(59_000));
-    world.epoch();
-    let first: Vec<u16> = world.gets().iter().map(|(_, j, _)| *j).take(4).collect();
-    assert_eq!(first, [5, 6, 7, 0], "three are left, the fourth is FAULTED");
-    assert!(world.is_whole(&id), "{:?}", world.row(&id));
 }
 
 #[test]
@@ -616,97 +494,4 @@ fn a_segment_with_all_its_shards_in_the_spool_is_placed_from_there() {
     world.passes(Millis(30_000));
     assert!(world.is_whole(&id), "{:?}", world.row(&id));
     assert_eq!((world.gets(), world.rebuilds()), (vec![], vec![]));
-}
-
-/// Providers fail for good, go and come back, lie; the process is killed. Never more at a time than
-/// the code bears.
-fn check_churn(seed: u64) {
-    let ids: Vec<u8> = (1..=6).collect();
-    let mut world = World::stored(Profile::Dev, 14, 10, &ids);
-    let mut state = seed;
-    let mut chance = move |n: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        usize::try_from(state >> 33).unwrap() % n
-    };
-    for round in 0..24 {
-        let some = world.node(chance(24));
-        match chance(6) {
-            0 if world.faulted.len() < 8 => {
-                world.faulted.insert(some);
-                world.manners.insert(some, Manner::Down);
-            }
-            1 => {
-                world.manners.insert(some, Manner::Down);
-                world.misses.insert(some, 2);
-            }
-            2 => {
-                let down =
-                    |(node, _): &(&larder_types::NodeId, &Manner)| !world.faulted.contains(*node);
-                let back = world.manners.iter().find(down).map(|(node, _)| *node);
-                back.map(|node| (world.manners.remove(&node), world.misses.remove(&node)));
-            }
-            3 if world.manners.values().all(|m| *m != Manner::Wrong) => {
-                world.manners.insert(some, Manner::Wrong);
-                for i in &ids {
-                    world.command(Command::Fetch {
-                        segment: segment(*i),
-                    });
-                }
-            }
-            4 => world.restart(),
-            _ => {
-                let id = segment(ids[chance(ids.len())]);
-                world.command(Command::Fetch { segment: id });
-            }
-        }
-        world.passes(Millis(1_000 * u64::try_from(chance(50)).unwrap()));
-        world.closes();
-        world.epoch();
-        for i in &ids {
-            check_segment(&world, &segment(*i), (seed, round));
-        }
-    }
-    let faulted = world.faulted.clone();
-    world.manners.retain(|node, _| faulted.contains(node));
-    world.misses.clear();
-    for _ in 0..6 {
-        world.passes(Millis(59_000));
-        world.closes();
-        world.epoch();
-    }
-    for i in ids {
-        let id = segment(i);
-        assert!(
-            world.is_whole(&id),
-            "seed {seed}: {:?} {:?}",
-            world.row(&id),
-            world.engine.repair_trouble()
-        );
-    }
-    assert!(world.engine.repairs().iter().all(|r| r.state.is_none()));
-    assert!(world.spool.is_empty(), "seed {seed}: {:?}", world.spool);
-}
-
-fn check_segment(world: &World, id: &SegmentId, at: (u64, i32)) {
-    let holders = world.holders(id);
-    let held: Vec<_> = holders.iter().flatten().collect();
-    assert!(held.len() >= 4, "{at:?}: {holders:?}");
-    let distinct: std::collections::BTreeSet<_> = held.iter().collect();
-    assert_eq!(distinct.len(), held.len(), "{at:?}: one copy sold as two");
-    assert!(held.iter().all(|n| !world.faulted.contains(*n)), "{at:?}");
-    for j in &world.row(id).spooled {
-        assert!(
-            world.spool.contains(&(*id, *j)),
-            "{at:?}: {j} is not in the spool"
-        );
-    }
-}
-
-#[test]
-fn through_churn_every_segment_stays_and_becomes_whole() {
-    for seed in 1..=20 {
-        check_churn(seed);
-    }
 }

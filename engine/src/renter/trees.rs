@@ -37,6 +37,12 @@ impl Pages {
 }
 
 impl Lease {
+    /// Whether what is active was found to be our tree, or the beginning of it.
+    pub(crate) fn is_agreed(&self) -> bool {
+        let this = |leaf: ContractLeaf| (leaf.content_root, leaf.used_chunks, leaf.revision);
+        self.active.is_some() && self.agreed == self.active.map(this)
+    }
+
     /// Whether the tree that we know is that of the newest leaf. In a recovery it is not yet.
     /// What a contract holds that was taken on from the ledger its provider must have told: the
     /// active tree may be empty while a revision that is not posted yet is not.
@@ -234,6 +240,10 @@ impl Renter {
             .filter(|(_, l)| l.is_sound() && !after.contains(&l.root))
             .map(|(index, leaf)| (leaf.root, (index, *leaf)))
             .collect();
+        let provider = lease.provider;
+        if !gone.is_empty() {
+            self.audits.is_dealt_with(&provider);
+        }
         let mut rows = self.place(id, &fresh);
         let (found, changed) = self.find(id, &fresh);
         rows.extend(found);

@@ -79,6 +79,7 @@ fn keeper(content: &ContentTree, revision: u64) -> Node {
         spooled: Vec::new(),
         catalogue: false,
         listed: false,
+        denied: Vec::new(),
     };
     let leaves = (0..).zip(content.leaves());
     let mut rows = vec![

@@ -434,7 +434,7 @@ pub(crate) enum SimulateCommand {
         #[command(flatten)]
         run: SimulateArgs,
     },
-    /// One provider cheats, in each of five ways, beside its honest twin on the same network: no
+    /// One provider cheats, in each of six ways, beside its honest twin on the same network: no
     /// cheat ends with more, counted in nano, with what storing costs taken off.
     #[command(
         after_help = "Examples:\n  larder simulate adversaries --seed 7\n  larder simulate \

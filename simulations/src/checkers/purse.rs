@@ -44,6 +44,8 @@ pub struct Account {
     pub foreign: u64,
     /// How often it was FAULTED.
     pub faulted: u64,
+    /// Its contracts that were faulted by themselves.
+    pub contracts_faulted: u64,
     /// Shards that it threw away.
     pub dropped: u64,
     /// How often it was started.
@@ -142,6 +144,9 @@ impl Purse {
                 provider, amount, ..
             } if ours(provider) => self.told.charged += amount.0,
             Event::Faulted { provider, .. } if ours(provider) => self.told.faulted += 1,
+            Event::ContractFaulted { provider, .. } if ours(provider) => {
+                self.told.contracts_faulted += 1;
+            }
             // Another's, or nothing that moves its credit by itself.
             Event::SlotOpened { .. }
             | Event::Granted { .. }

@@ -1,7 +1,8 @@
 //! Repair does what the rule asks for and nothing more. `docs/protocol.md` §3.11.
 //!
 //! *Nothing needless*: when a keeper rebuilds a shard, no provider may hold it by the rule: in an
-//! active contract of the keeper's whose provider is not FAULTED, intact, in a co-signed revision.
+//! active contract of the keeper's, intact, in a co-signed revision, and neither the contract nor
+//! its provider is FAULTED.
 //! A machine that is gone for good counts as one that is away: only the ledger tells them apart.
 //! *Nothing twice*: what lies in the spool since an earlier rebuild is not rebuilt again.
 //! *Nothing forgotten*: a position that is lost by the rule is held again before its keeper was
@@ -184,8 +185,9 @@ impl Repair {
         }
     }
 
-    /// Whether the ledger has a contract, with a provider that is not FAULTED.
+    /// Whether the ledger has a contract that is not faulted, with a provider that is not FAULTED.
     fn is_held(&self, sight: &Sight<'_>, holder: Option<ContractId>) -> bool {
+        let holder = holder.filter(|contract| sight.state.faulted_alone(contract).is_none());
         let seat = holder.and_then(|contract| sight.state.contract(&contract));
         let provider = seat.and_then(|(_, provider, _)| sight.state.provider(&provider));
         provider.is_some_and(|p| p.faulted.is_none())
@@ -224,7 +226,8 @@ pub(crate) fn holders(
         row.index?;
         let (_, provider, leaf) = sight.state.contract(&row.contract)?;
         let faulted = sight.state.provider(&provider)?.faulted;
-        let ours = provider == node.id && leaf.renter == *account;
+        let alone = sight.state.faulted_alone(&row.contract);
+        let ours = provider == node.id && leaf.renter == *account && alone.is_none();
         (ours && faulted.is_none()).then_some(())
     };
     let held = sight.nodes.iter().enumerate();
