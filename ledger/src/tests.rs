@@ -11,6 +11,7 @@ mod million;
 mod money;
 mod moves;
 mod replays;
+mod sharing;
 mod storms;
 mod subkeys;
 mod targeted;
