@@ -14,6 +14,7 @@ mod money;
 mod moves;
 mod mutual;
 mod replays;
+mod sharing;
 mod storms;
 mod subkeys;
 mod supply;
