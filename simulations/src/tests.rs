@@ -160,15 +160,28 @@ fn loses(twin: &Account, cheat: &Account, again: &str) {
     assert!(cheat.earned < twin.earned, "{both}");
     assert!(cheat.collateral_lost > twin.collateral_lost, "{both}");
     let (alone, faulted) = (cheat.contracts_faulted, cheat.faulted);
-    if cheat.adversary == Some(Adversary::RobsOneRenter) {
-        assert!(alone > 0, "its renter's question proves it: {both}");
-    } else {
-        assert!(faulted > 0 && cheat.charged > 0, "{both}");
+    let struck = faulted > 0 && cheat.charged > 0;
+    match cheat.adversary {
+        Some(Adversary::RobsOneRenter) => {
+            assert!(alone > 0, "its renter's question proves it: {both}");
+        }
+        // Who hides from the whole tree's draws is asked for single contracts.
+        Some(Adversary::DilutesWithJunk) => assert!(struck || alone > 0, "{both}"),
+        Some(
+            Adversary::SilentWhenHit
+            | Adversary::DropsAFraction
+            | Adversary::RegeneratesFromOthers
+            | Adversary::AnswersStaleProofs,
+        )
+        | None => assert!(struck, "{both}"),
     }
     let thefts = cheat.thefts;
     match cheat.adversary {
-        Some(Adversary::SilentWhenHit | Adversary::DilutesWithJunk) => {
+        Some(Adversary::SilentWhenHit) => {
             assert!(cheat.misses > twin.misses, "{both}");
+            assert_eq!((cheat.fails, cheat.foreign), (0, 0), "{both}");
+        }
+        Some(Adversary::DilutesWithJunk) => {
             assert_eq!((cheat.fails, cheat.foreign), (0, 0), "{both}");
         }
         Some(Adversary::RobsOneRenter) => {

@@ -103,7 +103,8 @@ enum Finding {
 impl Audits {
     /// Takes durable rows up again.
     pub(crate) fn restore(&mut self, rows: Vec<(NodeId, AuditRow)>) {
-        self.known = rows.into_iter().map(|(id, row)| (id, row.into())).collect();
+        let known = |(id, row)| (id, faded(row).into());
+        self.known = rows.into_iter().map(known).collect();
     }
 
     /// What audits of a provider have shown.
@@ -176,13 +177,7 @@ impl Audits {
             }
             Finding::NotNow => return None,
         }
-        if row.passed + row.failed + row.silent > MEMORY {
-            row = AuditRow {
-                passed: row.passed / 2,
-                failed: row.failed / 2,
-                silent: row.silent / 2,
-            };
-        }
+        let row = faded(row);
         let known = Known {
             unanswered,
             unproven,
@@ -388,6 +383,22 @@ fn period(params: &Params) -> Millis {
     Millis(PERIOD.0.min(params.epoch.0).max(1))
 }
 
+/// At most [`MEMORY`] audits in all: all counts are halved as often as that takes.
+fn faded(mut row: AuditRow) -> AuditRow {
+    let total = |row: &AuditRow| {
+        let counts = [row.passed, row.failed, row.silent];
+        counts.map(u64::from).iter().sum::<u64>()
+    };
+    while total(&row) > u64::from(MEMORY) {
+        row = AuditRow {
+            passed: row.passed / 2,
+            failed: row.failed / 2,
+            silent: row.silent / 2,
+        };
+    }
+    row
+}
+
 /// What an answer shows. Anything that the provider did not sign shows as much as silence.
 fn judge(
     challenge: &Challenge,
@@ -411,5 +422,36 @@ fn judge(
             | Response::Heads(_),
         )
         | Err(_) => Finding::Silent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_says_no_more_than_is_remembered_whatever_it_says() {
+        let check = |passed, failed, silent, rest| {
+            let row = AuditRow {
+                passed,
+                failed,
+                silent,
+            };
+            let faded = faded(row);
+            assert_eq!([faded.passed, faded.failed, faded.silent], rest);
+        };
+        check(0, 0, 0, [0, 0, 0]);
+        check(120, 4, 4, [120, 4, 4]);
+        check(120, 5, 4, [60, 2, 2]);
+        check(u32::MAX, u32::MAX, u32::MAX, [31, 31, 31]);
+        // Restoring takes time by what is remembered, not by what a damaged row claims.
+        let mut audits = Audits::default();
+        let row = AuditRow {
+            passed: u32::MAX,
+            failed: 0,
+            silent: u32::MAX,
+        };
+        audits.restore(vec![(NodeId([1; 32]), row)]);
+        assert_eq!(audits.of(&NodeId([1; 32])).passed, 63);
     }
 }
