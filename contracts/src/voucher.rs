@@ -46,8 +46,8 @@ pub struct Tally {
 }
 
 impl Voucher {
-    /// provider[32] ‖ reader[32] ‖ contract[32] ‖ bytes u64 ‖ credits u64 ‖ nonce u64 ‖ has_by u8 ‖
-    /// by[32].
+    /// `provider[32] ‖ reader[32] ‖ contract[32] ‖ bytes u64 ‖ credits u64 ‖ nonce u64 ‖ has_by u8 ‖
+    /// by[32]`.
     #[must_use]
     pub fn to_layout(&self) -> Vec<u8> {
         Layout::new()
