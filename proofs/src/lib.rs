@@ -5,6 +5,7 @@
 pub mod beacon;
 mod blob;
 pub mod bls;
+pub mod certificate;
 pub mod challenge;
 pub mod chunk;
 pub mod content;
@@ -12,6 +13,7 @@ pub mod contract_leaf;
 mod hasher;
 mod hashes;
 mod layout_reader;
+pub mod map;
 mod outboard;
 pub mod prove;
 pub mod provider;
@@ -19,6 +21,7 @@ mod shard_leaf;
 mod sum_tree;
 #[cfg(test)]
 mod testing;
+pub mod validators;
 mod verify;
 
 pub use beacon::{Reveal, Single};
