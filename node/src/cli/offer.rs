@@ -109,7 +109,9 @@ async fn exit(node: &Client, out: Out) -> Asked {
     tell(&offer, out)?;
     let locked = offer.collateral_locked.0;
     out.line(match offer.contracts {
-        0 => "no contract binds this node: it can be stopped for good".to_owned(),
+        0 => "no contract binds this node: it can be stopped for good; its free collateral \
+              cannot be paid back to the account yet"
+            .to_owned(),
         _ => format!(
             "nothing is taken on or renewed. Leave the node running: it is paid until its \
              contracts end, {}; their collateral, {locked} credits, frees as they do",
