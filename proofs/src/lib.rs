@@ -25,6 +25,7 @@ mod testing;
 #[cfg(test)]
 mod vectors;
 mod verify;
+pub mod vote;
 
 pub use beacon::{Reveal, Single};
 pub use blob::{MAX_BLOB, MAX_DRAWS};
@@ -38,3 +39,4 @@ pub use prove::{Pick, Plan, PlanError, ProveError, ShardReader, prove};
 pub use provider::{ProviderRoot, ProviderTree, TreeError};
 pub use shard_leaf::ShardLeaf;
 pub use verify::{VerifyError, convicts, verify};
+pub use vote::{SignedVote, Vote, VoteKind, is_equivocation};
