@@ -11,10 +11,10 @@
 
 use larder_ledger::mempool::Limits;
 use larder_ledger::{
-    AdmitError, Admitted, ApplyError, Block, Mempool, ProofRefusal, ProofsPool, Proposer, State,
-    Tx, Verified, propose, verify,
+    AdmitError, Admitted, ApplyError, Block, Certified, Mempool, ProofRefusal, ProofsPool,
+    Proposer, State, Tx, Verified, propose, verify,
 };
-use larder_proofs::{Challenge, VerifyError};
+use larder_proofs::{Certificate, Challenge, VerifyError};
 use larder_types::{GenesisHash, NodeId, Time};
 use std::fmt;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 #[derive(Debug)]
 pub struct Committed {
     block: Verified<Block>,
+    certificate: Certificate,
     durable: oneshot::Sender<()>,
 }
 
@@ -43,6 +44,21 @@ impl Committed {
     #[must_use]
     pub const fn block(&self) -> &Verified<Block> {
         &self.block
+    }
+
+    /// What makes it final.
+    #[must_use]
+    pub const fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The block as it is kept and sent.
+    #[must_use]
+    pub fn certified(&self) -> Certified {
+        Certified {
+            block: self.block.get().clone(),
+            certificate: self.certificate.to_bytes(),
+        }
     }
 
     /// Says that the block survives a crash from now on, and gives it back to be published.
@@ -278,12 +294,19 @@ impl Maker {
     fn make(&mut self, now: Time) -> Result<(), SoloEnd> {
         let block = self
             .proposer
-            .make(&self.state, &self.mempool, &self.pool, now)
+            .make(&self.state, &self.mempool, &self.pool, 0, now)
             .expect("a block is owed and the clock is past the earliest time for it");
         let mut next = self.state.clone();
         next.apply(&block)?;
         let (durable, acknowledged) = oneshot::channel();
-        let committed = Committed { block, durable };
+        let header = &block.get().header;
+        let (set, genesis) = (self.state.validators(), self.state.genesis_hash());
+        let certificate = self.proposer.certify(header, set, &genesis);
+        let committed = Committed {
+            block,
+            certificate,
+            durable,
+        };
         self.commits
             .try_send(committed)
             .map_err(|_| SoloEnd::Owner)?;

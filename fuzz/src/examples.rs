@@ -6,10 +6,10 @@ use larder_engine::wire::{PlaceShard, ReadCap};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
-    AckedShard, Authority, Block, CloseFaulted, Closing, Delegate, Deposit, Evidence, Faucet,
-    ForceRevision, Forced, Genesis, Grant, Handover, Header, Leave, Loss, Maintenance, May, Op,
-    Reason, Reduction, Register, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
-    Vouch,
+    AckedShard, Authority, Block, CloseFaulted, Closing, Consensus, Delegate, Deposit, Evidence,
+    Faucet, ForceRevision, Forced, Founding, Genesis, Grant, Handover, Header, Leave, Loss,
+    Maintenance, May, Op, Reason, Reduction, Register, Revoke, Supply, Targeted, Transfer,
+    TreeUpdate, Tx, VerdictBatch, Vouch,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, Single};
@@ -18,6 +18,7 @@ use larder_types::{
     ShardRoot, SubKeyId, Time, codec,
 };
 use serde::Serialize;
+use std::sync::Arc;
 
 /// The network.
 pub const NET: GenesisHash = GenesisHash([5; 32]);
@@ -380,7 +381,11 @@ pub fn full_block() -> Block {
     let header = Header {
         height: 7,
         time: Time(START.0 + 70_000),
+        round: 0,
         prev: BlockHash([13; 32]),
+        proposer: validator().node(),
+        validators: authority().validators.hash(),
+        next_validators: Hash([12; 32]),
         epoch: 1,
         slot: Some(20),
         beacon: Some(reveal),
@@ -419,10 +424,10 @@ pub(crate) fn block() -> Examples {
 /// Who makes blocks.
 #[must_use]
 pub fn authority() -> Authority {
+    let genesis = genesis(Params::profile(Profile::Public));
     Authority {
         genesis: NET,
-        validator: validator().node(),
-        bls: validator_bls().public().to_bytes(),
+        validators: Arc::new(genesis.set().expect("the example is sound")),
     }
 }
 
@@ -437,8 +442,8 @@ pub fn genesis(params: Params) -> Genesis {
         supply: Supply::to_founder(founder, Amount::from_credits(1_000_000), &params),
         params,
         founder,
-        validator: validator().node(),
-        validator_bls: validator_bls().public().to_bytes(),
+        consensus: Consensus::Solo,
+        validators: vec![Founding::new(validator().node(), &validator_bls())],
         nonce: [16; 32],
     }
 }

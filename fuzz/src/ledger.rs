@@ -435,8 +435,12 @@ impl World {
         let reveal = slot.map(|slot| Single::next(self.state.beacon(), &net, slot, &bls).1);
         let mut header = Header {
             height: self.state.head().height.saturating_add(1),
+            round: 0,
             time: self.now,
             prev: self.state.head().hash,
+            proposer: self.state.proposer(0),
+            validators: self.state.validators().hash(),
+            next_validators: self.state.validators().hash(),
             epoch: self.state.schedule().epoch_at(self.now),
             slot,
             beacon: reveal,

@@ -16,9 +16,10 @@ use larder_engine::wire::{
     Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
 };
 use larder_ledger::{
-    AckedShard, Block, CloseFaulted, Closing, Delegate, Deposit, Evidence, Faucet, ForceRevision,
-    Forced, Genesis, Handover, Header, Leave, Loss, Maintenance, May, Op, Reason, Reduction,
-    Register, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch, Vouch,
+    AckedShard, Block, Certified, CloseFaulted, Closing, Consensus, Delegate, Deposit, Evidence,
+    Faucet, ForceRevision, Forced, Founding, Genesis, Handover, Header, Leave, Loss, Maintenance,
+    May, Op, Reason, Reduction, Register, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate,
+    Tx, VerdictBatch, Vouch,
 };
 use larder_proofs::contract_leaf::FLAGS;
 use larder_proofs::{ContractLeaf, LostShard, ProviderRoot, ShardLeaf, Sibling};
@@ -167,11 +168,16 @@ structs! {
     Loss { contract, revision, shards }
     LostShard { index, leaf, path }
     Sibling { hash, chunks }
-    Header { height, time, prev, epoch, slot, beacon, tx_root, verdict_root, state_root }
+    Header {
+        height, round, time, prev, proposer, validators, next_validators, epoch, slot, beacon, tx_root,
+        verdict_root, state_root,
+    }
+    Certified { block, certificate }
+    Founding { node, bls, possession }
     Block { header, sig, txs, verdicts, evidence }
     VerdictBatch { slot, results, targeted, proofs_root }
     Evidence { slot, provider, blob }
-    Genesis { version, network, start, params, founder, supply, validator, validator_bls, nonce }
+    Genesis { version, network, start, params, founder, supply, consensus, validators, nonce }
     Params {
         profile, epoch, slots, window, challenges, faulted_after, fee_ppm, burn_ppm, vesting,
         min_term, max_term, min_capacity_chunks, min_rate, collateral_epochs,
@@ -185,6 +191,7 @@ enums! {
         Maintenance(tx), Delegate(tx), Revoke(tx), CloseByRenter(tx), ForceRevision(tx), Targeted(tx),
         Vouch(tx), Leave(tx),
     }
+    Consensus { Solo, Bft }
     Supply { Faucet { total }, Fixed { allocation }, Mutual { allocation } }
     Op { Put(op), CloseExpired(op), DeclareLoss(op), CloseMutual(op), Reduce(op), Renew(op),
         Transfer(op), Settle(op),

@@ -16,8 +16,8 @@ use larder_keys::{AccountSigner, Signer, Tag};
 use larder_ledger::mempool::Limits;
 use larder_ledger::propose::has_reason;
 use larder_ledger::{
-    Block, Faucet, Genesis, Mempool, Op, ProofsPool, Proposer, Register, State, Supply, Transfer,
-    TreeUpdate, Tx, Verified, verify,
+    Block, Consensus, Faucet, Founding, Genesis, Mempool, Op, ProofsPool, Proposer, Register,
+    State, Supply, Transfer, TreeUpdate, Tx, Verified, verify,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
@@ -226,8 +226,11 @@ fn genesis() -> Genesis {
         supply: Supply::Faucet {
             total: Amount::from_credits(1_000_000),
         },
-        validator: signer(2, 0).node(),
-        validator_bls: SecretKey::from_seed(&[3; 32]).public().to_bytes(),
+        consensus: Consensus::Solo,
+        validators: vec![Founding::new(
+            signer(2, 0).node(),
+            &SecretKey::from_seed(&[3; 32]),
+        )],
         nonce: [4; 32],
     }
 }
@@ -284,7 +287,7 @@ impl Network {
         self.now = self.now.max(self.state.earliest_block());
         let made = self
             .proposer
-            .make(&self.state, &self.mempool, &self.pool, self.now);
+            .make(&self.state, &self.mempool, &self.pool, 0, self.now);
         made.unwrap()
     }
 

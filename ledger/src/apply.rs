@@ -41,6 +41,19 @@ pub enum ApplyError {
         /// The earliest allowed.
         earliest: Time,
     },
+    /// Not by the validator whose turn it was.
+    #[error("round {round} is {want}'s turn, the block is by {got}")]
+    Proposer {
+        /// The block's round.
+        round: u32,
+        /// Who made it.
+        got: NodeId,
+        /// Whose turn it was.
+        want: NodeId,
+    },
+    /// Names other validators than the state's, for this block or for the next.
+    #[error("the block names other validators than the ledger's")]
+    Validators,
     /// Not the epoch that holds the block's time.
     #[error("epoch {got}, its time lies in {want}")]
     Epoch {
@@ -128,6 +141,9 @@ impl State {
             events.extend(event.map_err(|why| ApplyError::Tx { index, why })?);
         }
         next.seal(&block.header);
+        if block.header.next_validators != next.validators.hash() {
+            return Err(ApplyError::Validators);
+        }
         let (got, want) = (next.root(), block.header.state_root);
         if got != want {
             return Err(ApplyError::StateRoot { got, want });
@@ -208,6 +224,13 @@ fn check_header(state: &State, header: &Header) -> Result<(), ApplyError> {
             got: header.time,
             earliest,
         });
+    }
+    let (round, got, want) = (header.round, header.proposer, state.proposer(header.round));
+    if got != want {
+        return Err(ApplyError::Proposer { round, got, want });
+    }
+    if header.validators != state.validators.hash() {
+        return Err(ApplyError::Validators);
     }
     let want = state.schedule().epoch_at(header.time);
     if header.epoch != want {

@@ -1,13 +1,15 @@
 //! The document a network begins with. Its hash names the network and stands under every
 //! signature. `docs/protocol.md` §3.1, §3.12.
 
+use larder_proofs::bls::{PublicKey, SecretKey, Signature};
+use larder_proofs::{SetError, Validator, ValidatorSet};
 use larder_types::{AccountId, Amount, GenesisHash, NodeId, Params, Time, codec};
 use serde::{Deserialize, Serialize};
 
 /// Longest name of a network, bytes.
 pub const MAX_NETWORK: usize = 32;
 /// The version of all formats that this code reads: genesis, transactions, blocks, state.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Total supply lies below this, nano: sums of balances then never overflow.
 pub const MAX_SUPPLY: Amount = Amount(1 << 63);
 
@@ -31,14 +33,61 @@ pub struct Genesis {
     pub founder: AccountId,
     /// How credit comes to be.
     pub supply: Supply,
-    /// Makes and signs the blocks.
-    pub validator: NodeId,
-    /// The validator's BLS key, min-pk, for beacon reveals.
-    #[serde(with = "serde_bytes")]
-    pub validator_bls: [u8; 48],
+    /// How blocks are put in order.
+    pub consensus: Consensus,
+    /// Who makes the first blocks, in the order of their node keys.
+    pub validators: Vec<Founding>,
     /// Random: tells networks of one name apart.
     #[serde(with = "serde_bytes")]
     pub nonce: [u8; 32],
+}
+
+/// How a network's blocks are put in order. `docs/protocol.md` §3.8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consensus {
+    /// By one validator, for good.
+    Solo,
+    /// By validators that agree, more than two thirds of them; who they are may change.
+    Bft,
+}
+
+/// A validator that a network begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Founding {
+    /// Its node key.
+    pub node: NodeId,
+    /// Its BLS key, min-pk.
+    #[serde(with = "serde_bytes")]
+    pub bls: [u8; 48],
+    /// The proof that it knows that key's secret half.
+    #[serde(with = "serde_bytes")]
+    pub possession: [u8; 96],
+}
+
+impl Founding {
+    /// The validator of these keys.
+    #[must_use]
+    pub fn new(node: NodeId, bls: &SecretKey) -> Self {
+        Self {
+            node,
+            bls: bls.public().to_bytes(),
+            possession: bls.prove_possession().to_bytes(),
+        }
+    }
+
+    /// The validator, with a vote of weight 1, if its key is possessed.
+    fn validator(&self) -> Option<Validator> {
+        let bls = PublicKey::from_bytes(&self.bls).ok()?;
+        let possession = Signature::from_bytes(&self.possession).ok()?;
+        let is_sound = larder_keys::verify_key(&self.node.0) && bls.is_possessed(&possession);
+        is_sound.then_some(Validator {
+            node: self.node,
+            bls,
+            power: 1,
+        })
+    }
 }
 
 /// Most accounts that a genesis names.
@@ -168,9 +217,15 @@ pub enum GenesisError {
          than the existence deposit; where credit is mutual the founder is not among them"
     )]
     Allocation,
-    /// A key that no signature can be checked against.
-    #[error("the validator's key is bad")]
+    /// A key that no signature can be checked against, or of which possession is not proved.
+    #[error("a validator's key is bad")]
     Validator,
+    /// Validators that are no set.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// Several where one makes the blocks.
+    #[error("a network of one validator begins with one, not {0}")]
+    Solo(usize),
 }
 
 impl Genesis {
@@ -206,9 +261,20 @@ impl Genesis {
             return Err(GenesisError::Params);
         }
         self.supply.check(self.founder, &self.params)?;
-        if !larder_keys::verify_key(&self.validator.0) {
-            return Err(GenesisError::Validator);
-        }
+        self.set()?;
         Ok(())
+    }
+
+    /// Who makes the first block.
+    ///
+    /// # Errors
+    /// [`GenesisError`] if they cannot.
+    pub fn set(&self) -> Result<ValidatorSet, GenesisError> {
+        if self.consensus == Consensus::Solo && self.validators.len() != 1 {
+            return Err(GenesisError::Solo(self.validators.len()));
+        }
+        let validators = self.validators.iter().map(Founding::validator);
+        let members: Option<Vec<Validator>> = validators.collect();
+        Ok(ValidatorSet::new(members.ok_or(GenesisError::Validator)?)?)
     }
 }

@@ -36,15 +36,15 @@ pub fn unchecked(state: &State, pool: &ProofsPool, now: Time) -> Vec<SlotNo> {
     slots
 }
 
-/// The next block, not yet signed, made at `now`; `reveal` is there iff the state owes a slot
-/// ([`State::slot_to_open`]). Transactions that do not apply are left out. `None` if no block can
+/// The next block, not yet signed, made at `now` for a round of consensus by whoever's turn it is;
+/// `reveal`, that validator's, is there iff the state owes a slot ([`State::slot_to_open`]). Transactions that do not apply are left out. `None` if no block can
 /// be made at `now`: the clock is behind the chain, or the reveal is missing or too much.
 #[must_use]
 pub fn propose(
     state: &State,
     mempool: &Mempool,
     pool: &ProofsPool,
-    reveal: Option<Reveal>,
+    (round, reveal): (u32, Option<Reveal>),
     now: Time,
 ) -> Option<Block> {
     let slot = state.slot_to_open(now);
@@ -57,8 +57,12 @@ pub fn propose(
     }
     let mut header = Header {
         height: state.head().height.checked_add(1)?,
+        round,
         time: now,
         prev: state.head().hash,
+        proposer: state.proposer(round),
+        validators: state.validators().hash(),
+        next_validators: Hash::default(),
         epoch: state.schedule().epoch_at(now),
         slot,
         beacon: reveal,
@@ -71,6 +75,7 @@ pub fn propose(
     let txs = include(&mut next, mempool, Place::of(&header));
     next.seal(&header);
     header.tx_root = tx_root(&txs);
+    header.next_validators = next.validators().hash();
     header.state_root = next.root();
     Some(Block {
         header,

@@ -10,12 +10,12 @@ use crate::deal::Deal;
 use crate::provider::Provider;
 use crate::targeted::Target;
 use crate::{
-    Account, Authority, Deed, Genesis, GenesisError, Handover, Left, Line, May, Op, SubKeyError,
-    SubKeys, Supply, pairs,
+    Account, Authority, Consensus, Deed, Genesis, GenesisError, Handover, Left, Line, May, Op,
+    SubKeyError, SubKeys, Supply, pairs,
 };
 use larder_contracts::life::{EXPIRING, Stage};
 use larder_contracts::{Remains, SignedLeaf, Voucher};
-use larder_proofs::ContractLeaf;
+use larder_proofs::{ContractLeaf, ValidatorSet};
 use larder_types::{
     AccountId, Amount, BlockHash, ContractId, Epoch, GenesisHash, Hash, NodeId, Params, Schedule,
     SlotNo, Time, codec,
@@ -115,9 +115,9 @@ pub struct State {
     pub(crate) supply: Amount,
     /// Whether accounts may go below zero.
     pub(crate) is_mutual: bool,
-    pub(crate) validator: NodeId,
-    #[serde(with = "serde_bytes")]
-    pub(crate) validator_bls: [u8; 48],
+    pub(crate) consensus: Consensus,
+    /// Who makes the next block.
+    pub(crate) validators: Arc<ValidatorSet>,
     pub(crate) head: Head,
     pub(crate) epoch: Epoch,
     /// The newest beacon.
@@ -167,6 +167,7 @@ impl State {
     /// [`GenesisError`] if no network can begin like this.
     pub fn genesis(genesis: &Genesis) -> Result<Self, GenesisError> {
         genesis.check()?;
+        let validators = Arc::new(genesis.set()?);
         let hash = genesis.hash();
         let (shares, owed) = genesis.supply.opening(genesis.founder);
         let mut state = Self {
@@ -176,8 +177,8 @@ impl State {
             founder: genesis.founder,
             supply: genesis.supply.total().unwrap_or_default(),
             is_mutual: matches!(genesis.supply, Supply::Mutual { .. }),
-            validator: genesis.validator,
-            validator_bls: genesis.validator_bls,
+            consensus: genesis.consensus,
+            validators,
             head: Head {
                 height: 0,
                 hash: BlockHash(hash.0),
@@ -260,14 +261,32 @@ impl State {
         self.founder
     }
 
-    /// Who may make blocks.
+    /// Who may make the next block.
     #[must_use]
-    pub const fn authority(&self) -> Authority {
+    pub fn authority(&self) -> Authority {
         Authority {
             genesis: self.genesis,
-            validator: self.validator,
-            bls: self.validator_bls,
+            validators: Arc::clone(&self.validators),
         }
+    }
+
+    /// How blocks are put in order.
+    #[must_use]
+    pub const fn consensus(&self) -> Consensus {
+        self.consensus
+    }
+
+    /// Who makes the next block.
+    #[must_use]
+    pub const fn validators(&self) -> &Arc<ValidatorSet> {
+        &self.validators
+    }
+
+    /// Who makes the next block in a round of consensus.
+    #[must_use]
+    pub fn proposer(&self, round: u32) -> NodeId {
+        let height = self.head.height.saturating_add(1);
+        self.validators.proposer(height, round).node
     }
 
     /// An account's record, if it has one.
@@ -474,6 +493,7 @@ impl State {
             hasher.update(bytes);
         };
         put(&self.genesis.0);
+        put(&self.validators.hash().0);
         put(&codec::encode(&(
             self.head.height,
             self.head.time,

@@ -1,10 +1,11 @@
 //! The checks that cost time, apart from the state: signatures and beacon reveals. What passes is
 //! a [`Verified`] value, the only thing that `apply` and the mempool take.
 
-use crate::{Block, Tx};
+use crate::{Block, Certified, Tx};
 use larder_proofs::bls::PublicKey;
-use larder_proofs::{Reveal, Single};
-use larder_types::{GenesisHash, NodeId, SlotNo};
+use larder_proofs::{Certificate, CertificateError, Header, Reveal, Single, ValidatorSet};
+use larder_types::{GenesisHash, SlotNo};
+use std::sync::Arc;
 
 /// A value whose signatures are good. Only this module makes one, or the proposer of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,24 +30,28 @@ impl<T> Verified<T> {
     }
 }
 
-/// Who may make blocks, and for which network: what checking a block takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who may make a block, and for which network: what checking it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     /// The network.
     pub genesis: GenesisHash,
-    /// The validator's node key.
-    pub validator: NodeId,
-    /// The validator's BLS key.
-    pub bls: [u8; 48],
+    /// The validators of that block.
+    pub validators: Arc<ValidatorSet>,
 }
 
 /// Why a value is not to be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// The block is not signed by the validator.
+    /// The block is not signed by a validator.
     #[error("the block's signature is bad")]
     Block,
-    /// The reveal is not the validator's for this slot.
+    /// Its certificate does not make it final.
+    #[error("the block's certificate is bad: {0}")]
+    Certificate(#[from] CertificateError),
+    /// The certificate is another block's.
+    #[error("the certificate is another block's")]
+    OtherBlock,
+    /// The reveal is not the proposer's for this slot.
     #[error("the beacon reveal is bad")]
     Beacon,
     /// A slot without a reveal, or the reverse.
@@ -68,21 +73,53 @@ pub fn tx(genesis: &GenesisHash, tx: Tx) -> Result<Verified<Tx>, VerifyError> {
     Ok(Verified(tx))
 }
 
-/// Checks a block's signature, its reveal and every signature in its transactions.
+/// Checks a final block: its certificate, and what [`block`] checks.
+///
+/// # Errors
+/// [`VerifyError`] names the first thing that is bad.
+pub fn certified(
+    authority: &Authority,
+    certified: Certified,
+) -> Result<Verified<Block>, VerifyError> {
+    let Certified {
+        block: final_block,
+        certificate,
+    } = certified;
+    self::certificate(authority, &final_block.header, &certificate)?;
+    block(authority, final_block)
+}
+
+/// Checks that a certificate makes the block of this header final.
+///
+/// # Errors
+/// [`VerifyError`] says why it does not.
+pub fn certificate(
+    authority: &Authority,
+    header: &Header,
+    certificate: &[u8],
+) -> Result<Certificate, VerifyError> {
+    let certificate = Certificate::from_bytes(certificate, &authority.validators)?;
+    if (certificate.of.height, certificate.of.block) != (header.height, header.hash()) {
+        return Err(VerifyError::OtherBlock);
+    }
+    certificate.verify(&authority.validators, &authority.genesis)?;
+    Ok(certificate)
+}
+
+/// Checks a block's signature, its reveal and every signature in its transactions; not whether it is
+/// final.
 ///
 /// # Errors
 /// [`VerifyError`] names the first bad one.
 pub fn block(authority: &Authority, block: Block) -> Result<Verified<Block>, VerifyError> {
-    let Authority {
-        genesis,
-        validator,
-        bls,
-    } = authority;
-    if !block.header.verify(&block.sig, validator, genesis) {
+    let genesis = &authority.genesis;
+    let proposer = authority.validators.get(&block.header.proposer);
+    let proposer = proposer.ok_or(VerifyError::Block)?;
+    if !block.header.verify(&block.sig, genesis) {
         return Err(VerifyError::Block);
     }
     match (block.header.slot, &block.header.beacon) {
-        (Some(slot), Some(reveal)) => check_reveal(genesis, bls, slot, reveal)?,
+        (Some(slot), Some(reveal)) => check_reveal(genesis, &proposer.bls, slot, reveal)?,
         (None, None) => {}
         (Some(_), None) | (None, Some(_)) => return Err(VerifyError::Slot),
     }
@@ -94,13 +131,12 @@ pub fn block(authority: &Authority, block: Block) -> Result<Verified<Block>, Ver
 
 fn check_reveal(
     genesis: &GenesisHash,
-    bls: &[u8; 48],
+    key: &PublicKey,
     slot: SlotNo,
     reveal: &Reveal,
 ) -> Result<(), VerifyError> {
-    let key = PublicKey::from_bytes(bls).map_err(|_| VerifyError::Beacon)?;
     // The reveal is good or bad whatever beacon came before; `apply` mixes it into that one.
-    Single::check(&[0; 32], genesis, slot, &key, reveal)
+    Single::check(&[0; 32], genesis, slot, key, reveal)
         .map(drop)
         .ok_or(VerifyError::Beacon)
 }

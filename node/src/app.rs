@@ -143,9 +143,13 @@ async fn up(
     let calls = Calls::default();
     let spool = Spool::open(&home.dir).map_err(AppError::Spool)?;
     let (suspects, suspected) = scrub::suspects();
+    let first_validator = genesis
+        .validators
+        .first()
+        .map_or(node, |founding| founding.node);
     let validators = Validators {
         own: node,
-        validator: genesis.validator,
+        validator: first_validator,
         solo,
         net: net.clone(),
     };
@@ -225,7 +229,7 @@ async fn up(
         net: net.clone(),
         driver: driver.clone(),
         own: own_blocks,
-        validator: genesis.validator,
+        validator: first_validator,
     };
     let token = stop.clone();
     tasks.spawn(async move {

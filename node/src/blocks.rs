@@ -7,7 +7,7 @@
 use crate::call::{Answer, Call, HeadNote};
 use crate::chain::Ledger;
 use crate::net::{MessageToken, NetHandle, Verdict};
-use larder_ledger::Block;
+use larder_ledger::Certified;
 use larder_types::{NodeId, codec};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -49,7 +49,7 @@ pub struct Fetched {
     /// Who sent them.
     pub peer: NodeId,
     /// The blocks, at least one.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<Certified>,
     /// Told once they are applied or refused.
     pub taken: oneshot::Sender<()>,
 }
@@ -115,8 +115,8 @@ impl Fetcher {
     }
 
     fn is_good(&self, note: &HeadNote) -> bool {
-        let genesis = self.ledger.read().0.genesis_hash();
-        note.is_signed_by(&self.validator, &genesis)
+        let authority = self.ledger.read().0.authority();
+        note.is_final(&authority)
     }
 
     fn height(&self) -> u64 {
@@ -152,7 +152,7 @@ impl Fetcher {
     }
 
     /// The peer's blocks from a height on, up to the first that does not decode.
-    async fn ask(&self, peer: NodeId, from: u64, wait: Duration) -> Option<Vec<Block>> {
+    async fn ask(&self, peer: NodeId, from: u64, wait: Duration) -> Option<Vec<Certified>> {
         let call = codec::encode(&Call::Blocks { from });
         let answer = self.net.request(peer, call, wait).await.ok()?;
         let Ok(Answer::Blocks(blocks)) = codec::decode(&answer) else {
@@ -160,12 +160,12 @@ impl Fetcher {
         };
         let blocks = blocks
             .iter()
-            .map_while(|bytes| codec::decode::<Block>(bytes).ok());
-        Some(blocks.filter(|b| b.header.height >= from).collect())
+            .map_while(|bytes| codec::decode::<Certified>(bytes).ok());
+        Some(blocks.filter(|b| b.block.header.height >= from).collect())
     }
 
     /// Waits until the chain's owner has looked at the blocks. If it has stopped, we soon are.
-    async fn hand_over(&self, peer: NodeId, blocks: Vec<Block>) {
+    async fn hand_over(&self, peer: NodeId, blocks: Vec<Certified>) {
         let (taken, done) = oneshot::channel();
         let fetched = Fetched {
             peer,

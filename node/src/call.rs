@@ -2,8 +2,8 @@
 //! beside them (the chain, transactions, proofs). Canonical DAG-CBOR.
 
 use larder_engine::wire::{Request, Response};
-use larder_ledger::{Header, Tx};
-use larder_types::{GenesisHash, NodeId, Signature, SlotNo};
+use larder_ledger::{Authority, Header, Tx, verify};
+use larder_types::SlotNo;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -41,25 +41,25 @@ pub enum Answer {
     Refused(String),
     /// Not taken, though it breaks no rule: later, perhaps.
     Busy,
-    /// Encoded blocks, oldest first; none if there are none.
+    /// Encoded [`larder_ledger::Certified`] blocks, oldest first; none if there are none.
     Blocks(Vec<ByteBuf>),
     /// The encoded genesis document.
     Genesis(ByteBuf),
 }
 
-/// What is gossiped of a new block: its head, signed. The block itself is asked for.
+/// What is gossiped of a new block: its head, and what makes it final. The block itself is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadNote {
     /// The header.
     pub header: Header,
-    /// The validator's signature.
-    pub sig: Signature,
+    /// Its certificate.
+    pub certificate: ByteBuf,
 }
 
 impl HeadNote {
-    /// Whether the network's validator signed it.
+    /// Whether these validators made it final.
     #[must_use]
-    pub fn is_signed_by(&self, validator: &NodeId, genesis: &GenesisHash) -> bool {
-        self.header.verify(&self.sig, validator, genesis)
+    pub fn is_final(&self, authority: &Authority) -> bool {
+        verify::certificate(authority, &self.header, &self.certificate).is_ok()
     }
 }

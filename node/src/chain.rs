@@ -4,7 +4,7 @@
 use crate::store::{Aftermath, Movement, Store, StoreError, Tally};
 use larder_engine::view::BlockInput;
 use larder_ledger::{
-    ApplyError, Authority, Block, Event, Genesis, GenesisError, State, Verified, verify,
+    ApplyError, Authority, Block, Certified, Event, Genesis, GenesisError, State, Verified, verify,
 };
 use larder_types::{AccountId, Amount, NodeId, TxId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,9 +81,8 @@ impl Chain {
             Some(state) => state,
             None => State::genesis(genesis)?,
         };
-        let authority = state.authority();
-        for block in blocks {
-            state.apply(&verify::block(&authority, block)?)?;
+        for Certified { block, .. } in blocks {
+            state.apply(&verify::block(&state.authority(), block)?)?;
         }
         let tallies = store.tallies().await?;
         let ledger = Ledger(Arc::new(RwLock::new((state, tallies))));
@@ -127,19 +126,24 @@ impl Chain {
     ///
     /// # Panics
     /// Never: verification does not panic.
-    pub async fn take(&mut self, block: Block) -> Result<BlockInput, ChainError> {
+    pub async fn take(&mut self, certified: Certified) -> Result<BlockInput, ChainError> {
         let authority = self.ledger.authority();
-        let block = tokio::task::spawn_blocking(move || verify::block(&authority, block))
+        let certificate = certified.certificate.clone();
+        let block = tokio::task::spawn_blocking(move || verify::certified(&authority, certified))
             .await
             .expect("verification does not panic")?;
-        self.apply(&block).await
+        self.apply(&block, certificate).await
     }
 
-    /// Applies a checked block and makes it durable.
+    /// Applies a checked block and makes it durable with its certificate.
     ///
     /// # Errors
     /// [`ChainError`]; then nothing has changed.
-    pub async fn apply(&mut self, block: &Verified<Block>) -> Result<BlockInput, ChainError> {
+    pub async fn apply(
+        &mut self,
+        block: &Verified<Block>,
+        certificate: Vec<u8>,
+    ) -> Result<BlockInput, ChainError> {
         let (mut next, mut tallies) = self.ledger.read().clone();
         let events = next.apply(block)?;
         crate::own::log(&events, &self.node);
@@ -153,7 +157,11 @@ impl Chain {
             tallies: changed.iter().map(|node| (*node, tallies[node])).collect(),
             state: began.then_some(&next),
         };
-        self.store.append(body, &aftermath).await?;
+        let certified = Certified {
+            block: body.clone(),
+            certificate,
+        };
+        self.store.append(&certified, &aftermath).await?;
         let txs: Vec<TxId> = body.txs.iter().map(larder_ledger::Tx::id).collect();
         let who = (&self.node, &self.account);
         let input = BlockInput::of(&next, who, &txs, &events, self.fresh);

@@ -10,6 +10,7 @@ use crate::net::{NetHandle, Topic};
 use larder_consensus::Committed;
 use larder_engine::Input;
 use larder_types::{NodeId, codec};
+use serde_bytes::ByteBuf;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -78,11 +79,15 @@ impl Follower {
 
     /// A block of our own: durable first, then acknowledged, then published.
     async fn own_block(&mut self, committed: Committed) -> Result<(), ChainError> {
-        let input = self.chain.apply(committed.block()).await?;
+        let certificate = committed.certificate().to_bytes();
+        let input = self
+            .chain
+            .apply(committed.block(), certificate.clone())
+            .await?;
         let block = committed.durable().into_inner();
         let note = HeadNote {
-            header: block.header.clone(),
-            sig: block.sig,
+            header: block.header,
+            certificate: ByteBuf::from(certificate),
         };
         let net = self.net.clone();
         tokio::spawn(async move {

@@ -11,7 +11,7 @@ use crate::cli::options::{InitOptions, InitOutcome, Network};
 use crate::invite::{Invite, InviteError};
 use larder_engine::head::DeviceCert;
 use larder_keys::{AccountSigner, RecoveryKeys, Seed, Signer, VaultKeys, Words, WordsError};
-use larder_ledger::{Delegate, Genesis, Grant, May, Supply, VERSION};
+use larder_ledger::{Consensus, Delegate, Founding, Genesis, Grant, May, Supply, VERSION};
 use larder_proofs::bls;
 use larder_types::{AccountId, Amount, GenesisHash, Millis, Params, SubKeyId, Time, codec};
 use rand::Rng as _;
@@ -450,8 +450,8 @@ fn found(
         supply: Supply::to_founder(founder, Amount::from_credits(SUPPLY), &params),
         params,
         founder,
-        validator: node.node(),
-        validator_bls: bls::SecretKey::from_seed(bls).public().to_bytes(),
+        consensus: Consensus::Solo,
+        validators: vec![Founding::new(node.node(), &bls::SecretKey::from_seed(bls))],
         nonce: *random_key(),
     };
     if genesis.check().is_err() {

@@ -2,7 +2,7 @@
 //! stops the node; the restart path recovers it.
 
 use larder_engine::rows::{Kind, Snapshot, Write};
-use larder_ledger::{Block, State};
+use larder_ledger::{Certified, State};
 use larder_proofs::ProviderTree;
 use larder_types::{Amount, Epoch, NodeId, codec};
 use sqlx::sqlite::{
@@ -214,7 +214,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn append(&self, block: &Block, aftermath: &Aftermath<'_>) -> Result<(), StoreError> {
+    pub async fn append(
+        &self,
+        certified: &Certified,
+        aftermath: &Aftermath<'_>,
+    ) -> Result<(), StoreError> {
         let Aftermath {
             movements,
             tallies,
@@ -222,11 +226,11 @@ impl Store {
             charges,
             state,
         } = aftermath;
-        let height = signed(block.header.height);
+        let height = signed(certified.block.header.height);
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("INSERT INTO blocks (height, bytes) VALUES (?, ?)")
             .bind(height)
-            .bind(codec::encode(block))
+            .bind(codec::encode(certified))
             .execute(&mut *tx)
             .await?;
         if !movements.is_empty() {
@@ -293,7 +297,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn chain(&self) -> Result<(Option<State>, Vec<Block>), StoreError> {
+    pub async fn chain(&self) -> Result<(Option<State>, Vec<Certified>), StoreError> {
         let kept = sqlx::query("SELECT height, bytes FROM ledger_state")
             .fetch_optional(&self.readers)
             .await?;

@@ -3,7 +3,7 @@
 //! checked to be in its subgroup. Signing is not constant-time (arkworks): it signs public
 //! messages at public moments. `docs/protocol.md` §3.8, draft-irtf-cfrg-bls-signature, RFC 9380.
 
-use ark_bls12_381::{Bls12_381, Fr, G1Affine, G2Affine, G2Projective, g2};
+use ark_bls12_381::{Bls12_381, Fr, G1Affine, G1Projective, G2Affine, G2Projective, g2};
 use ark_ec::hashing::HashToCurve as _;
 use ark_ec::hashing::curve_maps::wb::WBMap;
 use ark_ec::hashing::map_to_curve_hasher::MapToCurveBasedHasher;
@@ -14,9 +14,13 @@ use ark_ff::{PrimeField as _, Zero as _};
 use ark_serialize::{CanonicalDeserialize as _, CanonicalSerialize as _};
 use larder_keys::{Tag, sign_layout};
 use larder_types::GenesisHash;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2_10::Sha256;
 use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// The domain of proofs of possession, the suite's own.
+const POSSESSION: &[u8] = b"BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
 
 /// The ciphersuite, which is also the hash's domain.
 const SUITE: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
@@ -65,6 +69,14 @@ impl SecretKey {
         PublicKey((G1Affine::generator() * self.0).into_affine())
     }
 
+    /// The proof that whoever shows this key's public half knows the key: a signature over that
+    /// half. Without it a key could be made of others' keys that cancels them out of a sum.
+    #[must_use]
+    pub fn prove_possession(&self) -> Signature {
+        let hash = hash_to_g2(POSSESSION, &self.public().to_bytes());
+        Signature((hash * self.0).into_affine())
+    }
+
     /// Signs `bytes` as a `tag` of the network `genesis`.
     #[must_use]
     pub fn sign(&self, tag: Tag, genesis: &GenesisHash, bytes: &[u8]) -> Signature {
@@ -83,9 +95,29 @@ impl PublicKey {
         bytes: &[u8],
         signature: &Signature,
     ) -> bool {
-        let hash = hash_to_g2(SUITE, &sign_layout(tag, genesis, bytes));
-        // e(pk, H) = e(g, sig), as one product.
+        self.is_signed(
+            hash_to_g2(SUITE, &sign_layout(tag, genesis, bytes)),
+            signature,
+        )
+    }
+
+    /// Whether `proof` shows that the key's owner knows its secret half.
+    #[must_use]
+    pub fn is_possessed(&self, proof: &Signature) -> bool {
+        self.is_signed(hash_to_g2(POSSESSION, &self.to_bytes()), proof)
+    }
+
+    /// e(pk, H) = e(g, sig), as one product.
+    fn is_signed(&self, hash: G2Affine, signature: &Signature) -> bool {
         Bls12_381::multi_pairing([self.0, -G1Affine::generator()], [hash, signature.0]).is_zero()
+    }
+
+    /// The key that a sum of signatures over the same bytes is checked against. Sound only for keys
+    /// whose possession was proved. `None` where the keys cancel out, or there are none.
+    #[must_use]
+    pub fn sum<'a>(keys: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let sum: G1Projective = keys.into_iter().map(|key| key.0).sum();
+        (!sum.is_zero()).then(|| Self(sum.into_affine()))
     }
 
     /// The compressed form.
@@ -117,6 +149,13 @@ impl PublicKey {
 }
 
 impl Signature {
+    /// One signature that stands for all of these, over the same bytes.
+    #[must_use]
+    pub fn sum<'a>(signatures: impl IntoIterator<Item = &'a Self>) -> Self {
+        let sum: G2Projective = signatures.into_iter().map(|signature| signature.0).sum();
+        Self(sum.into_affine())
+    }
+
     /// The compressed form.
     ///
     /// # Panics
@@ -166,6 +205,20 @@ impl fmt::Debug for PublicKey {
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Signature({:02x?})", &self.to_bytes()[..8])
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_bytes(&self.to_bytes())
+    }
+}
+
+/// Points that are not in the subgroup are refused.
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let bytes: [u8; 48] = serde_bytes::deserialize(d)?;
+        Self::from_bytes(&bytes).map_err(serde::de::Error::custom)
     }
 }
 

@@ -29,6 +29,9 @@ domain! {
     CONTENT_NODE = "ctree node",
     CHALLENGE = "challenge",
     TARGETED = "targeted",
+    MAP_VALUE = "map value",
+    MAP_LEAF = "map leaf",
+    MAP_NODE = "map node",
 }
 
 impl Domain {

@@ -5,6 +5,7 @@
 pub mod beacon;
 mod blob;
 pub mod bls;
+pub mod certificate;
 pub mod challenge;
 pub mod chunk;
 pub mod commitments;
@@ -12,7 +13,9 @@ pub mod content;
 pub mod contract_leaf;
 mod hasher;
 mod hashes;
+pub mod header;
 mod layout_reader;
+pub mod map;
 mod outboard;
 pub mod prove;
 pub mod provider;
@@ -22,6 +25,7 @@ mod shard_leaf;
 mod sum_tree;
 #[cfg(test)]
 mod testing;
+pub mod validators;
 #[cfg(test)]
 mod vectors;
 mod verify;
@@ -29,14 +33,17 @@ pub mod vote;
 
 pub use beacon::{Reveal, Single};
 pub use blob::{MAX_BLOB, MAX_DRAWS};
+pub use certificate::{Certificate, CertificateError, Final};
 pub use challenge::{Challenge, Kind, audit_seed};
 pub use commitments::{Commitment, Commitments};
 pub use content::{ClearError, ContentTree, LostShard, Sibling, appended, cleared};
 pub use contract_leaf::{APPEND_ONLY, AUTO_RENEW, ContractLeaf, TRANSFERABLE};
 pub use hasher::ShardHasher;
+pub use header::Header;
 pub use outboard::Outboard;
 pub use prove::{Pick, Plan, PlanError, ProveError, ShardReader, prove};
 pub use provider::{ProviderRoot, ProviderTree, TreeError};
 pub use shard_leaf::ShardLeaf;
+pub use validators::{SetError, Validator, ValidatorSet};
 pub use verify::{VerifyError, convicts, verify};
 pub use vote::{SignedVote, Vote, VoteKind, is_equivocation};

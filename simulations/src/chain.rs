@@ -92,7 +92,7 @@ impl Chain {
         }
         let block = self
             .proposer
-            .make(&self.state, &self.mempool, &self.pool, now)?;
+            .make(&self.state, &self.mempool, &self.pool, 0, now)?;
         let mut state = State::clone(&self.state);
         let events = state
             .apply(&block)

@@ -16,7 +16,7 @@ use larder_contracts::Auth;
 use larder_engine::head::DeviceCert;
 use larder_engine::{Identity, Provide};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
-use larder_ledger::{Delegate, Genesis, Grant, May, Transfer, Tx};
+use larder_ledger::{Consensus, Delegate, Founding, Genesis, Grant, May, Transfer, Tx};
 use larder_proofs::bls::SecretKey;
 use larder_types::size::{GIB, KIB};
 use larder_types::{AccountId, Amount, Bytes, GenesisHash, Params, Schedule, SubKeyId, Time};
@@ -82,8 +82,8 @@ impl Setting {
             params: self.params.clone(),
             founder: founder.account(),
             supply: larder_ledger::Supply::to_founder(founder.account(), SUPPLY, &self.params),
-            validator: validator.node(),
-            validator_bls: bls.public().to_bytes(),
+            consensus: Consensus::Solo,
+            validators: vec![Founding::new(validator.node(), &bls)],
             nonce: derive(seed, "nonce", 0),
         };
         (genesis, validator, bls)

@@ -4,7 +4,8 @@ use super::*;
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{
-    Event, Faucet, Genesis, Op, Reason, Register, Supply, Transfer, TreeUpdate, TxRefusal, Unpaid,
+    Consensus, Event, Faucet, Founding, Genesis, Op, Reason, Register, Supply, Transfer,
+    TreeUpdate, TxRefusal, Unpaid,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{Commitment, ContentTree, Outboard, ShardReader};
@@ -30,8 +31,8 @@ fn genesis() -> State {
         supply: Supply::Faucet {
             total: Amount::from_credits(1_000_000),
         },
-        validator: signer(2).node(),
-        validator_bls: bls.public().to_bytes(),
+        consensus: Consensus::Solo,
+        validators: vec![Founding::new(signer(2).node(), &bls)],
         nonce: [4; 32],
     })
     .unwrap()

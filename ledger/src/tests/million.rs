@@ -384,8 +384,12 @@ impl Mill {
 fn blank_header() -> Header {
     Header {
         height: 0,
+        round: 0,
         time: Time(0),
         prev: BlockHash([0; 32]),
+        proposer: NodeId::default(),
+        validators: Hash::default(),
+        next_validators: Hash::default(),
         epoch: 0,
         slot: None,
         beacon: None,

@@ -152,11 +152,14 @@ fn a_genesis_that_makes_no_sense_is_refused() {
         State::genesis(&document).is_ok()
     };
     assert!(check(|_| ()));
-    assert!(!check(|g| g.version = 2));
-    assert!(!check(|g| g.version = 4));
+    assert!(!check(|g| g.version = 3));
+    assert!(!check(|g| g.version = 5));
     assert!(!check(|g| g.network = String::new()));
     assert!(!check(|g| g.params.slots = 0));
-    assert!(!check(|g| g.validator.0 = [0; 32]));
+    assert!(!check(|g| g.validators[0].node.0 = [0; 32]));
+    assert!(!check(|g| g.validators[0].possession = [0; 96]));
+    assert!(!check(|g| g.validators.clear()));
+    assert!(!check(|g| g.validators.push(g.validators[0].clone())));
     let document = genesis(Params::profile(Profile::Public));
     assert_eq!(
         codec::decode(&codec::encode(&document)),

@@ -4,9 +4,9 @@
 use crate::mempool::Limits;
 use crate::propose::{due, has_reason};
 use crate::{
-    AdmitError, Admitted, Block, CloseFaulted, Delegate, Event, Faucet, Genesis, Grant, Loss,
-    Maintenance, Mempool, Op, ProofsPool, Proposer, Provider, Register, Revoke, Skip, State,
-    SubKey, SubKeys, Supply, Transfer, TreeUpdate, Tx, Verified, verify,
+    AdmitError, Admitted, Block, CloseFaulted, Consensus, Delegate, Event, Faucet, Founding,
+    Genesis, Grant, Loss, Maintenance, Mempool, Op, ProofsPool, Proposer, Provider, Register,
+    Revoke, Skip, State, SubKey, SubKeys, Supply, Transfer, TreeUpdate, Tx, Verified, verify,
 };
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_keys::{AccountSigner, Signer, Tag};
@@ -80,8 +80,11 @@ pub(super) fn genesis(params: Params) -> Genesis {
         supply: Supply::to_founder(founder, Amount::from_credits(1_000_000), &params),
         params,
         founder,
-        validator: signer(2).node(),
-        validator_bls: SecretKey::from_seed(&[3; 32]).public().to_bytes(),
+        consensus: Consensus::Solo,
+        validators: vec![Founding::new(
+            signer(2).node(),
+            &SecretKey::from_seed(&[3; 32]),
+        )],
         nonce: [4; 32],
     }
 }
@@ -390,7 +393,7 @@ impl World {
         self.now = self.now.max(self.state.earliest_block());
         let made = self
             .proposer
-            .make(&self.state, &self.mempool, &self.pool, self.now)
+            .make(&self.state, &self.mempool, &self.pool, 0, self.now)
             .unwrap();
         self.commit(&made);
     }

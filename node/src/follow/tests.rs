@@ -10,7 +10,7 @@ use crate::store::Store;
 use larder_consensus::Solo;
 use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
-use larder_ledger::{Genesis, Proposer};
+use larder_ledger::{Consensus, Founding, Genesis, Proposer};
 use larder_proofs::bls::SecretKey;
 use larder_types::{Amount, Millis, Params, Profile};
 use serde_bytes::ByteBuf;
@@ -35,8 +35,11 @@ fn genesis() -> Genesis {
         supply: larder_ledger::Supply::Faucet {
             total: Amount::from_credits(1_000),
         },
-        validator: Signer::from_seed(&VALIDATOR).node(),
-        validator_bls: SecretKey::from_seed(&VALIDATOR).public().to_bytes(),
+        consensus: Consensus::Solo,
+        validators: vec![Founding::new(
+            Signer::from_seed(&VALIDATOR).node(),
+            &SecretKey::from_seed(&VALIDATOR),
+        )],
         nonce: [4; 32],
     }
 }
@@ -155,7 +158,7 @@ async fn who_makes_blocks_asks_nobody() {
     let (validator, mut peer) = (node(VALIDATOR, &genesis).await, node(PEER, &genesis).await);
     introduce(&validator.net, &peer.net).await;
     let spawned = consensus(&validator.chain);
-    let mut running = Running::start(validator, Some(spawned.blocks), genesis.validator);
+    let mut running = Running::start(validator, Some(spawned.blocks), genesis.validators[0].node);
     for height in 1..=3 {
         let peer = Heard::Peer(peer.net.node());
         running.heard.send(peer).await.unwrap();
@@ -172,8 +175,8 @@ async fn a_silent_validator_does_not_delay_the_stop() {
     let genesis = genesis();
     let (mut validator, keeper) = (node(VALIDATOR, &genesis).await, node(PEER, &genesis).await);
     introduce(&keeper.net, &validator.net).await;
-    let running = Running::start(keeper, None, genesis.validator);
-    let peer = Heard::Peer(genesis.validator);
+    let running = Running::start(keeper, None, genesis.validators[0].node);
+    let peer = Heard::Peer(genesis.validators[0].node);
     running.heard.send(peer).await.unwrap();
     let (call, _unanswered) = request(&mut validator.events).await;
     assert_eq!(call, Call::Blocks { from: 1 });
@@ -186,13 +189,13 @@ async fn blocks_that_bring_nothing_end_the_round() {
     let (mut validator, keeper) = (node(VALIDATOR, &genesis).await, node(PEER, &genesis).await);
     introduce(&keeper.net, &validator.net).await;
     let mut made = consensus(&validator.chain);
-    let block = made.blocks.recv().await.unwrap().block().get().clone();
+    let block = made.blocks.recv().await.unwrap().certified();
     let bytes = ByteBuf::from(codec::encode(&block));
-    let mut running = Running::start(keeper, None, genesis.validator);
+    let mut running = Running::start(keeper, None, genesis.validators[0].node);
 
     running
         .heard
-        .send(Heard::Peer(genesis.validator))
+        .send(Heard::Peer(genesis.validators[0].node))
         .await
         .unwrap();
     for from in [1, 2] {
@@ -206,7 +209,7 @@ async fn blocks_that_bring_nothing_end_the_round() {
     let waiting = async {
         for _ in 0..=running.heard.max_capacity() {
             let permit = running.heard.reserve().await.unwrap();
-            permit.send(Heard::Peer(genesis.validator));
+            permit.send(Heard::Peer(genesis.validators[0].node));
         }
     };
     timeout(DEADLINE, waiting).await.expect("it listens again");

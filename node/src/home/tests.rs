@@ -29,7 +29,7 @@ fn a_home_is_made_once_and_opens_for_one_process() {
     assert_eq!(open.keys.delegation.subkey, open.keys.sub_key());
     let genesis = open.genesis().unwrap().unwrap();
     assert_eq!(genesis.founder, made.account);
-    assert_eq!(genesis.validator, open.keys.node.node());
+    assert_eq!(genesis.validators[0].node, open.keys.node.node());
     assert!(matches!(Home::open(&home), Err(HomeError::Busy(_))));
     drop(open);
     assert!(Home::open(&home).is_ok());
