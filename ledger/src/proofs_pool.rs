@@ -83,6 +83,16 @@ impl ProofsPool {
         }
     }
 
+    /// The challenge that a proof from `provider` answers, if it is asked now: that for one contract
+    /// if the proof carries its beacon, else that for all.
+    #[must_use]
+    pub fn challenge(state: &State, provider: &NodeId, blob: &[u8]) -> Option<Challenge> {
+        let whole = state.challenge_for(provider)?;
+        let mut targeted = state.targeted_for(provider).into_iter();
+        let one = targeted.find(|(_, one)| blob.get(BEACON) == Some(&one.beacon[..]));
+        Some(one.map_or(whole, |(_, challenge)| challenge))
+    }
+
     /// Takes a proof for checking, received at `now` from `provider`, whom the caller has
     /// authenticated: tries are counted against it. Gives the challenge to check against; exactly
     /// one [`ProofsPool::record`] must follow.
@@ -96,15 +106,7 @@ impl ProofsPool {
         blob: &[u8],
         now: Time,
     ) -> Result<Challenge, ProofRefusal> {
-        let whole = state
-            .challenge_for(provider)
-            .ok_or(ProofRefusal::NotAsked)?;
-        let challenge = state
-            .targeted_for(provider)
-            .into_iter()
-            .map(|(_, challenge)| challenge)
-            .find(|challenge| blob.get(BEACON) == Some(&challenge.beacon[..]))
-            .unwrap_or(whole);
+        let challenge = Self::challenge(state, provider, blob).ok_or(ProofRefusal::NotAsked)?;
         let slot = challenge.slot_no;
         let closed = state.schedule().slot_close(slot);
         let entry = self

@@ -3,9 +3,8 @@
 //! `docs/protocol.md` §3.8.
 
 use super::engine::core;
-use larder_ledger::BlockHash;
 use larder_proofs::{ValidatorSet, VoteKind};
-use larder_types::{Hash, NodeId};
+use larder_types::{BlockHash, Hash, NodeId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -117,34 +116,39 @@ impl core::Validator<Larder> for Member {
 
 /// The validators of one height, in the order of their node keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Members(Arc<Vec<Member>>);
+pub(super) struct Members {
+    set: Arc<ValidatorSet>,
+    members: Arc<[Member]>,
+}
 
 impl Members {
-    pub(super) fn of(set: &ValidatorSet) -> Self {
+    pub(super) fn of(set: &Arc<ValidatorSet>) -> Self {
         let members = set.members().iter().map(|member| Member {
             node: Node(member.node),
             power: member.power,
         });
-        Self(Arc::new(members.collect()))
+        Self {
+            set: Arc::clone(set),
+            members: members.collect(),
+        }
     }
 }
 
 impl core::ValidatorSet<Larder> for Members {
     fn count(&self) -> usize {
-        self.0.len()
+        self.members.len()
     }
 
     fn total_voting_power(&self) -> u64 {
-        self.0.iter().map(|member| member.power).sum()
+        self.members.iter().map(|member| member.power).sum()
     }
 
     fn get_by_address(&self, address: &Node) -> Option<&Member> {
-        let place = self.0.binary_search_by_key(address, |member| member.node);
-        place.ok().and_then(|place| self.0.get(place))
+        self.members.get(self.set.place(&address.0)?)
     }
 
     fn get_by_index(&self, index: usize) -> Option<&Member> {
-        self.0.get(index)
+        self.members.get(index)
     }
 }
 
@@ -339,12 +343,13 @@ impl core::Context for Larder {
         height: Height,
         round: core::Round,
     ) -> &'a Member {
-        let place = larder_proofs::proposer_place(
-            set.0.len(),
-            height.0,
-            round.as_u32().unwrap_or_default(),
-        );
-        set.0.get(place).expect("a place in a set of this length")
+        let round = round.as_u32().unwrap_or_default();
+        let turn = set.set.proposer(height.0, round).node;
+        let member = set
+            .set
+            .place(&turn)
+            .and_then(|place| set.members.get(place));
+        member.expect("whose turn it is, is in the set")
     }
 
     fn new_proposal(
