@@ -1,4 +1,5 @@
-//! A network that is cut in two and healed. Nobody loses anything by it, so nothing is rebuilt and every contract stands.
+//! A network that is cut in two and healed. Nobody loses anything by it, so nothing is rebuilt and
+//! every contract stands.
 
 use crate::by_hand::saved;
 use crate::fleet::{Fleet, Node};
