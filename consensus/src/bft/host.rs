@@ -114,7 +114,6 @@ enum Done {
 
 /// A round that begins once the bodies for it that wait are checked.
 struct Opening {
-    height: u64,
     round: u32,
     reply: Reply<Vec<ProposedValue<Larder>>>,
 }

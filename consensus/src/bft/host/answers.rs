@@ -18,11 +18,8 @@ impl Host {
         match message {
             AppMsg::ConsensusReady { reply } => self.start = Some(Start::First(reply)),
             AppMsg::StartedRound {
-                height,
-                round,
-                reply_value,
-                ..
-            } => self.opening(height, round, reply_value),
+                round, reply_value, ..
+            } => self.opening(round, reply_value),
             AppMsg::GetValue {
                 round,
                 timeout,
@@ -117,7 +114,7 @@ impl Host {
     }
 
     /// A round begins: the bodies for it that are here are told, after those that wait were checked.
-    fn opening(&mut self, height: Height, round: Round, reply: Reply<Vec<ProposedValue<Larder>>>) {
+    fn opening(&mut self, round: Round, reply: Reply<Vec<ProposedValue<Larder>>>) {
         let next = self.state.head().height.saturating_add(1);
         let (mine, later) = std::mem::take(&mut self.early)
             .into_iter()
@@ -127,7 +124,6 @@ impl Host {
             self.check(whole, origin, Asker::Round);
         }
         self.opening = Some(Opening {
-            height: height.0,
             round: round.as_u32().unwrap_or_default(),
             reply,
         });
@@ -243,6 +239,8 @@ impl Host {
         let Some(block) = block.map(|block| block.hash()) else {
             return drop(reply.send(SyncedValueOutcome::PeerFault));
         };
+        // Others may be further: the next height begins at once, or it would not be asked for.
+        self.pace.heard = self.pace.heard.max(height.saturating_add(1));
         let whole = Whole {
             height,
             round: round.as_u32().unwrap_or_default(),
