@@ -29,7 +29,7 @@ const CRATES: [(&str, Kind, &str); 14] = [
     ("ledger", Pure, "types keys proofs contracts"),
     ("engine", Pure, "types keys coding proofs contracts ledger"),
     ("backup", Shell, "types keys coding"),
-    ("consensus", Shell, "types proofs contracts ledger"),
+    ("consensus", Shell, "types keys proofs ledger"),
     ("rpc", Shell, "types"),
     (
         "node",

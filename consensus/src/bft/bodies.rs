@@ -3,7 +3,7 @@
 //! the next height are kept. `docs/protocol.md` §3.8.
 
 use super::parts::Whole;
-use larder_ledger::{Block, State, Verified};
+use larder_ledger::{Block, Header, State, Verified};
 use larder_types::{BlockHash, codec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,6 +27,11 @@ pub(super) struct Body {
     pub(super) next: Option<Box<State>>,
 }
 
+/// Blocks that one proposer may have here for one round: one, and one more if it lies.
+const PER_ROUND: usize = 2;
+/// Rounds after the present one whose blocks are kept: others may be a little ahead.
+const ROUNDS_AHEAD: u32 = 2;
+
 /// The blocks of the next height.
 #[derive(Debug, Default)]
 pub(super) struct Bodies(BTreeMap<BlockHash, Body>);
@@ -34,6 +39,15 @@ pub(super) struct Bodies(BTreeMap<BlockHash, Body>);
 impl Bodies {
     pub(super) fn insert(&mut self, body: Body) {
         self.0.insert(body.block.get().hash(), body);
+    }
+
+    /// Whether a proposer's block may be kept besides those that are here, in a round of ours: so that
+    /// none fills our memory. One that is not kept comes again as a final one, if it becomes that.
+    pub(super) fn has_room(&self, header: &Header, round: u32) -> bool {
+        let made = (header.proposer, header.round);
+        let headers = self.0.values().map(|body| &body.block.get().header);
+        let same = headers.filter(|other| (other.proposer, other.round) == made);
+        header.round <= round.saturating_add(ROUNDS_AHEAD) && same.count() < PER_ROUND
     }
 
     pub(super) fn get(&self, block: &BlockHash) -> Option<&Body> {
@@ -120,4 +134,77 @@ fn hash(bytes: &[u8]) -> Option<BlockHash> {
 
 fn path(dir: &Path, block: &BlockHash) -> PathBuf {
     dir.join(block.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bft::tests::{bls, genesis, key};
+    use larder_ledger::mempool::Limits;
+    use larder_ledger::{Mempool, ProofsPool, Proposer};
+    use larder_types::Millis;
+
+    /// A block that the one validator makes so long after the earliest time.
+    fn made(round: u32, later: u64) -> Verified<Block> {
+        let state = genesis(1);
+        let now = state.earliest_block().after(Millis(later));
+        let (mempool, pool) = (Mempool::new(Limits::default()), ProofsPool::new(now));
+        let proposer = Proposer::candidate(key(0), bls(0));
+        proposer.make(&state, &mempool, &pool, round, now).unwrap()
+    }
+
+    fn body(round: u32, later: u64) -> Body {
+        Body {
+            block: made(round, later),
+            is_approved: true,
+            round,
+            valid_round: None,
+            next: None,
+        }
+    }
+
+    #[test]
+    fn a_proposer_fills_nobodys_memory() {
+        let mut bodies = Bodies::default();
+        for later in 0..2 {
+            assert!(bodies.has_room(&made(0, later).get().header, 0));
+            bodies.insert(body(0, later));
+        }
+        assert!(!bodies.has_room(&made(0, 2).get().header, 0), "the third");
+        assert!(
+            bodies.has_room(&made(1, 2).get().header, 0),
+            "another round"
+        );
+        assert!(!bodies.has_room(&made(3, 2).get().header, 0), "far ahead");
+        assert!(bodies.has_room(&made(3, 2).get().header, 1));
+    }
+
+    #[test]
+    fn bodies_of_the_next_height_are_found_again_and_others_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(load(dir.path(), 1).unwrap(), []);
+        let whole = |later| {
+            let block = made(0, later).into_inner();
+            Whole {
+                height: 1,
+                round: 4,
+                valid_round: Some(2),
+                block: block.hash(),
+                bytes: codec::encode(&block),
+            }
+        };
+        let (one, other) = (whole(0), whole(1));
+        keep(dir.path(), &one).unwrap();
+        keep(dir.path(), &other).unwrap();
+        let mut found = load(dir.path(), 1).unwrap();
+        found.sort_by_key(|found| found.block != one.block);
+        assert_eq!(found, [one, other]);
+        // One that was cut off.
+        let torn = dir.path().join(DIR).join("torn");
+        fs::write(&torn, b"half").unwrap();
+        assert_eq!(load(dir.path(), 1).unwrap().len(), 2);
+        assert!(!torn.exists());
+        drop_below(dir.path(), 2).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join(DIR)).unwrap().count(), 0);
+    }
 }

@@ -139,6 +139,8 @@ pub(super) struct Host {
     own_share: Option<(Final, Share)>,
     jobs: JoinSet<Done>,
     checking: usize,
+    /// Of the height that runs.
+    round: u32,
     opening: Option<Opening>,
     wanted: Option<Wanted>,
     decided: Option<Decided>,
@@ -184,6 +186,7 @@ impl Host {
             own_share: None,
             jobs: JoinSet::new(),
             checking: 0,
+            round: 0,
             opening: None,
             wanted: None,
             decided: None,

@@ -5,8 +5,9 @@ mod adversary;
 #[path = "../../tests/bft/net.rs"]
 mod net;
 
-pub(super) use net::genesis;
-use net::{Net, key};
+use net::Net;
+pub(super) use net::key;
+pub(super) use net::{bls, genesis};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_votes_that_contradict_each_other_are_told() {

@@ -31,7 +31,7 @@ pub(crate) fn key(validator: usize) -> Signer {
     keys[validator].clone()
 }
 
-fn bls(validator: usize) -> SecretKey {
+pub(crate) fn bls(validator: usize) -> SecretKey {
     SecretKey::from_seed(&key(validator).node().0)
 }
 

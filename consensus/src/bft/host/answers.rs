@@ -123,8 +123,9 @@ impl Host {
         for (whole, origin) in mine {
             self.check(whole, origin, Asker::Round);
         }
+        self.round = round.as_u32().unwrap_or_default();
         self.opening = Some(Opening {
-            round: round.as_u32().unwrap_or_default(),
+            round: self.round,
             reply,
         });
     }
@@ -201,6 +202,14 @@ impl Host {
     }
 
     fn checked(&mut self, about: About, asker: Asker, outcome: Outcome) {
+        let outcome = match (outcome, &asker) {
+            (Outcome::Good(body), Asker::Part(_))
+                if !self.bodies.has_room(&body.block.get().header, self.round) =>
+            {
+                Outcome::Junk
+            }
+            (outcome, Asker::Part(_) | Asker::Sync(_) | Asker::Round) => outcome,
+        };
         let value = match &outcome {
             Outcome::Good(body) => Some(proposed(&about, body)),
             Outcome::Bad => Some(refused(&about, self.state.proposer(about.round))),

@@ -92,6 +92,7 @@ impl Host {
         self.bodies.clear();
         self.early.retain(|(whole, _)| whole.height > head);
         self.own_share = None;
+        self.round = 0;
         self.pace.since = self.now();
         let dir = self.dir.clone();
         self.jobs.spawn_blocking(move || {
