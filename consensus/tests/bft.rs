@@ -1,6 +1,8 @@
 //! Validators in one process, over real loopback ports and real time; nothing here sleeps, everything
 //! waits for an event with a deadline.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first fault")]
+
 #[path = "bft/net.rs"]
 mod net;
 

@@ -71,14 +71,23 @@ fn bytes(count: usize) -> ByteSize {
 }
 
 fn config(node: &NodeId, listen: Multiaddr, peers: Vec<Multiaddr>) -> Config {
-    let mut consensus = config::ConsensusConfig::default();
-    consensus.value_payload = config::ValuePayload::ProposalAndParts;
-    consensus.p2p.listen_addr = listen;
-    consensus.p2p.persistent_peers = peers;
-    consensus.p2p.discovery.max_connections_per_ip = CONNECTIONS_PER_IP;
-    consensus.p2p.discovery.ip_throttle_duration = Duration::ZERO;
-    consensus.p2p.pubsub_max_size = bytes(2 * PART);
-    consensus.p2p.rpc_max_size = bytes(2 * MAX_BLOCK);
+    let p2p = config::P2pConfig {
+        listen_addr: listen,
+        persistent_peers: peers,
+        discovery: config::DiscoveryConfig {
+            max_connections_per_ip: CONNECTIONS_PER_IP,
+            ip_throttle_duration: Duration::ZERO,
+            ..config::DiscoveryConfig::default()
+        },
+        pubsub_max_size: bytes(2 * PART),
+        rpc_max_size: bytes(2 * MAX_BLOCK),
+        ..config::P2pConfig::default()
+    };
+    let consensus = config::ConsensusConfig {
+        p2p,
+        value_payload: config::ValuePayload::ProposalAndParts,
+        ..config::ConsensusConfig::default()
+    };
     let sync = config::ValueSyncConfig {
         status_update_interval: STATUS,
         max_response_size: bytes(MAX_BLOCK + MAX_BLOCK / 2),
