@@ -15,6 +15,7 @@ mod moves;
 mod mutual;
 mod replays;
 mod sharing;
+mod shown;
 mod storms;
 mod subkeys;
 mod supply;
