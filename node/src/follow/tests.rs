@@ -6,8 +6,10 @@ use crate::call::{Answer, Call};
 use crate::driver::{self, Msg};
 use crate::home::now;
 use crate::net::{Net, NetConfig, NetEvent};
+use crate::seat::Own;
 use crate::store::Store;
 use larder_consensus::Solo;
+use larder_consensus::solo::Spawned;
 use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Consensus, Founding, Genesis, Proposer};
@@ -76,7 +78,7 @@ async fn node(seed: [u8; 32], genesis: &Genesis) -> Node {
     }
 }
 
-fn consensus(chain: &Chain) -> larder_consensus::solo::Spawned {
+fn consensus(chain: &Chain) -> Spawned {
     let state = chain.ledger().read().0.clone();
     let bls = SecretKey::from_seed(&VALIDATOR);
     let proposer = Proposer::new(Signer::from_seed(&VALIDATOR), bls, &state).unwrap();
@@ -95,16 +97,21 @@ struct Running {
 }
 
 impl Running {
-    fn start(node: Node, own: Option<mpsc::Receiver<Committed>>, validator: NodeId) -> Self {
+    fn start(node: Node, own: Option<Spawned>) -> Self {
         let (driver, told) = driver::inbox();
         let (heard, hearing) = blocks::queue();
         let stop = CancellationToken::new();
+        let seat = Seat::default();
+        let own = own.map(|spawned| {
+            seat.take(Own::Solo(spawned.solo));
+            spawned.blocks
+        });
         let follower = Follower {
             chain: node.chain,
             net: node.net,
             driver,
             own,
-            validator,
+            seat,
         };
         let task = tokio::spawn(follower.run(hearing, stop.clone()));
         Self {
@@ -158,7 +165,7 @@ async fn who_makes_blocks_asks_nobody() {
     let (validator, mut peer) = (node(VALIDATOR, &genesis).await, node(PEER, &genesis).await);
     introduce(&validator.net, &peer.net).await;
     let spawned = consensus(&validator.chain);
-    let mut running = Running::start(validator, Some(spawned.blocks), genesis.validators[0].node);
+    let mut running = Running::start(validator, Some(spawned));
     for height in 1..=3 {
         let peer = Heard::Peer(peer.net.node());
         running.heard.send(peer).await.unwrap();
@@ -175,7 +182,7 @@ async fn a_silent_validator_does_not_delay_the_stop() {
     let genesis = genesis();
     let (mut validator, keeper) = (node(VALIDATOR, &genesis).await, node(PEER, &genesis).await);
     introduce(&keeper.net, &validator.net).await;
-    let running = Running::start(keeper, None, genesis.validators[0].node);
+    let running = Running::start(keeper, None);
     let peer = Heard::Peer(genesis.validators[0].node);
     running.heard.send(peer).await.unwrap();
     let (call, _unanswered) = request(&mut validator.events).await;
@@ -191,7 +198,7 @@ async fn blocks_that_bring_nothing_end_the_round() {
     let mut made = consensus(&validator.chain);
     let block = made.blocks.recv().await.unwrap().certified();
     let bytes = ByteBuf::from(codec::encode(&block));
-    let mut running = Running::start(keeper, None, genesis.validators[0].node);
+    let mut running = Running::start(keeper, None);
 
     running
         .heard
