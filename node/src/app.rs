@@ -460,7 +460,7 @@ async fn genesis(home: &Home, net: &NetHandle) -> Result<Genesis, AppError> {
 }
 
 fn validate(home: &Home, chain: &Chain) -> Result<larder_consensus::solo::Spawned, AppError> {
-    let bls = home.keys.bls.clone().ok_or(AppError::NotValidator)?;
+    let bls = home.keys.bls.clone();
     let state = chain.ledger().read().0.clone();
     let proposer =
         Proposer::new(home.keys.node.clone(), bls, &state).map_err(|_| AppError::NotValidator)?;

@@ -149,7 +149,7 @@ impl Fetcher {
 
     /// A head of a set that is not known yet is held against nobody: it is a reason to catch up, from
     /// whoever published it, and is judged again.
-    async fn judge(&mut self, from: NodeId, note: &HeadNote) -> Verdict {
+    pub(crate) async fn judge(&mut self, from: NodeId, note: &HeadNote) -> Verdict {
         let height = note.header.height;
         let mut standing = self.standing(note);
         if standing != Standing::Bad && height > self.height() {
