@@ -9,7 +9,7 @@ use crate::seat::Seat;
 use larder_consensus::{ProofError, SubmitError as OwnError};
 use larder_engine::handing::{Handing, Word};
 use larder_engine::io::{Submission, SubmitError};
-use larder_ledger::{AdmitError, ProofRefusal};
+use larder_ledger::{AdmitError, ForwardRefusal, ProofRefusal};
 use larder_proofs::ValidatorSet;
 use larder_types::{NodeId, codec};
 use rand::RngExt as _;
@@ -210,9 +210,14 @@ fn passes(why: &OwnError) -> Passes {
 fn proof_passes(why: &ProofError) -> Passes {
     match why {
         // Our chain may be a block behind the prover's.
-        ProofError::Refused(ProofRefusal::NotAsked) | ProofError::Stopped => Passes::Yes,
+        ProofError::Refused(ProofRefusal::NotAsked)
+        | ProofError::Forward(ForwardRefusal::NotAsked)
+        | ProofError::Stopped => Passes::Yes,
         ProofError::Refused(
             ProofRefusal::Late { .. } | ProofRefusal::Proven | ProofRefusal::Tries,
+        )
+        | ProofError::Forward(
+            ForwardRefusal::Proven | ForwardRefusal::NotAValidator | ForwardRefusal::Repeated,
         )
         | ProofError::Wrong(_) => Passes::No,
     }
