@@ -3,6 +3,7 @@
 //! or lost, what may be claimed is there, and a block that is refused changes nothing.
 //! `docs/protocol.md` §3.3–3.6, §3.12.
 
+mod keys;
 mod seats;
 
 use crate::bend::{bend, bent, false_proof, shards};
@@ -14,13 +15,13 @@ use larder_keys::{AccountSigner, Signer};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::check::Place;
 use larder_ledger::{
-    ApplyError, Block, CloseFaulted, Delegate, Deposit, Event, Evidence, Faucet, Grant, Header,
-    Leave, Loss, Maintenance, Op, Reason, Register, Revoke, State, Transfer, TreeUpdate, Tx,
-    Verdict, VerdictBatch, Vouch, Withdraw, verify,
+    ApplyError, Block, CloseFaulted, Deposit, Event, Evidence, Faucet, Header, Leave, Loss,
+    Maintenance, Op, Reason, Register, State, Transfer, TreeUpdate, Tx, Verdict, VerdictBatch,
+    Vouch, Withdraw, verify,
 };
 use larder_proofs::{ContentTree, ContractLeaf, Single};
 use larder_types::{
-    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, SubKeyId, Time, codec,
+    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Time, codec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +31,6 @@ pub(crate) const RENTERS: [u8; 2] = [40, 41];
 pub(crate) const PROVIDERS: [u8; 2] = [50, 51];
 /// Seeds of the keys to which renters delegate.
 const DEVICES: [u8; 2] = [60, 61];
-/// The seed of every account's admin key.
-const ADMIN: u8 = 62;
 /// Most that one input does.
 const MOST_ACTS: usize = 200;
 
@@ -234,31 +233,6 @@ impl World {
                 Tx::CloseFaulted(CloseFaulted::sign(&from, contract, auth.expiry, &net))
             }
         }
-    }
-
-    /// An account delegates to a device's key or revokes it.
-    fn of_keys(&self, dice: &mut Dice<'_>) -> Tx {
-        let net = self.state.genesis_hash();
-        let account = signer(RENTERS[dice.index(RENTERS.len())]);
-        let subkey = SubKeyId(signer(DEVICES[dice.index(DEVICES.len())]).public());
-        let admin = signer(if dice.once_in(8) { dice.byte() } else { ADMIN });
-        let issued = Time(self.now.0.saturating_add(dice.below(2_000)));
-        if dice.once_in(3) {
-            return Tx::Revoke(Revoke::sign(
-                account.account(),
-                &admin,
-                subkey,
-                issued,
-                &net,
-            ));
-        }
-        let grant = Grant {
-            may: Make::make(dice),
-            cap: Make::make(dice),
-            issued,
-            until: Time(issued.0.saturating_add(dice.below(60_000))),
-        };
-        Tx::Delegate(Delegate::sign(&account, &admin, subkey, grant, &net))
     }
 
     /// An active contract.

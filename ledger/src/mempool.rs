@@ -2,8 +2,8 @@
 //! applied here; what cannot be included as things stand is refused or, after a block, dropped.
 //! `docs/protocol.md` §3.12.
 
-use crate::check::Place;
 use crate::approval::Change;
+use crate::check::Place;
 use crate::{State, Tx, TxRefusal, Verified};
 use larder_types::{NodeId, SlotNo, Time, TxId};
 use std::collections::{BTreeMap, BTreeSet};

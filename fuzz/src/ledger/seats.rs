@@ -33,7 +33,12 @@ impl World {
     }
 
     /// Validators come, go, and are shown up.
-    pub(super) fn of_validators(&self, from: &AccountSigner, auth: Auth, dice: &mut Dice<'_>) -> Tx {
+    pub(super) fn of_validators(
+        &self,
+        from: &AccountSigner,
+        auth: Auth,
+        dice: &mut Dice<'_>,
+    ) -> Tx {
         let net = self.state.genesis_hash();
         let ((node, bls), by) = (Self::seat(dice), Self::seat(dice).0);
         let since = self.state.validator(&node.node()).map(|r| r.since);
@@ -56,7 +61,10 @@ impl World {
             12 => Tx::Resign(Resign::sign(&node, since, &net)),
             13 => {
                 let (a, b): (Vote, Vote) = (Make::make(dice), Make::make(dice));
-                let b = Vote { value: b.value, ..a };
+                let b = Vote {
+                    value: b.value,
+                    ..a
+                };
                 Tx::Equivocation(Box::new(Equivocation {
                     a: SignedVote::sign(a, &node, &net),
                     b: SignedVote::sign(b, &node, &net),
