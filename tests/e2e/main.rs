@@ -29,3 +29,4 @@ mod simulation;
 mod split;
 mod until;
 mod volumes;
+mod wires;
