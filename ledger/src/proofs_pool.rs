@@ -139,6 +139,16 @@ impl ProofsPool {
         }
     }
 
+    /// The challenge that a proof from `provider` answers, if it is asked now: that for one contract
+    /// if the proof carries its beacon, else that for all.
+    #[must_use]
+    pub fn challenge(state: &State, provider: &NodeId, blob: &[u8]) -> Option<Challenge> {
+        let whole = state.challenge_for(provider)?;
+        let mut targeted = state.targeted_for(provider).into_iter();
+        let one = targeted.find(|(_, one)| blob.get(BEACON) == Some(&one.beacon[..]));
+        Some(one.map_or(whole, |(_, challenge)| challenge))
+    }
+
     /// Takes a proof for checking, received at `now` from `provider`, whom the caller has
     /// authenticated: tries are counted against it. Gives the challenge to check against; exactly
     /// one [`ProofsPool::record`] must follow.
@@ -152,7 +162,7 @@ impl ProofsPool {
         blob: &[u8],
         now: Time,
     ) -> Result<Challenge, ProofRefusal> {
-        let challenge = answered(state, provider, blob).ok_or(ProofRefusal::NotAsked)?;
+        let challenge = Self::challenge(state, provider, blob).ok_or(ProofRefusal::NotAsked)?;
         let closed = state.schedule().slot_close(challenge.slot_no);
         let entry = self.entry(&challenge);
         if now >= closed {
@@ -190,7 +200,7 @@ impl ProofsPool {
         if state.validators().get(from).is_none() {
             return Err(ForwardRefusal::NotAValidator);
         }
-        let challenge = answered(state, provider, blob).ok_or(ForwardRefusal::NotAsked)?;
+        let challenge = Self::challenge(state, provider, blob).ok_or(ForwardRefusal::NotAsked)?;
         if state.judged.contains(&challenge.slot_no) {
             return Err(ForwardRefusal::NotAsked);
         }
@@ -411,17 +421,6 @@ impl Found<'_> {
             Self::Not(reason) => Some(reason),
         }
     }
-}
-
-/// The challenge that a provider's proof answers, as far as its header tells.
-fn answered(state: &State, provider: &NodeId, blob: &[u8]) -> Option<Challenge> {
-    let whole = state.challenge_for(provider)?;
-    let single = state
-        .targeted_for(provider)
-        .into_iter()
-        .map(|(_, challenge)| challenge)
-        .find(|challenge| blob.get(BEACON) == Some(&challenge.beacon[..]));
-    Some(single.unwrap_or(whole))
 }
 
 /// Why a proof that was checked is not taken.
