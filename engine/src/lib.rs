@@ -7,6 +7,7 @@ mod bucket;
 mod ctx;
 pub mod durability;
 mod engine;
+pub mod handing;
 pub mod head;
 pub mod io;
 mod ops;

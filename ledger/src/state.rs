@@ -1,21 +1,21 @@
 //! The ledger's state: what every node holds after each block, read here, advanced by
-//! [`State::apply`]. Serialising it gives a snapshot; its root is a hash over accounts, provider
-//! records with their active roots, and pending operations. The root is a hash over buckets of
-//! records: proofs of single accounts need an authenticated map, which a later issue brings.
-//! `docs/protocol.md` §3.3, §3.5.
+//! [`State::apply`]. Serialising it gives a snapshot; its root covers accounts and provider records,
+//! each of which can be shown alone ([`State::prove_account`]), and all the rest as one hash.
+//! `docs/protocol.md` §3.3, §3.5, §3.8.
 
 use crate::buckets::Buckets;
 use crate::check::Place;
 use crate::deal::Deal;
 use crate::provider::Provider;
 use crate::targeted::Target;
+use crate::validator::Roll;
 use crate::{
     Account, Authority, Consensus, Deed, Genesis, GenesisError, Handover, Left, Line, May, Op,
     SubKeyError, SubKeys, Supply, pairs,
 };
 use larder_contracts::life::{EXPIRING, Stage};
 use larder_contracts::{Remains, SignedLeaf, Voucher};
-use larder_proofs::{ContractLeaf, ValidatorSet};
+use larder_proofs::{ContractLeaf, Roots, StateProof, ValidatorSet};
 use larder_types::{
     AccountId, Amount, BlockHash, ContractId, Epoch, GenesisHash, Hash, NodeId, Params, Schedule,
     SlotNo, Time, codec,
@@ -118,6 +118,10 @@ pub struct State {
     pub(crate) consensus: Consensus,
     /// Who makes the next block.
     pub(crate) validators: Arc<ValidatorSet>,
+    /// What is known of each of them, of candidates, and of those that were.
+    pub(crate) roll: Arc<Roll>,
+    /// Has what of the newest block's fees is not burned.
+    pub(crate) payee: AccountId,
     pub(crate) head: Head,
     pub(crate) epoch: Epoch,
     /// The newest beacon.
@@ -168,6 +172,7 @@ impl State {
     pub fn genesis(genesis: &Genesis) -> Result<Self, GenesisError> {
         genesis.check()?;
         let validators = Arc::new(genesis.set()?);
+        let roll = Arc::new(Roll::founding(&validators, genesis.founder));
         let hash = genesis.hash();
         let (shares, owed) = genesis.supply.opening(genesis.founder);
         let mut state = Self {
@@ -179,6 +184,8 @@ impl State {
             is_mutual: matches!(genesis.supply, Supply::Mutual { .. }),
             consensus: genesis.consensus,
             validators,
+            roll,
+            payee: genesis.founder,
             head: Head {
                 height: 0,
                 hash: BlockHash(hash.0),
@@ -462,13 +469,19 @@ impl State {
     }
 
     /// All credit there is, by counting: accounts, what is set aside for others, provider records,
-    /// burned. Equal to the supply and what is owed.
+    /// validators' bonds, burned. Equal to the supply and what is owed.
     #[must_use]
     pub fn total_credit(&self) -> u128 {
         let burned = u128::from(self.burned.0);
-        [self.vouches.credit(), self.providers.credit(), burned]
-            .into_iter()
-            .fold(self.accounts.credit(), u128::saturating_add)
+        let bonds = self.roll.credit();
+        [
+            self.vouches.credit(),
+            self.providers.credit(),
+            bonds,
+            burned,
+        ]
+        .into_iter()
+        .fold(self.accounts.credit(), u128::saturating_add)
     }
 
     /// What accounts owe together: nothing, unless credit is mutual.
@@ -483,17 +496,49 @@ impl State {
         self.is_mutual
     }
 
-    /// BLAKE3 over accounts, sub-keys, providers with their active roots, pending operations and
-    /// the calendar's position; costs what has changed since it was last asked for. The head's hash
-    /// is not in it: a header holds both.
+    /// Over the maps of accounts and of providers, and the hash of all else; costs what has changed
+    /// since it was last asked for. The head's hash is not in it: a header holds both.
     #[must_use]
     pub fn root(&self) -> Hash {
-        let mut hasher = blake3::Hasher::new_derive_key("larder v1 state root");
+        self.roots().state_root()
+    }
+
+    /// What the root is made of.
+    #[must_use]
+    pub fn roots(&self) -> Roots {
+        Roots {
+            accounts: self.accounts.part().hash(),
+            providers: self.providers.part().hash(),
+            rest: self.rest(),
+        }
+    }
+
+    /// An account's record, or that it has none, with the way up to the state's root.
+    #[must_use]
+    pub fn prove_account(&self, id: &AccountId) -> StateProof {
+        let (value, path) = self.accounts.prove(id);
+        let roots = self.roots();
+        StateProof { value, path, roots }
+    }
+
+    /// A provider's record, or that it has none, with the way up to the state's root.
+    #[must_use]
+    pub fn prove_provider(&self, id: &NodeId) -> StateProof {
+        let (value, path) = self.providers.prove(id);
+        let roots = self.roots();
+        StateProof { value, path, roots }
+    }
+
+    /// BLAKE3 over sub-keys, pending operations, the calendar's position and all else that is not shown
+    /// piece by piece.
+    fn rest(&self) -> Hash {
+        let mut hasher = blake3::Hasher::new_derive_key("larder v1 state rest");
         let mut put = |bytes: &[u8]| {
             hasher.update(bytes);
         };
         put(&self.genesis.0);
         put(&self.validators.hash().0);
+        put(&self.roll.digest().0);
         put(&codec::encode(&(
             self.head.height,
             self.head.time,
@@ -508,12 +553,10 @@ impl State {
             self.targets.iter().collect::<Vec<_>>(),
             self.lost_alone.iter().collect::<Vec<_>>(),
         )));
-        put(&self.accounts.digest().0);
         put(&self.subkeys.digest().0);
         put(&self.lines.digest().0);
         put(&self.vouches.digest().0);
         put(&self.left.digest().0);
-        put(&self.providers.digest().0);
         put(&self.pending.digest().0);
         Hash(*hasher.finalize().as_bytes())
     }

@@ -2,6 +2,7 @@
 //! `docs/protocol.md` §3.4.
 
 mod closing;
+mod copies;
 mod egress;
 mod evidence;
 mod faults;
@@ -13,14 +14,19 @@ mod million;
 mod money;
 mod moves;
 mod mutual;
+mod objections;
 mod replays;
 mod sharing;
+mod shown;
+mod slashing;
 mod storms;
 mod subkeys;
 mod supply;
 mod targeted;
 mod transfers;
 mod trial;
+mod validators;
+mod withdrawals;
 mod world;
 
 use crate::apply::ApplyError;

@@ -3,6 +3,7 @@
 
 mod ledger;
 mod metrics;
+mod network;
 mod wallet;
 
 use crate::chain::Ledger;
@@ -28,7 +29,8 @@ use larder_rpc::{
     LedgerProvider, Limit, Moment, Nano, NodeInfo, NodeStatus, Offer, OfferChange, Page,
     PageParams, Peer, ProviderOffer, ProviderParams, ProviderStatus, RemoveVolumeParams,
     RenterContract, Repairs, RestoreParams, Role, RpcError, SendParams, Sent, Snapshot,
-    SubmitParams, Taking, Text, Transaction, Unsigned, Volume, VolumeParams, VolumeRemoved,
+    SubmitParams, Taking, Text, Transaction, Unsigned, Validators, Volume, VolumeParams,
+    VolumeRemoved,
 };
 use larder_types::params::CHUNK;
 use larder_types::{AccountId, Amount, NodeId, SubKeyId, Time};
@@ -243,6 +245,10 @@ impl Api for NodeApi {
 
     async fn ledger_params(&self, _: Empty) -> Result<LedgerParams, RpcError> {
         self.parameters()
+    }
+
+    async fn network_validators(&self, _: Empty) -> Result<Validators, RpcError> {
+        Ok(self.validators_now())
     }
 
     async fn wallet_get_balance(&self, _: Empty) -> Result<Balance, RpcError> {

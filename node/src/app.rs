@@ -24,11 +24,13 @@ use crate::net::{Multiaddr, Net, NetConfig, NetHandle, node_id};
 use crate::pool::{Pool, Turns};
 use crate::pump::Pump;
 use crate::recovery::Recovery;
+use crate::seat::{Own, Seat};
 use crate::segments::NetSegments;
 use crate::settings::ConfigFile;
 use crate::shards::scrub::{self, Scrubber};
 use crate::shards::{Known, VolumeConfig, Volumes};
 use crate::spool::Spool;
+use crate::spread::Spread;
 use crate::store::Store;
 use crate::validators::Validators;
 use crate::volumes::Keeper;
@@ -124,11 +126,11 @@ async fn up(
     let ledger = chain.ledger();
 
     let mut tasks: JoinSet<(&'static str, Result<(), AppError>)> = JoinSet::new();
-    let mut solo = None;
+    let seat = Seat::default();
     let mut own_blocks = None;
     if settings.validate {
         let spawned = validate(&home, &chain)?;
-        solo = Some(spawned.solo);
+        seat.take(Own::Solo(spawned.solo));
         own_blocks = Some(spawned.blocks);
         tasks.spawn(async move {
             let ended = spawned.task.await;
@@ -143,16 +145,13 @@ async fn up(
     let calls = Calls::default();
     let spool = Spool::open(&home.dir).map_err(AppError::Spool)?;
     let (suspects, suspected) = scrub::suspects();
-    let first_validator = genesis
-        .validators
-        .first()
-        .map_or(node, |founding| founding.node);
     let validators = Validators {
         own: node,
-        validator: first_validator,
-        solo,
+        ledger: ledger.clone(),
+        seat: seat.clone(),
         net: net.clone(),
     };
+    let spread = Spread::new(genesis.hash(), seat.clone(), net.clone());
     let identity = Identity {
         genesis: genesis.hash(),
         params: settings.faucet.params(&genesis.params),
@@ -229,7 +228,7 @@ async fn up(
         net: net.clone(),
         driver: driver.clone(),
         own: own_blocks,
-        validator: first_validator,
+        seat,
     };
     let token = stop.clone();
     tasks.spawn(async move {
@@ -244,6 +243,7 @@ async fn up(
         net: net.clone(),
         store: store.clone(),
         validators,
+        spread,
         streams,
         ledger: ledger.clone(),
         genesis: codec::encode(&genesis),
@@ -460,7 +460,7 @@ async fn genesis(home: &Home, net: &NetHandle) -> Result<Genesis, AppError> {
 }
 
 fn validate(home: &Home, chain: &Chain) -> Result<larder_consensus::solo::Spawned, AppError> {
-    let bls = home.keys.bls.clone().ok_or(AppError::NotValidator)?;
+    let bls = home.keys.bls.clone();
     let state = chain.ledger().read().0.clone();
     let proposer =
         Proposer::new(home.keys.node.clone(), bls, &state).map_err(|_| AppError::NotValidator)?;

@@ -1,24 +1,31 @@
 //! Blocks from peers: one task hears of heads and of new peers, asks for what the chain lacks, one
 //! fetch at a time, and hands decoded blocks to the chain's owner over a bounded channel. A peer
-//! that is silent or sends nonsense costs this task its patience and nobody else anything. The
-//! validator is asked first: it certainly has the newest block; another peer only if the validator
-//! does not answer. A node that makes its own blocks asks nobody.
+//! that is silent or sends nonsense costs this task its patience and nobody else anything. Validators
+//! of the current set are asked in turn, other peers only if those that were asked are silent. A node
+//! that makes blocks itself asks nobody.
 
 use crate::call::{Answer, Call, HeadNote};
 use crate::chain::Ledger;
 use crate::net::{MessageToken, NetHandle, Verdict};
+use crate::rota::Rota;
+use crate::seat::Seat;
 use larder_ledger::Certified;
 use larder_types::{NodeId, codec};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 /// Heads and peers that wait; more are dropped, the next one brings the same blocks.
 const QUEUE: usize = 64;
-/// How long the validator may take to send blocks: an answer is up to some megabytes.
+/// How long a network's only validator may take to send blocks: an answer is up to some megabytes.
 const VALIDATOR_WAIT: Duration = Duration::from_secs(15);
-/// How long another peer may: there are others.
+/// How long anybody else may: there are others.
 const PEER_WAIT: Duration = Duration::from_secs(5);
-/// Bounds of how long nothing is heard before the validator is asked all the same.
+/// Validators asked in a round, at most: with more of them silent, the next round asks the next.
+const MAX_VALIDATORS: usize = 3;
+/// Other peers asked in a round, at most.
+const MAX_PEERS: usize = 2;
+/// Bounds of how long nothing new is heard before somebody is asked all the same.
 const QUIET: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// What the fetcher hears.
@@ -59,29 +66,65 @@ pub struct Fetched {
 pub struct Fetcher {
     /// The transport.
     pub net: NetHandle,
-    /// The ledger's state: how far the chain is.
+    /// The ledger's state: how far the chain is, and who makes blocks.
     pub ledger: Ledger,
-    /// The network's validator.
-    pub validator: NodeId,
-    /// Whether this node makes its own blocks: then it only judges heads.
-    pub own: bool,
+    /// Whether this node makes blocks itself: then it only judges heads.
+    pub seat: Seat,
+    /// Which validator is asked next.
+    pub rota: Rota,
     /// To the chain's owner. One place: the next round starts from what this one brought.
     pub fetched: mpsc::Sender<Fetched>,
 }
 
+/// Whom a round of questions begins with, and what it is for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Round {
+    /// Before the validators.
+    first: Option<NodeId>,
+    /// After them.
+    last: Option<NodeId>,
+    /// It is over once the chain has this height; 0: once somebody has answered.
+    wanted: u64,
+}
+
+/// What a head is worth as the ledger stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The validators made it final.
+    Final,
+    /// It is of a set that we do not know: we lag behind a change, or it is invented.
+    Unknown,
+    /// It is not what it says.
+    Bad,
+}
+
 impl Fetcher {
     /// Fetches until nobody is left to tell it anything.
-    pub async fn run(self, mut heard: mpsc::Receiver<Heard>) {
+    pub async fn run(mut self, mut heard: mpsc::Receiver<Heard>) {
         let quiet = self.quiet();
+        let mut until = Instant::now() + quiet;
         loop {
-            match tokio::time::timeout(quiet, heard.recv()).await {
+            let before = self.height();
+            match timeout_at(until, heard.recv()).await {
                 Ok(Some(Heard::Head { from, bytes, token })) => {
                     self.head(from, &bytes, token).await;
+                    // Heads that bring nothing do not keep us from asking.
+                    if self.height() == before {
+                        continue;
+                    }
                 }
-                Ok(Some(Heard::Peer(peer))) => self.catch_up(peer).await,
+                Ok(Some(Heard::Peer(peer))) => {
+                    let last = Some(peer);
+                    self.catch_up(Round {
+                        last,
+                        ..Round::default()
+                    })
+                    .await;
+                }
                 Ok(None) => return,
-                Err(_) => self.catch_up(self.validator).await,
+                Err(_) => self.catch_up(Round::default()).await,
             }
+            until = Instant::now() + quiet;
         }
     }
 
@@ -94,43 +137,95 @@ impl Fetcher {
     }
 
     /// A head is passed on only once its block is here: whoever hears of it can ask us.
-    async fn head(&self, from: NodeId, bytes: &[u8], token: MessageToken) {
+    async fn head(&mut self, from: NodeId, bytes: &[u8], token: MessageToken) {
         let verdict = match codec::decode::<HeadNote>(bytes) {
-            Ok(note) if self.is_good(&note) => {
-                let height = note.header.height;
-                if height > self.height() {
-                    self.catch_up(from).await;
-                }
-                if height <= self.height() {
-                    Verdict::Accept
-                } else {
-                    Verdict::Ignore
-                }
-            }
-            Ok(_) | Err(_) => Verdict::Reject,
+            Ok(note) => self.judge(from, &note).await,
+            Err(_) => Verdict::Reject,
         };
         if let Err(e) = self.net.report(token, verdict).await {
             tracing::debug!("a head was not judged: {e}");
         }
     }
 
-    fn is_good(&self, note: &HeadNote) -> bool {
+    /// A head of a set that is not known yet is held against nobody: it is a reason to catch up, from
+    /// whoever published it, and is judged again.
+    pub(crate) async fn judge(&mut self, from: NodeId, note: &HeadNote) -> Verdict {
+        let height = note.header.height;
+        let mut standing = self.standing(note);
+        if standing != Standing::Bad && height > self.height() {
+            self.catch_up(Round {
+                first: Some(from),
+                last: None,
+                wanted: height,
+            })
+            .await;
+        }
+        if standing == Standing::Unknown {
+            standing = self.standing(note);
+        }
+        match standing {
+            Standing::Final if height <= self.height() => Verdict::Accept,
+            Standing::Final | Standing::Unknown => Verdict::Ignore,
+            Standing::Bad => Verdict::Reject,
+        }
+    }
+
+    fn standing(&self, note: &HeadNote) -> Standing {
         let authority = self.ledger.read().0.authority();
-        note.is_final(&authority)
+        if note.header.validators != authority.validators.hash() {
+            Standing::Unknown
+        } else if note.is_final(&authority) {
+            Standing::Final
+        } else {
+            Standing::Bad
+        }
     }
 
     fn height(&self) -> u64 {
         self.ledger.read().0.head().height
     }
 
-    /// Asks the validator, and `other` if the validator does not answer.
-    async fn catch_up(&self, other: NodeId) {
-        if self.own || self.drain(self.validator, VALIDATOR_WAIT).await {
+    /// Asks one after another until the round has what it is for.
+    async fn catch_up(&mut self, round: Round) {
+        if self.seat.is_taken() {
             return;
         }
-        if other != self.validator && other != self.net.node() {
-            self.drain(other, PEER_WAIT).await;
+        let own = self.net.node();
+        let set = self.ledger.read().0.authority().validators;
+        let members = set.members().iter().map(|member| member.node);
+        let mut turns = self.rota.order(members.filter(|node| *node != own));
+        let only = turns.len() == 1;
+        turns.truncate(MAX_VALIDATORS);
+        let mut asked = vec![own];
+        let named = round.first.into_iter().chain(turns).chain(round.last);
+        for peer in named.chain(self.peers().await) {
+            if asked.contains(&peer) {
+                continue;
+            }
+            asked.push(peer);
+            let votes = set.place(&peer).is_some();
+            let wait = if votes && only {
+                VALIDATOR_WAIT
+            } else {
+                PEER_WAIT
+            };
+            let before = self.height();
+            let answered = self.drain(peer, wait).await;
+            match (votes, self.height() > before) {
+                (true, true) => self.rota.stay(peer),
+                (true, false) => self.rota.pass(peer),
+                (false, _) => {}
+            }
+            if answered && self.height() >= round.wanted {
+                return;
+            }
         }
+    }
+
+    /// Connected peers: for when no validator answers.
+    async fn peers(&self) -> Vec<NodeId> {
+        let peers = self.net.peers().await.unwrap_or_default();
+        peers.iter().take(MAX_PEERS).map(|peer| peer.node).collect()
     }
 
     /// Asks a peer for what we lack as long as that brings us further; whether it answered.

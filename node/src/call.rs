@@ -3,7 +3,7 @@
 
 use larder_engine::wire::{Request, Response};
 use larder_ledger::{Authority, Header, Tx, verify};
-use larder_types::SlotNo;
+use larder_types::{NodeId, SlotNo};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -18,6 +18,13 @@ pub enum Call {
     Proof {
         /// The slot.
         slot: SlotNo,
+        /// The ProofBlob.
+        blob: ByteBuf,
+    },
+    /// Take this possession proof of another's, which I accepted: from one validator to another.
+    Forwarded {
+        /// Whose it is.
+        provider: NodeId,
         /// The ProofBlob.
         blob: ByteBuf,
     },

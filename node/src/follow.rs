@@ -7,9 +7,11 @@ use crate::call::HeadNote;
 use crate::chain::{Chain, ChainError};
 use crate::driver::DriverHandle;
 use crate::net::{NetHandle, Topic};
+use crate::rota::Rota;
+use crate::seat::Seat;
 use larder_consensus::Committed;
 use larder_engine::Input;
-use larder_types::{NodeId, codec};
+use larder_types::codec;
 use serde_bytes::ByteBuf;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +27,8 @@ pub struct Follower {
     pub driver: DriverHandle,
     /// Blocks of our own consensus, if we make any: then no others are taken.
     pub own: Option<mpsc::Receiver<Committed>>,
-    /// The network's validator: who certainly has the newest block.
-    pub validator: NodeId,
+    /// Whether we make any.
+    pub seat: Seat,
 }
 
 impl Follower {
@@ -69,8 +71,8 @@ impl Follower {
         let fetcher = Fetcher {
             net: self.net.clone(),
             ledger: self.chain.ledger(),
-            validator: self.validator,
-            own: self.own.is_some(),
+            seat: self.seat.clone(),
+            rota: Rota::behind(self.net.node()),
             fetched: sender,
         };
         tokio::spawn(stop.run_until_cancelled_owned(fetcher.run(heard)));

@@ -117,8 +117,8 @@ pub struct Keys {
     pub delegation: Delegate,
     /// What the vault's data is named, sealed and masked with.
     pub vault: VaultKeys,
-    /// The validator's BLS key; only where a network was founded.
-    pub bls: Option<bls::SecretKey>,
+    /// The BLS key of the validator that this node is, or may be one day.
+    pub bls: bls::SecretKey,
 }
 
 /// An opened home, held by this process.
@@ -243,6 +243,10 @@ impl Keys {
 
     fn read(dir: &Path) -> Result<Self, HomeError> {
         let bls = key_path(dir, "validator-bls");
+        if !bls.exists() {
+            // Homes of an earlier version have one only where a network was founded.
+            write(&bls, &*random_key(), 0o600)?;
+        }
         let rendezvous = key_path(dir, "rendezvous");
         Ok(Self {
             cert: read_cert(dir)?,
@@ -255,10 +259,7 @@ impl Keys {
             ledger: Signer::from_seed(&*read_key(&key_path(dir, "ledger"))?),
             delegation: read_delegation(dir)?,
             vault: VaultKeys::from_root(&*read_key(&key_path(dir, "vault"))?),
-            bls: match bls.exists() {
-                true => Some(bls::SecretKey::from_seed(&*read_key(&bls)?)),
-                false => None,
-            },
+            bls: bls::SecretKey::from_seed(&*read_key(&bls)?),
         })
     }
 }
@@ -285,8 +286,13 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     let account = seed.account();
     let node_key = Signer::from_seed(&node);
     let (network, genesis) = match options.network {
-        Network::New { profile, epoch } => {
-            let genesis = found(profile, epoch, &node_key, &account, &bls)?;
+        Network::New {
+            profile,
+            epoch,
+            consensus,
+        } => {
+            let founding = Founding::new(node_key.node(), &bls::SecretKey::from_seed(&bls));
+            let genesis = found((profile, epoch), consensus, founding, account.account())?;
             let bootstrap = Vec::new();
             (Joined::new(genesis.hash(), bootstrap), Some(genesis))
         }
@@ -308,8 +314,8 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     let delegation = delegate(&seed, &ledger, &network.genesis);
     let delegation = codec::encode(&delegation);
     write(&delegation_path(dir), &delegation, 0o600)?;
+    write(&key_path(dir, "validator-bls"), &*bls, 0o600)?;
     if let Some(genesis) = &genesis {
-        write(&key_path(dir, "validator-bls"), &*bls, 0o600)?;
         write(&dir.join("genesis.cbor"), &codec::encode(genesis), 0o644)?;
     }
     // Last, because its presence is what makes this a home.
@@ -430,11 +436,10 @@ fn cert_path(dir: &Path) -> PathBuf {
 }
 
 fn found(
-    profile: larder_types::Profile,
-    epoch: Option<Millis>,
-    node: &Signer,
-    account: &Signer,
-    bls: &[u8; 32],
+    (profile, epoch): (larder_types::Profile, Option<Millis>),
+    consensus: Consensus,
+    validator: Founding,
+    founder: AccountId,
 ) -> Result<Genesis, HomeError> {
     let params = Params::profile(profile);
     let params = match epoch {
@@ -442,7 +447,6 @@ fn found(
         Some(epoch) => params.with_epoch(epoch),
         None => params,
     };
-    let founder = account.account();
     let genesis = Genesis {
         version: VERSION,
         network: format!("larder-{profile}"),
@@ -450,8 +454,8 @@ fn found(
         supply: Supply::to_founder(founder, Amount::from_credits(SUPPLY), &params),
         params,
         founder,
-        consensus: Consensus::Solo,
-        validators: vec![Founding::new(node.node(), &bls::SecretKey::from_seed(bls))],
+        consensus,
+        validators: vec![validator],
         nonce: *random_key(),
     };
     if genesis.check().is_err() {

@@ -8,6 +8,7 @@ use crate::call::{Answer, Call};
 use crate::chain::Ledger;
 use crate::driver::{DriverHandle, Msg};
 use crate::net::{MessageToken, NetEvent, NetHandle, Responder, Topic, Verdict};
+use crate::spread::Spread;
 use crate::store::Store;
 use crate::validators::Validators;
 use larder_contracts::SignedOffer;
@@ -44,6 +45,8 @@ pub struct Pump {
     pub store: Store,
     /// The validators.
     pub validators: Validators,
+    /// Gossip of transactions.
+    pub spread: Spread,
     /// Bulk streams.
     pub streams: Streams,
     /// The ledger's state.
@@ -121,6 +124,12 @@ impl Pump {
                 Ok(offer) => self.offer(offer, token).await,
                 Err(_) => self.judge(token, Verdict::Reject).await,
             },
+            NetEvent::Gossip {
+                topic: Topic::Txs,
+                bytes,
+                token,
+                ..
+            } => self.spread.heard(bytes, token).await,
             NetEvent::Bulk { stream, .. } => self.streams.opened(stream),
             NetEvent::Connected(peer) => self.connected(peer),
             NetEvent::Disconnected(peer) => tracing::debug!(%peer, "disconnected"),
@@ -151,6 +160,9 @@ impl Pump {
                 let blob = blob.into_vec();
                 self.submit(peer, Submission::Proof { slot, blob }, respond);
             }
+            Call::Forwarded { provider, blob } => {
+                self.forwarded(peer, provider, blob.into_vec(), respond);
+            }
             Call::Blocks { from } => self.blocks(from, respond),
             Call::Genesis => {
                 self.answer(
@@ -164,11 +176,20 @@ impl Pump {
     fn submit(&self, from: NodeId, what: Submission, respond: Responder) {
         let pump = self.clone();
         tokio::spawn(async move {
-            let answer = match pump.validators.take(from, what).await {
-                Ok(()) => Answer::Taken,
-                Err(SubmitError::NoAnswer) => Answer::Busy,
-                Err(SubmitError::Refused(why)) => Answer::Refused(why),
-            };
+            let answer = taken(pump.validators.take(from, what).await);
+            pump.answer(respond, answer);
+        });
+    }
+
+    /// Only validators vouch for whose a proof is.
+    fn forwarded(&self, from: NodeId, provider: NodeId, blob: Vec<u8>, respond: Responder) {
+        if !self.validators.is_one(&from) {
+            let why = "only validators hand on the proofs of others".to_owned();
+            return self.answer(respond, Answer::Refused(why));
+        }
+        let pump = self.clone();
+        tokio::spawn(async move {
+            let answer = taken(pump.validators.take_proof(provider, blob).await);
             pump.answer(respond, answer);
         });
     }
@@ -316,5 +337,13 @@ impl Pump {
         {
             tracing::debug!("the engine has stopped");
         }
+    }
+}
+
+fn taken(taken: Result<(), SubmitError>) -> Answer {
+    match taken {
+        Ok(()) => Answer::Taken,
+        Err(SubmitError::NoAnswer) => Answer::Busy,
+        Err(SubmitError::Refused(why)) => Answer::Refused(why),
     }
 }

@@ -1,59 +1,158 @@
-//! Where transactions and proofs go: to the network's validator, which may be this very node.
+//! Where transactions and proofs go: to the validators of the current set, of which this very node may
+//! be one. A transaction goes to one after another until one takes it, a proof to all of them at once.
+//! What their answers make of it, `larder_engine::handing` says. `docs/protocol.md` §3.5.
 
 use crate::call::{Answer, Call};
+use crate::chain::Ledger;
 use crate::net::NetHandle;
-use larder_consensus::{ProofError, Solo, SubmitError as SoloError};
+use crate::seat::Seat;
+use larder_consensus::{ProofError, SubmitError as OwnError};
+use larder_engine::handing::{Handing, Word};
 use larder_engine::io::{Submission, SubmitError};
-use larder_ledger::{AdmitError, ProofRefusal};
+use larder_ledger::{AdmitError, ForwardRefusal, ProofRefusal};
+use larder_proofs::ValidatorSet;
 use larder_types::{NodeId, codec};
+use rand::RngExt as _;
 use serde_bytes::ByteBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// How long a validator has to answer.
 const WAIT: Duration = Duration::from_secs(10);
+/// Validators that may stay silent before a transaction waits for its next try.
+const MAX_SILENT: usize = 3;
+/// Most validators to which a proof is sent: all, in networks of the size that every validator verifies
+/// every proof. `docs/protocol.md` §3.5.
+const MAX_PROOFS: usize = 16;
 
 /// The way to the validators.
 #[derive(Debug, Clone)]
 pub struct Validators {
     /// This node.
     pub own: NodeId,
-    /// The network's validator.
-    pub validator: NodeId,
-    /// Our own consensus, where this node is the validator and makes blocks.
-    pub solo: Option<Solo>,
+    /// Who they are now.
+    pub ledger: Ledger,
+    /// Our own consensus, where this node makes blocks.
+    pub seat: Seat,
     /// The transport.
     pub net: NetHandle,
 }
 
 impl Validators {
-    /// Hands something to the validator.
+    /// Hands something in.
     ///
     /// # Errors
     /// [`SubmitError`].
     pub async fn submit(&self, what: Submission) -> Result<(), SubmitError> {
-        if self.solo.is_some() {
-            return self.take(self.own, what).await;
+        match what {
+            Submission::Tx(_) if self.seat.is_taken() => self.take(self.own, what).await,
+            Submission::Tx(tx) => self.tx(&codec::encode(&Call::Tx(*tx))).await,
+            Submission::Proof { slot, blob } => {
+                let call = Call::Proof {
+                    slot,
+                    blob: ByteBuf::from(blob.clone()),
+                };
+                let own = self.seat.is_taken().then_some(blob);
+                self.to_all(codec::encode(&call), own).await
+            }
         }
-        if self.validator == self.own {
-            return Err(SubmitError::NoAnswer);
+    }
+
+    /// To one after another.
+    async fn tx(&self, call: &[u8]) -> Result<(), SubmitError> {
+        let set = self.set();
+        let mut handing = Handing::to(&set);
+        let mut silent = 0;
+        for peer in self.order(&set).await {
+            let word = self.ask(peer, call.to_vec()).await;
+            silent += usize::from(word == Word::Silent);
+            if let Some(end) = handing.hear(peer, word) {
+                return end;
+            }
+            if silent == MAX_SILENT {
+                break;
+            }
         }
-        let call = match what {
-            Submission::Tx(tx) => Call::Tx(*tx),
-            Submission::Proof { slot, blob } => Call::Proof {
-                slot,
-                blob: ByteBuf::from(blob),
-            },
-        };
-        let answer = self
-            .net
-            .request(self.validator, codec::encode(&call), WAIT)
-            .await;
+        Err(SubmitError::NoAnswer)
+    }
+
+    /// A proof, to all at once; `own` is for ourselves. Those that are still being asked when it is
+    /// decided are asked to the end.
+    async fn to_all(&self, call: Vec<u8>, own: Option<Vec<u8>>) -> Result<(), SubmitError> {
+        let set = self.set();
+        let (say, mut words) = mpsc::channel(MAX_PROOFS + 1);
+        for peer in self.order(&set).await.into_iter().take(MAX_PROOFS) {
+            let (validators, call, say) = (self.clone(), call.clone(), say.clone());
+            tokio::spawn(async move {
+                let word = validators.ask(peer, call).await;
+                if say.send((peer, word)).await.is_err() {
+                    tracing::trace!("the proof was taken already");
+                }
+            });
+        }
+        drop(say);
+        let mut handing = Handing::to(&set);
+        if let Some(blob) = own {
+            let word = match self.take_proof(self.own, blob).await {
+                Ok(()) => Word::Taken,
+                Err(SubmitError::Refused(why)) => Word::Refused(why),
+                Err(SubmitError::NoAnswer) => Word::Silent,
+            };
+            if let Some(end) = handing.hear(self.own, word) {
+                return end;
+            }
+        }
+        while let Some((peer, word)) = words.recv().await {
+            if let Some(end) = handing.hear(peer, word) {
+                return end;
+            }
+        }
+        Err(SubmitError::NoAnswer)
+    }
+
+    fn set(&self) -> Arc<ValidatorSet> {
+        self.ledger.read().0.authority().validators
+    }
+
+    /// The others, from a random one on; those that we are connected to first.
+    async fn order(&self, set: &ValidatorSet) -> Vec<NodeId> {
+        let nodes = set.members().iter().map(|member| member.node);
+        let mut order: Vec<NodeId> = nodes.filter(|node| *node != self.own).collect();
+        if order.len() > 1 {
+            let first = rand::rng().random_range(0..order.len());
+            order.rotate_left(first);
+            let peers = self.net.peers().await.unwrap_or_default();
+            order.sort_by_key(|node| !peers.iter().any(|peer| peer.node == *node));
+        }
+        order
+    }
+
+    async fn ask(&self, peer: NodeId, call: Vec<u8>) -> Word {
+        let answer = self.net.request(peer, call, WAIT).await;
         match answer.ok().and_then(|bytes| codec::decode(&bytes).ok()) {
-            Some(Answer::Taken) => Ok(()),
-            Some(Answer::Refused(why)) => Err(SubmitError::Refused(why)),
+            Some(Answer::Taken) => Word::Taken,
+            Some(Answer::Refused(why)) => Word::Refused(why),
             Some(Answer::Busy | Answer::Engine(_) | Answer::Blocks(_) | Answer::Genesis(_))
-            | None => Err(SubmitError::NoAnswer),
+            | None => Word::Silent,
         }
+    }
+
+    /// Hands on a proof that we accepted to the other validators. They may have it from its provider.
+    pub async fn forward(&self, provider: NodeId, blob: Vec<u8>) {
+        let call = codec::encode(&Call::Forwarded {
+            provider,
+            blob: ByteBuf::from(blob),
+        });
+        if let Err(e) = self.to_all(call, None).await {
+            tracing::debug!(%provider, "no validator takes a proof that we took: {e:?}");
+        }
+    }
+
+    /// Whether `node` is a validator now.
+    #[must_use]
+    pub fn is_one(&self, node: &NodeId) -> bool {
+        self.ledger.read().0.validators().place(node).is_some()
     }
 
     /// Takes what `from` hands us, as the validator that we are.
@@ -61,18 +160,26 @@ impl Validators {
     /// # Errors
     /// [`SubmitError`].
     pub async fn take(&self, from: NodeId, what: Submission) -> Result<(), SubmitError> {
-        let Some(solo) = &self.solo else {
-            return Err(SubmitError::NoAnswer);
-        };
         match what {
-            Submission::Tx(tx) => match solo.submit(*tx).await {
-                Ok(_) => Ok(()),
-                Err(why) => Err(not_taken(passes(&why), &why)),
-            },
-            Submission::Proof { blob, .. } => match solo.submit_proof(from, blob).await {
-                Ok(()) => Ok(()),
-                Err(why) => Err(not_taken(proof_passes(&why), &why)),
-            },
+            Submission::Tx(tx) => {
+                let own = self.seat.own().ok_or(SubmitError::NoAnswer)?;
+                let taken = own.submit(*tx).await;
+                taken.map_err(|why| not_taken(passes(&why), &why))
+            }
+            Submission::Proof { blob, .. } => self.take_proof(from, blob).await,
+        }
+    }
+
+    /// Takes a proof of `provider`, as the validator that we are.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn take_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), SubmitError> {
+        let own = self.seat.own().ok_or(SubmitError::NoAnswer)?;
+        match own.submit_proof(provider, blob).await {
+            // Another validator, or the same message twice, was faster.
+            Ok(()) | Err(ProofError::Refused(ProofRefusal::Proven)) => Ok(()),
+            Err(why) => Err(not_taken(proof_passes(&why), &why)),
         }
     }
 }
@@ -92,20 +199,25 @@ enum Passes {
     No,
 }
 
-fn passes(why: &SoloError) -> Passes {
+fn passes(why: &OwnError) -> Passes {
     match why {
-        SoloError::Admit(AdmitError::Full { .. }) | SoloError::Stopped => Passes::Yes,
-        SoloError::Admit(AdmitError::Refused(_) | AdmitError::TooLarge { .. })
-        | SoloError::Verify(_) => Passes::No,
+        OwnError::Admit(AdmitError::Full { .. }) | OwnError::Stopped => Passes::Yes,
+        OwnError::Admit(AdmitError::Refused(_) | AdmitError::TooLarge { .. })
+        | OwnError::Verify(_) => Passes::No,
     }
 }
 
 fn proof_passes(why: &ProofError) -> Passes {
     match why {
         // Our chain may be a block behind the prover's.
-        ProofError::Refused(ProofRefusal::NotAsked) | ProofError::Stopped => Passes::Yes,
+        ProofError::Refused(ProofRefusal::NotAsked)
+        | ProofError::Forward(ForwardRefusal::NotAsked)
+        | ProofError::Stopped => Passes::Yes,
         ProofError::Refused(
             ProofRefusal::Late { .. } | ProofRefusal::Proven | ProofRefusal::Tries,
+        )
+        | ProofError::Forward(
+            ForwardRefusal::Proven | ForwardRefusal::NotAValidator | ForwardRefusal::Repeated,
         )
         | ProofError::Wrong(_) => Passes::No,
     }

@@ -10,7 +10,7 @@ use crate::types::{
     JobParams, JobStarted, LedgerContract, LedgerParams, LedgerProvider, Limit, NodeInfo,
     NodeStatus, Offer, OfferChange, Peer, ProviderOffer, ProviderParams, ProviderStatus,
     RemoveVolumeParams, RenterContract, Repairs, RestoreParams, SendParams, Sent, Snapshot,
-    SubmitParams, Transaction, Unsigned, Volume, VolumeParams, VolumeRemoved,
+    SubmitParams, Transaction, Unsigned, Validators, Volume, VolumeParams, VolumeRemoved,
 };
 use crate::values::{Empty, Page, PageParams};
 use jsonrpsee::types::error::{INVALID_PARAMS_CODE, INVALID_PARAMS_MSG};
@@ -110,6 +110,9 @@ methods! {
     "ledger_getContract" ledger_get_contract(ContractParams) -> LedgerContract;
     /// The network's parameters.
     "ledger_params" ledger_params(Empty) -> LedgerParams;
+
+    /// Who makes blocks, who would, and what is being decided about them.
+    "network_validators" network_validators(Empty) -> Validators;
 
     /// What the home's account can spend.
     "wallet_getBalance" wallet_get_balance(Empty) -> Balance;

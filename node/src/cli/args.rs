@@ -1,8 +1,9 @@
 //! The words of the command line, their help and their examples.
 
 use crate::demo::DemoArgs;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use larder_ledger::Consensus;
 use larder_types::amount::ParseAmountError;
 use larder_types::{AccountId, Amount, Bytes, Class, ContractId, Millis, Profile};
 use std::net::SocketAddr;
@@ -38,7 +39,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Make an identity and a config, and print the words once.
     #[command(
-        after_help = "Examples:\n  larder init --new-network\n  larder init --new-network --epoch 8s\n  larder init --join INVITE\n  larder init --join INVITE --words-file words.txt"
+        after_help = "Examples:\n  larder init --new-network\n  larder init --new-network --epoch 8s\n  larder init --new-network --consensus bft\n  larder init --join INVITE\n  larder init --join INVITE --words-file words.txt"
     )]
     Init(InitArgs),
     /// Bring a lost home back from its words.
@@ -82,6 +83,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  larder offer\n  larder offer set --price 1.5 --quota 40GiB\n  larder offer pause\n  larder offer maintenance --in 2d --for 1\n  larder offer shrink 10GiB\n  larder offer exit"
     )]
     Offer(OfferArgs),
+    /// Running a ledger together: the network's rules and who makes its blocks.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  larder network params\n  larder network validators"
+    )]
+    Network(NetworkCommand),
     /// The places where a provider's shards lie.
     #[command(
         subcommand,
@@ -134,12 +141,40 @@ pub(crate) struct InitArgs {
         conflicts_with = "join"
     )]
     pub(crate) profile: Profile,
+    /// Who puts the new network's blocks in order. It stays so.
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "solo",
+        conflicts_with = "join"
+    )]
+    pub(crate) consensus: ConsensusArg,
     /// Join a network by its invite string.
     #[arg(long, value_name = "INVITE")]
     pub(crate) join: Option<String>,
     /// Use the words in this file instead of new ones.
     #[arg(long, value_name = "FILE")]
     pub(crate) words_file: Option<PathBuf>,
+}
+
+/// How a network's blocks are put in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConsensusArg {
+    /// By this node alone, for good. It can reorder, leave out and roll back: for yourself and for
+    /// friends who trust you.
+    Solo,
+    /// By validators that agree, more than two thirds of them; this node is the first, and more are
+    /// taken in by `larder network add-validator`. From four on, one may fail or cheat.
+    Bft,
+}
+
+impl From<ConsensusArg> for Consensus {
+    fn from(kind: ConsensusArg) -> Self {
+        match kind {
+            ConsensusArg::Solo => Self::Solo,
+            ConsensusArg::Bft => Self::Bft,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -404,6 +439,14 @@ pub(crate) enum ContractsCommand {
     },
 }
 
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum NetworkCommand {
+    /// Show the rules that the network's genesis fixes.
+    Params,
+    /// List those who make blocks, and those who would.
+    Validators,
+}
+
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum SimulateCommand {
     /// Nodes come, go and die; keepers repair. Money, proofs and data are checked all along.
@@ -478,6 +521,9 @@ mod tests {
         for line in [
             "larder init --new-network --epoch 8s --profile dev",
             "larder --home x --json init --join abc --words-file w",
+            "larder init --new-network --consensus bft",
+            "larder network params",
+            "larder network validators --json",
             "larder recover --join abc --words-file w --json",
             "larder up --listen /ip4/127.0.0.1/tcp/0 --rpc 127.0.0.1:0 --provide 2GiB --price 2 \
              --region eu --operator me --validate",
@@ -512,6 +558,8 @@ mod tests {
             "larder init",
             "larder init --new-network --join x",
             "larder init --join x --epoch 8s",
+            "larder init --join x --consensus bft",
+            "larder init --new-network --consensus raft",
             "larder recover",
             "larder recover --words-file w",
             "larder backup",

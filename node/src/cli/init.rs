@@ -16,6 +16,7 @@ pub(super) fn init(home: &Path, args: InitArgs, out: Out) -> Result<(), Failure>
         None => Network::New {
             profile: args.profile,
             epoch: args.epoch,
+            consensus: args.consensus.into(),
         },
     };
     let made = crate::home::init(home, InitOptions { network, words })

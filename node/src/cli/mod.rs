@@ -8,6 +8,7 @@ mod exit;
 mod init;
 mod listing;
 mod market;
+mod network;
 mod offer;
 pub mod options;
 mod output;

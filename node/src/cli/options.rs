@@ -2,6 +2,7 @@
 //! flag, then environment, then `config.toml`, then default; `None` means that neither flag nor
 //! environment said anything.
 
+use larder_ledger::Consensus;
 use larder_types::size::MIB;
 use larder_types::{AccountId, Amount, Bytes, Millis, Profile};
 use std::fmt;
@@ -29,6 +30,8 @@ pub enum Network {
         profile: Profile,
         /// Another length of epochs; slots and windows scale with it.
         epoch: Option<Millis>,
+        /// How its blocks are put in order.
+        consensus: Consensus,
     },
     /// Join one by its invite string.
     Join {

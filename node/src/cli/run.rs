@@ -4,8 +4,8 @@ use super::args::{Cli, Command};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, doctor, init, listing, market, offer, recover, repairs, restore, simulate, status,
-    texts, up, volume, wallet,
+    backup, doctor, init, listing, market, network, offer, recover, repairs, restore, simulate,
+    status, texts, up, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -59,6 +59,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Restore(args) => restore::restore(&home, args, out),
         Command::Wallet(command) => wallet::wallet(&home, command, out),
         Command::Offer(args) => offer::offer(&home, args.command, out),
+        Command::Network(command) => network::network(&home, command, out),
         Command::Volume(command) => volume::volume(&home, command, out),
         Command::Offers => market::offers(&home, out),
         Command::Peers => status::peers(&home, out),

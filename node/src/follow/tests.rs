@@ -5,9 +5,11 @@ use crate::blocks;
 use crate::call::{Answer, Call};
 use crate::driver::{self, Msg};
 use crate::home::now;
-use crate::net::{Net, NetConfig, NetEvent};
+use crate::net::{Net, NetConfig, NetEvent, Verdict};
+use crate::seat::Own;
 use crate::store::Store;
 use larder_consensus::Solo;
+use larder_consensus::solo::Spawned;
 use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Consensus, Founding, Genesis, Proposer};
@@ -24,6 +26,7 @@ use tokio::time::timeout;
 const DEADLINE: Duration = Duration::from_secs(10);
 const VALIDATOR: [u8; 32] = [1; 32];
 const PEER: [u8; 32] = [2; 32];
+const OTHER: [u8; 32] = [5; 32];
 
 fn genesis() -> Genesis {
     Genesis {
@@ -76,7 +79,7 @@ async fn node(seed: [u8; 32], genesis: &Genesis) -> Node {
     }
 }
 
-fn consensus(chain: &Chain) -> larder_consensus::solo::Spawned {
+fn consensus(chain: &Chain) -> Spawned {
     let state = chain.ledger().read().0.clone();
     let bls = SecretKey::from_seed(&VALIDATOR);
     let proposer = Proposer::new(Signer::from_seed(&VALIDATOR), bls, &state).unwrap();
@@ -95,16 +98,21 @@ struct Running {
 }
 
 impl Running {
-    fn start(node: Node, own: Option<mpsc::Receiver<Committed>>, validator: NodeId) -> Self {
+    fn start(node: Node, own: Option<Spawned>) -> Self {
         let (driver, told) = driver::inbox();
         let (heard, hearing) = blocks::queue();
         let stop = CancellationToken::new();
+        let seat = Seat::default();
+        let own = own.map(|spawned| {
+            seat.take(Own::Solo(spawned.solo));
+            spawned.blocks
+        });
         let follower = Follower {
             chain: node.chain,
             net: node.net,
             driver,
             own,
-            validator,
+            seat,
         };
         let task = tokio::spawn(follower.run(hearing, stop.clone()));
         Self {
@@ -158,7 +166,7 @@ async fn who_makes_blocks_asks_nobody() {
     let (validator, mut peer) = (node(VALIDATOR, &genesis).await, node(PEER, &genesis).await);
     introduce(&validator.net, &peer.net).await;
     let spawned = consensus(&validator.chain);
-    let mut running = Running::start(validator, Some(spawned.blocks), genesis.validators[0].node);
+    let mut running = Running::start(validator, Some(spawned));
     for height in 1..=3 {
         let peer = Heard::Peer(peer.net.node());
         running.heard.send(peer).await.unwrap();
@@ -175,7 +183,7 @@ async fn a_silent_validator_does_not_delay_the_stop() {
     let genesis = genesis();
     let (mut validator, keeper) = (node(VALIDATOR, &genesis).await, node(PEER, &genesis).await);
     introduce(&keeper.net, &validator.net).await;
-    let running = Running::start(keeper, None, genesis.validators[0].node);
+    let running = Running::start(keeper, None);
     let peer = Heard::Peer(genesis.validators[0].node);
     running.heard.send(peer).await.unwrap();
     let (call, _unanswered) = request(&mut validator.events).await;
@@ -191,7 +199,7 @@ async fn blocks_that_bring_nothing_end_the_round() {
     let mut made = consensus(&validator.chain);
     let block = made.blocks.recv().await.unwrap().certified();
     let bytes = ByteBuf::from(codec::encode(&block));
-    let mut running = Running::start(keeper, None, genesis.validators[0].node);
+    let mut running = Running::start(keeper, None);
 
     running
         .heard
@@ -214,4 +222,80 @@ async fn blocks_that_bring_nothing_end_the_round() {
     };
     timeout(DEADLINE, waiting).await.expect("it listens again");
     running.stops().await;
+}
+
+/// A network of two validators that agree.
+fn genesis_of_two() -> Genesis {
+    let mut validators = [VALIDATOR, OTHER].map(|seed| {
+        Founding::new(
+            Signer::from_seed(&seed).node(),
+            &SecretKey::from_seed(&seed),
+        )
+    });
+    validators.sort_by_key(|founding| founding.node);
+    Genesis {
+        consensus: Consensus::Bft,
+        validators: validators.to_vec(),
+        ..genesis()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_validator_is_passed_over() {
+    let genesis = genesis_of_two();
+    let keeper = node(PEER, &genesis).await;
+    let mut validators = [node(VALIDATOR, &genesis).await, node(OTHER, &genesis).await];
+    for validator in &validators {
+        introduce(&keeper.net, &validator.net).await;
+    }
+    let peer = Heard::Peer(validators[0].net.node());
+    let running = Running::start(keeper, None);
+    running.heard.send(peer).await.unwrap();
+    let [first, second] = &mut validators;
+    let (asked, other) = tokio::select! {
+        asked = request(&mut first.events) => (asked, second),
+        asked = request(&mut second.events) => (asked, first),
+    };
+    let (call, _unanswered) = asked;
+    assert_eq!(call, Call::Blocks { from: 1 });
+    let (call, _) = request(&mut other.events).await;
+    assert_eq!(call, Call::Blocks { from: 1 });
+    running.stops().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_are_judged_by_the_set_that_the_ledger_has() {
+    let genesis = genesis();
+    let mut validator = node(VALIDATOR, &genesis).await;
+    let mut made = consensus(&validator.chain);
+    let seat = Seat::default();
+    seat.take(Own::Solo(made.solo));
+    let mut fetcher = Fetcher {
+        net: validator.net.clone(),
+        ledger: validator.chain.ledger(),
+        seat,
+        rota: Rota::behind(validator.net.node()),
+        fetched: mpsc::channel(1).0,
+    };
+    let from = validator.net.node();
+    let block = made.blocks.recv().await.unwrap().certified();
+    let note = HeadNote {
+        header: block.block.header.clone(),
+        certificate: ByteBuf::from(block.certificate.clone()),
+    };
+    let early = fetcher.judge(from, &note).await;
+    assert_eq!(early, Verdict::Ignore, "its block is not here");
+    validator.chain.take(block).await.unwrap();
+    assert_eq!(fetcher.judge(from, &note).await, Verdict::Accept);
+
+    let mut forged = note.clone();
+    forged.certificate[100] ^= 1;
+    assert_eq!(fetcher.judge(from, &forged).await, Verdict::Reject);
+    let mut of_another_set = note;
+    of_another_set.header.validators = larder_types::Hash([9; 32]);
+    for height in [1, 100] {
+        of_another_set.header.height = height;
+        let verdict = fetcher.judge(from, &of_another_set).await;
+        assert_eq!(verdict, Verdict::Ignore, "held against nobody");
+    }
 }

@@ -108,6 +108,7 @@ pub fn unmake(dir: &Path) -> Result<(), HomeError> {
 mod tests {
     use super::*;
     use crate::home::fresh_words;
+    use larder_ledger::Consensus;
     use larder_types::GenesisHash;
     use larder_types::Profile;
 
@@ -119,6 +120,7 @@ mod tests {
             network: Network::New {
                 profile: Profile::Dev,
                 epoch: None,
+                consensus: Consensus::Solo,
             },
             words: None,
         };

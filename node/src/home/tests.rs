@@ -8,6 +8,7 @@ fn options(words: Option<&str>) -> InitOptions {
         network: Network::New {
             profile: Profile::Dev,
             epoch: None,
+            consensus: Consensus::Solo,
         },
         words: words.map(|w| Zeroizing::new(w.to_owned())),
     }

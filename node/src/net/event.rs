@@ -58,11 +58,13 @@ pub enum Topic {
     Offers,
     /// Heads of blocks.
     Heads,
+    /// Transactions that wait for a block.
+    Txs,
 }
 
 impl Topic {
     /// All topics.
-    pub const ALL: [Self; 2] = [Self::Offers, Self::Heads];
+    pub const ALL: [Self; 3] = [Self::Offers, Self::Heads, Self::Txs];
 
     /// The topic's part of its name on the wire.
     #[must_use]
@@ -70,6 +72,7 @@ impl Topic {
         match self {
             Self::Offers => "offers",
             Self::Heads => "heads",
+            Self::Txs => "txs",
         }
     }
 }
