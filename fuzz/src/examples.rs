@@ -6,10 +6,10 @@ use larder_engine::wire::{PlaceShard, ReadCap};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
-    AckedShard, Authority, Block, CloseFaulted, Closing, Consensus, Delegate, Deposit, Evidence,
-    Faucet, ForceRevision, Forced, Founding, Genesis, Grant, Handover, Header, Leave, Loss,
-    Maintenance, May, Op, Reason, Reduction, Register, Revoke, Supply, Targeted, Transfer,
-    TreeUpdate, Tx, VerdictBatch, Vouch,
+    Account, AckedShard, Authority, Block, CloseFaulted, Closing, Consensus, Delegate, Deposit,
+    Evidence, Faucet, ForceRevision, Forced, Founding, Genesis, Grant, Handover, Header, Leave,
+    Loss, Maintenance, May, Nonces, Op, Reason, Reduction, Register, Revoke, Supply, Targeted,
+    Transfer, TreeUpdate, Tx, VerdictBatch, Vouch,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, Single};
@@ -361,6 +361,21 @@ fn verdicts() -> VerdictBatch {
         targeted: vec![None, Some(Reason::Silent)],
         proofs_root: Hash([12; 32]),
     }
+}
+
+/// What a wallet is shown of an account.
+pub(crate) fn account() -> Examples {
+    let mut nonces = Nonces::default();
+    nonces.spend(0).expect("it is unspent");
+    nonces.spend(3).expect("it is unspent");
+    let account = Account {
+        balance: Amount(1_500_000_000),
+        nonces,
+        granted: true,
+        ties: 2,
+        ..Account::default()
+    };
+    one("1.5 credits", &account)
 }
 
 pub(crate) fn verdict_batch() -> Examples {
