@@ -28,4 +28,5 @@ mod rot;
 mod simulation;
 mod split;
 mod until;
+mod verify;
 mod volumes;
