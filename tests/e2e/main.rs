@@ -30,3 +30,4 @@ mod split;
 mod until;
 mod verify;
 mod volumes;
+mod wires;
