@@ -230,9 +230,11 @@ fn a_block_is_found_by_height_and_hash_with_those_who_certified_it() {
         let older = node.ledger_get_proof(&shown(before)).await?;
         assert_ne!(older.header.state_root, newest.header.state_root);
         let far = node.ledger_get_proof(&shown(at(u64::MAX).at)).await;
-        let refused = |error| match error {
-            ClientError::Refused { code, .. } => code,
-            other => panic!("{other}"),
+        let refused = |error: ClientError| {
+            let ClientError::Refused { code, .. } = error else {
+                panic!("{error}");
+            };
+            code
         };
         assert_eq!(refused(far.unwrap_err()), Code::NotOnLedger);
         let nonsense = node.chain_get_header(&at("yesterday")).await;
