@@ -6,11 +6,11 @@ use larder_engine::wire::{PlaceShard, ReadCap};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
-    AckedShard, Approve, Authority, Block, Candidacy, Censored, Change, CloseFaulted, Closing,
-    Consensus, Delegate, Deposit, Equivocation, Evidence, Faucet, ForceRevision, Forced, Founding,
-    Genesis, Grant, Handover, Header, Leave, Loss, Maintenance, May, Op, ProofAck, Reason,
-    Reduction, Register, Resign, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
-    Vouch, Withdraw,
+    Account, AckedShard, Approve, Authority, Block, Candidacy, Censored, Change, CloseFaulted,
+    Closing, Consensus, Delegate, Deposit, Equivocation, Evidence, Faucet, ForceRevision, Forced,
+    Founding, Genesis, Grant, Handover, Header, Leave, Loss, Maintenance, May, Nonces, Op,
+    ProofAck, Reason, Reduction, Register, Resign, Revoke, Supply, Targeted, Transfer, TreeUpdate,
+    Tx, VerdictBatch, Vouch, Withdraw,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{
@@ -422,6 +422,21 @@ fn verdicts() -> VerdictBatch {
         targeted: vec![None, Some(Reason::Silent)],
         proofs_root: Hash([12; 32]),
     }
+}
+
+/// What a wallet is shown of an account.
+pub(crate) fn account() -> Examples {
+    let mut nonces = Nonces::default();
+    nonces.spend(0).expect("it is unspent");
+    nonces.spend(3).expect("it is unspent");
+    let account = Account {
+        balance: Amount(1_500_000_000),
+        nonces,
+        granted: true,
+        ties: 2,
+        ..Account::default()
+    };
+    one("1.5 credits", &account)
 }
 
 pub(crate) fn verdict_batch() -> Examples {

@@ -8,11 +8,14 @@ use larder_coding::segment::{SegmentReader, SegmentWriter};
 use larder_coding::{index, listing, open_message, seal_message};
 use larder_keys::VaultKeys;
 use larder_keys::words::Words;
+use larder_proofs::map::{MapProof, Part, value_digest};
 use larder_proofs::{
-    ContentTree, ContractLeaf, Outboard, ProviderRoot, ShardHasher, ShardLeaf, bls,
+    Certificate, Checkpoint, ContentTree, ContractLeaf, Final, Header, Outboard, ProviderRoot,
+    ShardHasher, ShardLeaf, ValidatorSet, bls,
 };
 use larder_types::{
-    AccountId, Amount, Bytes, Class, Millis, Profile, SegmentId, ShardRoot, Signature, cid,
+    AccountId, Amount, BlockHash, Bytes, Class, Hash, Millis, Profile, SegmentId, ShardRoot,
+    Signature, cid,
 };
 use std::io::Cursor;
 
@@ -67,6 +70,40 @@ pub fn content_tree(bytes: &[u8]) {
         let found = tree.prefix_with_root(half.root(), half.chunks());
         assert_eq!(found.map(|t| t.root()), Some(half.root()));
     }
+}
+
+/// A proof in an authenticated map: also checked, as any record's and as nobody's.
+pub fn map_proof(bytes: &[u8]) {
+    fixed(bytes, |b| MapProof::from_bytes(b).map(|p| p.to_bytes()));
+    if let Ok(proof) = MapProof::from_bytes(bytes) {
+        let root = Hash([1; 32]);
+        for value in [None, Some(&b"a value"[..])] {
+            assert!(
+                proof.verify(&root, &[2; 32], value).is_err(),
+                "no root is found"
+            );
+        }
+    }
+}
+
+/// A header as its hash covers it.
+pub fn header_layout(bytes: &[u8]) {
+    fixed(bytes, |b| Header::from_layout(b).map(|h| h.to_layout()));
+}
+
+/// A certificate of a set of one: also checked.
+pub fn certificate(bytes: &[u8]) {
+    let set = validators();
+    fixed(bytes, |b| {
+        Certificate::from_bytes(b, &set).map(|c| c.to_bytes())
+    });
+    if let Ok(certificate) = Certificate::from_bytes(bytes, &set) {
+        seen(certificate.verify(&set, &examples::NET));
+    }
+}
+
+fn validators() -> ValidatorSet {
+    (*examples::authority().validators).clone()
 }
 
 /// A BLS key.
@@ -178,6 +215,7 @@ pub fn text(bytes: &[u8]) {
         }
     }
     printed::<AccountId>(text);
+    printed::<Checkpoint>(text);
     printed::<Amount>(text);
     printed::<Class>(text);
     printed::<Profile>(text);
@@ -234,6 +272,30 @@ pub(crate) mod seeds {
         (0..=5)
             .map(|n| leaves[..n].iter().flat_map(ShardLeaf::to_bytes).collect())
             .collect()
+    }
+
+    pub(crate) fn map_proof() -> Vec<Vec<u8>> {
+        let parts: Vec<_> = (0..8)
+            .map(|n| [n << 5; 32])
+            .map(|key| (key, Part::leaf(&key, b"value")))
+            .collect();
+        let of =
+            |parts: &[_], key| MapProof::of(parts, &key, |_| value_digest(b"value")).to_bytes();
+        vec![of(&parts, [32; 32]), of(&parts, [33; 32]), of(&[], [0; 32])]
+    }
+
+    pub(crate) fn header_layout() -> Vec<Vec<u8>> {
+        made("header layout", |header: Header| header.to_layout())
+    }
+
+    pub(crate) fn certificate() -> Vec<Vec<u8>> {
+        let of = Final {
+            height: 7,
+            round: 1,
+            block: BlockHash([8; 32]),
+        };
+        let vote = of.vote(&examples::validator_bls(), &examples::NET);
+        vec![Certificate::sum(of, &[(0, vote)], &validators()).to_bytes()]
     }
 
     pub(crate) fn bls_key() -> Vec<Vec<u8>> {
@@ -309,6 +371,7 @@ pub(crate) mod seeds {
             "90s",
             "critical",
             "dev",
+            "7:z4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM",
         ]
         .map(str::to_owned)
         .into_iter()

@@ -16,11 +16,11 @@ use larder_engine::wire::{
     Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
 };
 use larder_ledger::{
-    AckedShard, Approve, Block, Candidacy, Censored, Certified, Change, CloseFaulted, Closing,
-    Consensus, Delegate, Deposit, Equivocation, Evidence, Faucet, ForceRevision, Forced, Founding,
-    Genesis, Handover, Header, Leave, Loss, Maintenance, May, Op, ProofAck, Reason, Reduction,
-    Register, Resign, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
-    Vouch, Withdraw,
+    Account, AckedShard, Approve, Block, Candidacy, Censored, Certified, Change, CloseFaulted,
+    Closing, Consensus, Delegate, Deposit, Equivocation, Evidence, Faucet, ForceRevision, Forced,
+    Founding, Genesis, Handover, Header, Leave, Loss, Maintenance, May, Nonces, Op, ProofAck,
+    Reason, Reduction, Register, Resign, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate,
+    Tx, VerdictBatch, Vouch, Withdraw,
 };
 use larder_proofs::contract_leaf::FLAGS;
 use larder_proofs::{
@@ -151,6 +151,7 @@ enums! {
 
 // ledger
 structs! {
+    Account { balance, deposit, nonces, granted, admin, revoked, ties }
     Faucet { account, by, sig }
     Transfer { from, to, amount, auth, by, sig }
     Register { provider, account, collateral, auth, by, sig_account, sig_provider }
@@ -334,6 +335,19 @@ impl<const N: usize> Make for [u8; N] {
 impl Make for Signature {
     fn make(dice: &mut Dice<'_>) -> Self {
         Self(dice.array())
+    }
+}
+
+/// Up to three that were spent out of turn.
+impl Make for Nonces {
+    fn make(dice: &mut Dice<'_>) -> Self {
+        let base = u64::make(dice) >> 1;
+        let mut nonces = Self::from_base(base);
+        for _ in 0..dice.index(4) {
+            // One that is spent already stays so.
+            nonces.spend(base + 1 + u64::from(u8::make(dice) >> 1)).ok();
+        }
+        nonces
     }
 }
 

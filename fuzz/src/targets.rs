@@ -43,6 +43,9 @@ plain! {
     "provider_root" 5_000 layouts::provider_root, seeds::provider_root;
     "outboard" 5_000 layouts::outboard, seeds::outboard;
     "content_tree" 2_000 layouts::content_tree, seeds::content_tree;
+    "map_proof" 5_000 layouts::map_proof, seeds::map_proof;
+    "header_layout" 5_000 layouts::header_layout, seeds::header_layout;
+    "certificate" 200 layouts::certificate, seeds::certificate;
     "bls_key" 200 layouts::bls_key, seeds::bls_key;
     "bls_signature" 200 layouts::bls_signature, seeds::bls_signature;
     "ed25519" 1_000 layouts::ed25519, seeds::ed25519;

@@ -6,7 +6,7 @@ use larder_coding::{Code, Manifest, RepairManifest};
 use larder_contracts::{Revision, Room, ShardAck, SignedLeaf, SignedOffer, Voucher, judge};
 use larder_engine::head::{DeviceCert, Head, SegmentEntry, SignedHead};
 use larder_engine::wire::{BulkHeader, BulkReply, PlaceShard, ReadCap, Request, Response};
-use larder_ledger::{Block, Genesis, Header, State, Tx, VerdictBatch, verify};
+use larder_ledger::{Account, Block, Genesis, Header, State, Tx, VerdictBatch, verify};
 use larder_types::{
     AccountId, Amount, Class, Hash, NodeId, Params, Profile, Signature, Time, codec,
 };
@@ -57,6 +57,7 @@ wires! {
     "block" Block, "ledger", examples::block(), |block| {
         seen(verify::block(&examples::authority(), block));
     };
+    "account" Account, "ledger", examples::account(), seen;
     "verdict_batch" VerdictBatch, "ledger", examples::verdict_batch(), seen;
     "genesis" Genesis, "ledger", examples::genesis_document(), |g| seen(State::genesis(&g));
     "request" Request, "engine", Vec::new(), seen;

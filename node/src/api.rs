@@ -1,6 +1,7 @@
 //! The node behind the RPC: each method gathers what the engine, the ledger, the vault or the
 //! transport knows, and shows it in the surface's form.
 
+mod chain;
 mod ledger;
 mod metrics;
 mod network;
@@ -22,15 +23,17 @@ use larder_contracts::same_money;
 use larder_engine::Engine;
 use larder_engine::report::ContractReport;
 use larder_ledger::{Genesis, State};
+use larder_proofs::Checkpoint;
 use larder_rpc::{
-    Absence, AbsenceParams, Account, AccountParams, Api, Audit, BackupParams, Balance,
-    BrowseParams, Code, ContractParams, Done, Empty, Entry, Estimate, EstimateParams, Head,
+    Absence, AbsenceParams, Account, AccountParams, Api, AtParams, Audit, BackupParams, Balance,
+    Block, BlockCertificate, BlockHeader, BrowseParams, ChainValidators, ChangesParams, Code,
+    ContractParams, Done, Empty, Entry, Estimate, EstimateParams, GenesisDocument, Head,
     HeldContract, Invite, Job, JobParams, JobStarted, KeeperStatus, LedgerContract, LedgerParams,
     LedgerProvider, Limit, Moment, Nano, NodeInfo, NodeStatus, Offer, OfferChange, Page,
-    PageParams, Peer, ProviderOffer, ProviderParams, ProviderStatus, RemoveVolumeParams,
-    RenterContract, Repairs, RestoreParams, Role, RpcError, SendParams, Sent, Snapshot,
-    SubmitParams, Taking, Text, Transaction, Unsigned, Validators, Volume, VolumeParams,
-    VolumeRemoved,
+    PageParams, Peer, Proof, ProofParams, ProviderOffer, ProviderParams, ProviderStatus,
+    RemoveVolumeParams, RenterContract, Repairs, RestoreParams, Role, RpcError, SendParams, Sent,
+    Snapshot, SubmitParams, Taking, Text, Transaction, Unsigned, ValidatorChange, Validators,
+    Volume, VolumeParams, VolumeRemoved,
 };
 use larder_types::params::CHUNK;
 use larder_types::{AccountId, Amount, NodeId, SubKeyId, Time};
@@ -194,9 +197,14 @@ impl Api for NodeApi {
             let why = "this node listens nowhere; start it with `larder up --listen MULTIADDR`";
             return Err(RpcError::new(Code::NotReady, why));
         }
+        let head = self.state(State::head);
         let invite = InviteString {
             genesis: self.genesis.hash(),
             addrs,
+            checkpoint: (head.height > 0).then_some(Checkpoint {
+                height: head.height,
+                block: head.hash,
+            }),
         };
         Ok(Invite {
             invite: invite.to_string(),
@@ -219,6 +227,37 @@ impl Api for NodeApi {
                 slot: state.schedule().slot_at(head.time),
             }
         }))
+    }
+
+    async fn chain_get_header(&self, at: AtParams) -> Result<BlockHeader, RpcError> {
+        self.header_at(at).await
+    }
+
+    async fn chain_get_block(&self, at: AtParams) -> Result<Block, RpcError> {
+        self.block_shown(at).await
+    }
+
+    async fn chain_get_certificate(&self, at: AtParams) -> Result<BlockCertificate, RpcError> {
+        self.certificate_at(at).await
+    }
+
+    async fn chain_get_validators(&self, at: AtParams) -> Result<ChainValidators, RpcError> {
+        self.validators_at(at).await
+    }
+
+    async fn chain_get_genesis(&self, _: Empty) -> Result<GenesisDocument, RpcError> {
+        Ok(self.genesis_document())
+    }
+
+    async fn chain_get_validator_changes(
+        &self,
+        params: ChangesParams,
+    ) -> Result<Page<ValidatorChange>, RpcError> {
+        self.changes(params).await
+    }
+
+    async fn ledger_get_proof(&self, params: ProofParams) -> Result<Proof, RpcError> {
+        self.proof(params).await
     }
 
     async fn ledger_get_balance(&self, params: AccountParams) -> Result<Balance, RpcError> {

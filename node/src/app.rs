@@ -122,7 +122,8 @@ async fn up(
         () = stop.cancelled() => return Ok(()),
     };
     let (node, account) = (home.keys.node.node(), home.keys.account());
-    let chain = Chain::open(store.clone(), &genesis, node, account).await?;
+    let mut chain = Chain::open(store.clone(), &genesis, node, account).await?;
+    chain.require(home.checkpoint()?).await?;
     let ledger = chain.ledger();
 
     let mut tasks: JoinSet<(&'static str, Result<(), AppError>)> = JoinSet::new();

@@ -6,8 +6,9 @@ use larder_engine::view::BlockInput;
 use larder_ledger::{
     ApplyError, Authority, Block, Certified, Event, Genesis, GenesisError, State, Verified, verify,
 };
+use larder_proofs::Checkpoint;
 use larder_types::{AccountId, Amount, NodeId, TxId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// Why a block was not taken, or the chain cannot be opened.
@@ -22,6 +23,13 @@ pub enum ChainError {
     /// A signature or reveal in it is bad.
     #[error("block refused: {0}")]
     Verify(#[from] verify::VerifyError),
+    /// Another block than the home's checkpoint names: another history, whoever certified it.
+    #[error(
+        "refused: the block at height {} is not the one that this home's checkpoint names, so the chain \
+         that it is in was forked; ask who invited you, and join anew with a new home",
+        .0.height
+    )]
+    Checkpoint(Checkpoint),
     /// The genesis document breaks a rule.
     #[error("the network's genesis is unsound: {0}")]
     Genesis(#[from] GenesisError),
@@ -38,14 +46,63 @@ impl ChainError {
 /// Each provider's verdicts.
 pub type Tallies = BTreeMap<NodeId, Tally>;
 
+/// States before the newest that are kept, so that a proof can be asked of a block just seen. They share
+/// what did not change; at worst each is a whole copy, so there are few.
+pub const RECENT: usize = 16;
+
 /// The ledger's state, for readers.
 #[derive(Debug, Clone)]
-pub struct Ledger(Arc<RwLock<(State, Tallies)>>);
+pub struct Ledger {
+    now: Arc<RwLock<(State, Tallies)>>,
+    /// The newest last.
+    recent: Arc<RwLock<VecDeque<State>>>,
+}
 
 impl Ledger {
+    fn new(state: State, tallies: Tallies) -> Self {
+        Self {
+            now: Arc::new(RwLock::new((state, tallies))),
+            recent: Arc::default(),
+        }
+    }
+
     /// The state after the newest block. Hold it shortly: the next block waits.
     pub fn read(&self) -> RwLockReadGuard<'_, (State, Tallies)> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.now.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state after the block at a height, if it is held still.
+    #[must_use]
+    pub fn at(&self, height: u64) -> Option<State> {
+        let now = self.read();
+        if now.0.head().height == height {
+            return Some(now.0.clone());
+        }
+        drop(now);
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        let held = recent.iter().find(|state| state.head().height == height);
+        held.cloned()
+    }
+
+    /// The heights whose states are held: the lowest and the newest.
+    #[must_use]
+    pub fn held(&self) -> (u64, u64) {
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        let oldest = recent.front().map(|state| state.head().height);
+        drop(recent);
+        let newest = self.read().0.head().height;
+        (oldest.unwrap_or(newest), newest)
+    }
+
+    fn advance(&self, next: State, tallies: Tallies) {
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        let (before, _) = std::mem::replace(&mut *now, (next, tallies));
+        drop(now);
+        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+        recent.push_back(before);
+        while recent.len() > RECENT {
+            recent.pop_front();
+        }
     }
 
     /// Checks signatures apart from the lock.
@@ -61,6 +118,8 @@ pub struct Chain {
     store: Store,
     node: NodeId,
     account: AccountId,
+    /// The block that must be in the chain, if the home knows of one.
+    checkpoint: Option<Checkpoint>,
     /// The next [`BlockInput`] must be whole: the engine has seen none yet.
     fresh: bool,
 }
@@ -85,14 +144,39 @@ impl Chain {
             state.apply(&verify::block(&state.authority(), block)?)?;
         }
         let tallies = store.tallies().await?;
-        let ledger = Ledger(Arc::new(RwLock::new((state, tallies))));
+        let ledger = Ledger::new(state, tallies);
         Ok(Self {
             ledger,
             store,
             node,
             account,
+            checkpoint: None,
             fresh: true,
         })
+    }
+
+    /// Demands that a block be in the chain: what is here, and all that is taken from now on.
+    ///
+    /// # Errors
+    /// [`ChainError::Checkpoint`] if another one is here at its height.
+    pub async fn require(&mut self, checkpoint: Option<Checkpoint>) -> Result<(), ChainError> {
+        self.checkpoint = checkpoint;
+        let Some(checkpoint) = checkpoint else {
+            return Ok(());
+        };
+        match self.store.certified(checkpoint.height).await? {
+            Some(held) => self.agrees(&held.block),
+            None => Ok(()),
+        }
+    }
+
+    fn agrees(&self, block: &Block) -> Result<(), ChainError> {
+        let point = self.checkpoint;
+        let point = point.filter(|point| point.height == block.header.height);
+        match point {
+            Some(point) if point.block != block.hash() => Err(ChainError::Checkpoint(point)),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The state, for readers.
@@ -127,6 +211,7 @@ impl Chain {
     /// # Panics
     /// Never: verification does not panic.
     pub async fn take(&mut self, certified: Certified) -> Result<BlockInput, ChainError> {
+        self.agrees(&certified.block)?;
         let authority = self.ledger.authority();
         let certificate = certified.certificate.clone();
         let block = tokio::task::spawn_blocking(move || verify::certified(&authority, certified))
@@ -154,6 +239,8 @@ impl Chain {
             movements: self.movements(body, &events),
             audits: crate::own::audits(&events, &self.node),
             charges: crate::own::charges(&events, &self.node),
+            validators: (body.header.next_validators != body.header.validators)
+                .then_some(&**next.validators()),
             tallies: changed.iter().map(|node| (*node, tallies[node])).collect(),
             state: began.then_some(&next),
         };
@@ -166,11 +253,7 @@ impl Chain {
         let who = (&self.node, &self.account);
         let input = BlockInput::of(&next, who, &txs, &events, self.fresh);
         self.fresh = false;
-        *self
-            .ledger
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = (next, tallies);
+        self.ledger.advance(next, tallies);
         Ok(input)
     }
 
@@ -319,3 +402,7 @@ fn movement(event: &Event, account: &AccountId, node: &NodeId) -> Option<Moved> 
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "chain/tests.rs"]
+mod tests;

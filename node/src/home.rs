@@ -4,15 +4,19 @@
 
 mod config;
 pub mod rebirth;
+mod standing;
 
 pub use config::{Config, NetworkConfig, UpConfig, VolumeEntry, configured};
+pub use standing::Standing;
+
+use standing::{checkpoint, genesis_hash, read_config};
 
 use crate::cli::options::{InitOptions, InitOutcome, Network};
 use crate::invite::{Invite, InviteError};
 use larder_engine::head::DeviceCert;
 use larder_keys::{AccountSigner, RecoveryKeys, Seed, Signer, VaultKeys, Words, WordsError};
 use larder_ledger::{Consensus, Delegate, Founding, Genesis, Grant, May, Supply, VERSION};
-use larder_proofs::bls;
+use larder_proofs::{Checkpoint, bls};
 use larder_types::{AccountId, Amount, GenesisHash, Millis, Params, SubKeyId, Time, codec};
 use rand::Rng as _;
 use rustix::fs::{FlockOperation, flock};
@@ -139,19 +143,7 @@ impl Home {
     /// # Errors
     /// [`HomeError`].
     pub fn open(dir: &Path) -> Result<Self, HomeError> {
-        let path = dir.join("config.toml");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(HomeError::Missing(dir.to_owned()));
-            }
-            Err(source) => return Err(HomeError::Io { path, source }),
-        };
-        refuse_old(dir)?;
-        let config = toml::from_str(&text).map_err(|e| HomeError::Damaged {
-            path,
-            why: e.message().to_owned(),
-        })?;
+        let config = read_config(dir)?;
         let lock = lock(dir)?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -166,14 +158,15 @@ impl Home {
     /// # Errors
     /// If the configuration names none.
     pub fn genesis_hash(&self) -> Result<GenesisHash, HomeError> {
-        self.config
-            .network
-            .genesis
-            .parse()
-            .map_err(|e| HomeError::Damaged {
-                path: self.dir.join("config.toml"),
-                why: format!("network.genesis is {e}"),
-            })
+        genesis_hash(&self.dir, &self.config)
+    }
+
+    /// The block that the chain must hold, if the home knows of one.
+    ///
+    /// # Errors
+    /// If what the configuration names is none.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, HomeError> {
+        checkpoint(&self.dir, &self.config)
     }
 
     /// The genesis document, once it is here.
@@ -293,12 +286,11 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
         } => {
             let founding = Founding::new(node_key.node(), &bls::SecretKey::from_seed(&bls));
             let genesis = found((profile, epoch), consensus, founding, account.account())?;
-            let bootstrap = Vec::new();
-            (Joined::new(genesis.hash(), bootstrap), Some(genesis))
+            (Joined::founded(genesis.hash()), Some(genesis))
         }
         Network::Join { invite } => {
             let invite: Invite = invite.parse()?;
-            (Joined::new(invite.genesis, invite.addrs), None)
+            (Joined::invited(invite), None)
         }
     };
     make_dir(dir, 0o700)?;
@@ -343,10 +335,20 @@ struct Joined {
 }
 
 impl Joined {
-    fn new(genesis: GenesisHash, bootstrap: Vec<String>) -> Self {
+    fn founded(genesis: GenesisHash) -> Self {
+        Self::invited(Invite {
+            genesis,
+            addrs: Vec::new(),
+            checkpoint: None,
+        })
+    }
+
+    fn invited(invite: Invite) -> Self {
+        let genesis = invite.genesis;
         let config = NetworkConfig {
             genesis: genesis.to_string(),
-            bootstrap,
+            bootstrap: invite.addrs,
+            checkpoint: invite.checkpoint.map(|point| point.to_string()),
         };
         Self { genesis, config }
     }

@@ -1,6 +1,7 @@
 //! The invite: one string that carries which network it is and whom to ask first. Joining is one
 //! paste. Nothing in it is secret.
 
+use larder_proofs::Checkpoint;
 use larder_types::{GenesisHash, codec};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -19,6 +20,10 @@ pub struct Invite {
     pub genesis: GenesisHash,
     /// Multiaddrs, each with its `/p2p/` part.
     pub addrs: Vec<String>,
+    /// A block of the chain: who joins refuses another history. Not in a network without blocks, nor
+    /// in invites of before there were checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// A string that is no invite.
@@ -70,6 +75,7 @@ mod tests {
         let invite = Invite {
             genesis: GenesisHash([3; 32]),
             addrs: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+            checkpoint: None,
         };
         let text = invite.to_string();
         assert_eq!(text.parse(), Ok(invite.clone()));
@@ -82,5 +88,32 @@ mod tests {
         );
         let changed = text.replace("00", "01");
         assert!(changed == text || changed.parse::<Invite>().is_err());
+    }
+
+    #[test]
+    fn a_checkpoint_travels_with_it_and_older_invites_are_read() {
+        // As it was written before there were checkpoints.
+        #[derive(Serialize)]
+        struct Before {
+            genesis: GenesisHash,
+            addrs: Vec<String>,
+        }
+        let addrs = vec!["/ip4/127.0.0.1/tcp/1".to_owned()];
+        let genesis = GenesisHash([3; 32]);
+        let bytes = codec::encode(&Before {
+            genesis,
+            addrs: addrs.clone(),
+        });
+        let sum = blake3::hash(&bytes);
+        let whole = hex::encode([&bytes[..], &sum.as_bytes()[..4]].concat());
+        let old: Invite = format!("{PREFIX}{whole}").parse().unwrap();
+        assert_eq!(old.checkpoint, None);
+        assert_eq!(old.to_string(), format!("{PREFIX}{whole}"));
+        let checkpoint = Some(Checkpoint {
+            height: 7,
+            block: larder_types::BlockHash([9; 32]),
+        });
+        let new = Invite { checkpoint, ..old };
+        assert_eq!(new.to_string().parse(), Ok(new));
     }
 }

@@ -3,7 +3,7 @@
 
 use larder_engine::rows::{Kind, Snapshot, Write};
 use larder_ledger::{Certified, State};
-use larder_proofs::ProviderTree;
+use larder_proofs::{ProviderTree, ValidatorSet};
 use larder_types::{Amount, Epoch, NodeId, codec};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -13,8 +13,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+mod light;
 mod pages;
 
+pub use light::Change;
 pub use pages::Lists;
 
 /// Rows in one statement: three variables each, below SQLite's bound.
@@ -102,6 +104,8 @@ pub struct Aftermath<'a> {
     pub audits: Vec<Audit>,
     /// What it took from that provider's collateral, and for which epoch.
     pub charges: Vec<(Epoch, Amount)>,
+    /// The validators after it, if they are others than before.
+    pub validators: Option<&'a ValidatorSet>,
     /// The state after it, if it is to be kept.
     pub state: Option<&'a State>,
 }
@@ -224,6 +228,7 @@ impl Store {
             tallies,
             audits,
             charges,
+            validators,
             state,
         } = aftermath;
         let height = signed(certified.block.header.height);
@@ -233,6 +238,7 @@ impl Store {
             .bind(codec::encode(certified))
             .execute(&mut *tx)
             .await?;
+        light::note(&mut tx, certified, *validators).await?;
         if !movements.is_empty() {
             let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
                 "INSERT INTO history (height, time, kind, incoming, nano, counterparty, tx) ",

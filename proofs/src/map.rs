@@ -254,8 +254,11 @@ fn bit(key: &Key, depth: usize) -> bool {
     key[depth / 8] >> (7 - depth % 8) & 1 == 1
 }
 
+/// In the order of their keys.
+type Records<'a> = &'a [(Key, Part)];
+
 /// The records whose bit at `depth` is 0, and those where it is 1.
-fn halves(records: &[(Key, Part)], depth: usize) -> (&[(Key, Part)], &[(Key, Part)]) {
+fn halves(records: Records<'_>, depth: usize) -> (Records<'_>, Records<'_>) {
     let middle = records.partition_point(|(key, _)| !bit(key, depth));
     records.split_at(middle)
 }

@@ -98,6 +98,9 @@ impl ValidatorSet {
     }
 
     /// The weight that makes a block final: more than two thirds of all.
+    ///
+    /// # Panics
+    /// Never: two thirds of a `u64` are one.
     #[must_use]
     pub fn quorum(&self) -> u64 {
         let two_thirds = u128::from(self.power) * 2 / 3;

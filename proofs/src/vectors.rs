@@ -1,19 +1,26 @@
 //! The crate's vectors: for each wire type a few values to read, and one hash over many made ones.
 //! Whoever changes a format on purpose puts there what the failing test prints. Test only.
 
+use crate::bls::SecretKey;
 use crate::content::ContentNode;
 use crate::contract_leaf::FLAGS;
+use crate::map::{MapProof, Part, value_digest};
 use crate::sum_tree::Node as _;
 use crate::testing::{NET, challenge, key, provider};
 use crate::{
-    Challenge, Commitment, ContractLeaf, Outboard, ProviderRoot, ShardHasher, ShardLeaf, prove,
+    Certificate, Challenge, Commitment, ContractLeaf, Final, Header, Outboard, ProviderRoot,
+    Reveal, ShardHasher, ShardLeaf, Validator, ValidatorSet, prove,
 };
-use larder_types::{AccountId, Amount, ContractId, Hash, ShardRoot};
+use larder_types::{
+    AccountId, Amount, BlockHash, ContractId, Hash, NodeId, ShardRoot, Time, codec,
+};
 use std::fmt::Write as _;
 
 /// Values under each hash, and proofs under theirs.
 const CORPUS: u32 = 10_000;
 const PROOFS: u32 = 200;
+/// Certificates under theirs: each takes some signatures.
+const CERTIFICATES: u32 = 20;
 
 /// Bytes that only their name and number decide.
 struct Noise(blake3::OutputReader);
@@ -111,6 +118,98 @@ fn outboard(number: u32) -> Vec<u8> {
     let bytes = outboard.to_bytes();
     assert_eq!(Outboard::from_bytes(&bytes), Ok(outboard));
     bytes
+}
+
+/// Of one of up to sixteen records, or of none, by turns.
+fn map_proof(number: u32) -> Vec<u8> {
+    let mut noise = Noise::new("map proof", number);
+    let count = usize::from(noise.u8() % 17);
+    let mut records: Vec<([u8; 32], [u8; 8])> =
+        (0..count).map(|_| (noise.bytes(), noise.bytes())).collect();
+    records.sort_unstable();
+    let parts: Vec<_> = records
+        .iter()
+        .map(|(key, value)| (*key, Part::leaf(key, value)))
+        .collect();
+    let held = records.get(usize::from(noise.u8()));
+    let key = held.map_or_else(|| noise.bytes(), |(key, _)| *key);
+    let proof = MapProof::of(&parts, &key, |at| value_digest(&records[at].1));
+    let value = held.map(|(_, value)| &value[..]);
+    let root = Part::of(&parts, 0).hash();
+    assert_eq!(proof.verify(&root, &key, value), Ok(()));
+    let bytes = proof.to_bytes();
+    assert_eq!(MapProof::from_bytes(&bytes), Ok(proof));
+    bytes
+}
+
+fn header(number: u32) -> Vec<u8> {
+    let mut noise = Noise::new("header", number);
+    let opens = noise.u8() % 2 == 0;
+    let header = Header {
+        height: noise.u64(),
+        round: noise.u32(),
+        time: Time(noise.u64()),
+        prev: BlockHash(noise.bytes()),
+        proposer: NodeId(noise.bytes()),
+        validators: Hash(noise.bytes()),
+        next_validators: Hash(noise.bytes()),
+        epoch: noise.u32(),
+        slot: opens.then(|| noise.u64()),
+        beacon: opens.then(|| Reveal(noise.bytes())),
+        tx_root: Hash(noise.bytes()),
+        verdict_root: Hash(noise.bytes()),
+        state_root: Hash(noise.bytes()),
+    };
+    let layout = header.to_layout();
+    assert_eq!(Header::from_layout(&layout), Ok(header));
+    layout
+}
+
+/// The validators 1 to `count`, by their keys' seeds.
+fn validators(count: u8) -> ValidatorSet {
+    let member = |seed: u8| Validator {
+        node: NodeId([seed; 32]),
+        bls: SecretKey::from_seed(&[seed; 32]).public(),
+        power: u64::from(seed),
+    };
+    ValidatorSet::new((1..=count).map(member).collect()).unwrap()
+}
+
+/// By some of up to nine validators.
+fn certificate(number: u32) -> Vec<u8> {
+    let mut noise = Noise::new("certificate", number);
+    let set = validators(1 + noise.u8() % 9);
+    let of = Final {
+        height: noise.u64(),
+        round: noise.u32(),
+        block: BlockHash(noise.bytes()),
+    };
+    let signs = noise.u32() | 1;
+    let places = (0..set.members().len()).filter(|place| signs >> place & 1 == 1);
+    let vote = |place: usize| {
+        let seed = u8::try_from(place + 1).unwrap();
+        (place, of.vote(&SecretKey::from_seed(&[seed; 32]), &NET))
+    };
+    let votes: Vec<_> = places.map(vote).collect();
+    let bytes = Certificate::sum(of, &votes, &set).to_bytes();
+    assert_eq!(
+        Certificate::from_bytes(&bytes, &set).unwrap().to_bytes(),
+        bytes
+    );
+    bytes
+}
+
+/// Three certificates, and what names the sets.
+fn certificates() -> String {
+    let mut text = String::new();
+    for count in [1, 4, 9] {
+        let set = validators(count);
+        let (hash, bytes) = (hex::encode(set.hash().0), codec::encode(&set));
+        writeln!(text, "# a set of {count}: its hash, then DAG-CBOR\n{hash}").unwrap();
+        text += &lines(&bytes);
+    }
+    let shown = (0..3).map(|n| format!("# certificate {n}\n{}", lines(&certificate(n))));
+    text + &shown.collect::<String>() + &corpus(CERTIFICATES, certificate)
 }
 
 /// Asks a provider in one way.
@@ -270,6 +369,21 @@ fn every_layout_is_what_its_vectors_say() {
             "outboard",
             layout(outboard),
             include_str!("../vectors/outboard.txt"),
+        ),
+        (
+            "map_proof",
+            layout(map_proof),
+            include_str!("../vectors/map_proof.txt"),
+        ),
+        (
+            "header",
+            layout(header),
+            include_str!("../vectors/header.txt"),
+        ),
+        (
+            "certificate",
+            certificates(),
+            include_str!("../vectors/certificate.txt"),
         ),
         (
             "proof_of_the_draw",

@@ -5,12 +5,14 @@
 use crate::client::{Client, ClientError};
 use crate::errors::RpcError;
 use crate::types::{
-    Absence, AbsenceParams, Account, AccountParams, Audit, BackupParams, Balance, BrowseParams,
-    ContractParams, Done, Entry, Estimate, EstimateParams, Head, HeldContract, Invite, Job,
+    Absence, AbsenceParams, Account, AccountParams, AtParams, Audit, BackupParams, Balance, Block,
+    BlockCertificate, BlockHeader, BrowseParams, ChainValidators, ChangesParams, ContractParams,
+    Done, Entry, Estimate, EstimateParams, GenesisDocument, Head, HeldContract, Invite, Job,
     JobParams, JobStarted, LedgerContract, LedgerParams, LedgerProvider, Limit, NodeInfo,
-    NodeStatus, Offer, OfferChange, Peer, ProviderOffer, ProviderParams, ProviderStatus,
-    RemoveVolumeParams, RenterContract, Repairs, RestoreParams, SendParams, Sent, Snapshot,
-    SubmitParams, Transaction, Unsigned, Validators, Volume, VolumeParams, VolumeRemoved,
+    NodeStatus, Offer, OfferChange, Peer, Proof, ProofParams, ProviderOffer, ProviderParams,
+    ProviderStatus, RemoveVolumeParams, RenterContract, Repairs, RestoreParams, SendParams, Sent,
+    Snapshot, SubmitParams, Transaction, Unsigned, ValidatorChange, Validators, Volume,
+    VolumeParams, VolumeRemoved,
 };
 use crate::values::{Empty, Page, PageParams};
 use jsonrpsee::types::error::{INVALID_PARAMS_CODE, INVALID_PARAMS_MSG};
@@ -100,6 +102,18 @@ methods! {
 
     /// The newest block applied.
     "chain_head" chain_head(Empty) -> Head;
+    /// A block's header.
+    "chain_getHeader" chain_get_header(AtParams) -> BlockHeader;
+    /// A block with its certificate.
+    "chain_getBlock" chain_get_block(AtParams) -> Block;
+    /// What makes a block final.
+    "chain_getCertificate" chain_get_certificate(AtParams) -> BlockCertificate;
+    /// The validators whose certificate makes a block final; also of the one after the newest.
+    "chain_getValidators" chain_get_validators(AtParams) -> ChainValidators;
+    /// The document that the network began with.
+    "chain_getGenesis" chain_get_genesis(Empty) -> GenesisDocument;
+    /// The blocks at which the validators changed, oldest first.
+    "chain_getValidatorChanges" chain_get_validator_changes(ChangesParams) -> Page<ValidatorChange>;
     /// What an account can spend.
     "ledger_getBalance" ledger_get_balance(AccountParams) -> Balance;
     /// All that the ledger holds of an account.
@@ -108,6 +122,8 @@ methods! {
     "ledger_getProvider" ledger_get_provider(ProviderParams) -> LedgerProvider;
     /// A contract as it is active on the ledger.
     "ledger_getContract" ledger_get_contract(ContractParams) -> LedgerContract;
+    /// An account's or a provider's record, or that there is none, with its proof.
+    "ledger_getProof" ledger_get_proof(ProofParams) -> Proof;
     /// The network's parameters.
     "ledger_params" ledger_params(Empty) -> LedgerParams;
 

@@ -24,7 +24,14 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Client {
     http: HttpClient,
-    home: String,
+    whom: Whom,
+}
+
+/// Whose node is asked.
+#[derive(Debug, Clone)]
+enum Whom {
+    Home(String),
+    Url(String),
 }
 
 /// Why a call brought no answer.
@@ -33,6 +40,11 @@ pub enum ClientError {
     /// No node runs in the home.
     #[error("no node runs in {0}: start it with `larder --home {0} up`")]
     NotRunning(String),
+    /// No node answers at an address, or none that lets us in.
+    #[error(
+        "no node answers us at {0}: is it running there? A node answers who shows its cookie; name that file with --cookie"
+    )]
+    NotThere(String),
     /// A node runs, and its files cannot be read.
     #[error("cannot read how to reach the node of {home}: {source}")]
     Unreadable {
@@ -67,7 +79,7 @@ impl ClientError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::NotRunning(_) => 11,
+            Self::NotRunning(_) | Self::NotThere(_) => 11,
             Self::Refused { code, .. } => code.exit_code(),
             Self::Unreadable { .. } | Self::Protocol { .. } | Self::Transport(_) => 1,
         }
@@ -77,7 +89,7 @@ impl ClientError {
     #[must_use]
     pub const fn retryable(&self) -> bool {
         match self {
-            Self::NotRunning(_) | Self::Transport(_) => true,
+            Self::NotRunning(_) | Self::NotThere(_) | Self::Transport(_) => true,
             Self::Refused { code, .. } => code.retryable(),
             Self::Unreadable { .. } | Self::Protocol { .. } => false,
         }
@@ -108,19 +120,37 @@ impl Client {
             .map_err(unreadable)?
             .ok_or_else(|| ClientError::NotRunning(name.clone()))?;
         let cookie = Cookie::read(&cookie_path(home)).map_err(unreadable)?;
-        Self::new(&endpoint, &cookie, name)
+        Self::new(&endpoint.url(), Some(&cookie), Whom::Home(name))
     }
 
-    fn new(endpoint: &Endpoint, cookie: &Cookie, home: String) -> Result<Self, ClientError> {
-        let mut bearer = HeaderValue::from_str(&cookie.bearer())
-            .map_err(|e| ClientError::Transport(e.to_string()))?;
-        bearer.set_sensitive(true);
+    /// A client of the node at a URL, `http://127.0.0.1:4730`, showing the cookie in a file of that node.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the cookie cannot be read, or the URL is none.
+    pub fn at(url: &str, cookie: Option<&Path>) -> Result<Self, ClientError> {
+        let base = url.trim_end_matches('/').trim_end_matches("/rpc");
+        let cookie = cookie.map(Cookie::read).transpose();
+        let cookie = cookie.map_err(|source| ClientError::Unreadable {
+            home: url.to_owned(),
+            source,
+        })?;
+        Self::new(base, cookie.as_ref(), Whom::Url(base.to_owned()))
+    }
+
+    fn new(url: &str, cookie: Option<&Cookie>, whom: Whom) -> Result<Self, ClientError> {
+        let mut headers = HeaderMap::new();
+        if let Some(cookie) = cookie {
+            let mut bearer = HeaderValue::from_str(&cookie.bearer())
+                .map_err(|e| ClientError::Transport(e.to_string()))?;
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
         let http = HttpClientBuilder::default()
-            .set_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
+            .set_headers(headers)
             .request_timeout(TIMEOUT)
-            .build(format!("{}/rpc", endpoint.url()))
+            .build(format!("{url}/rpc"))
             .map_err(|e| ClientError::Transport(e.to_string()))?;
-        Ok(Self { http, home })
+        Ok(Self { http, whom })
     }
 
     /// Calls any method by name.
@@ -154,7 +184,10 @@ impl Client {
                     message: object.message().to_owned(),
                 },
             ),
-            Error::Transport(e) if not_ours(&*e) => ClientError::NotRunning(self.home.clone()),
+            Error::Transport(e) if not_ours(&*e) => match &self.whom {
+                Whom::Home(home) => ClientError::NotRunning(home.clone()),
+                Whom::Url(url) => ClientError::NotThere(url.clone()),
+            },
             other => ClientError::Transport(chain(&other)),
         }
     }

@@ -2,6 +2,7 @@
 //! types: changing those must not silently change what programs read.
 
 pub mod backup;
+pub mod chain;
 pub mod job;
 pub mod ledger;
 pub mod market;
@@ -12,6 +13,7 @@ pub mod recover;
 pub mod wallet;
 
 pub use backup::*;
+pub use chain::*;
 pub use job::*;
 pub use ledger::*;
 pub use market::*;

@@ -28,5 +28,6 @@ mod rot;
 mod simulation;
 mod split;
 mod until;
+mod verify;
 mod volumes;
 mod wires;

@@ -4,6 +4,7 @@ use crate::demo::DemoArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use larder_ledger::Consensus;
+use larder_proofs::Checkpoint;
 use larder_types::amount::ParseAmountError;
 use larder_types::{AccountId, Amount, Bytes, Class, ContractId, Millis, Profile};
 use std::net::SocketAddr;
@@ -299,6 +300,26 @@ pub(crate) enum WalletCommand {
     },
     /// List the movements of the account's credit, newest first.
     History,
+    /// Check an account's balance down to the validators' signatures, trusting no node.
+    #[command(
+        after_help = "Examples:\n  larder wallet verify\n  larder wallet verify zAccount…\n  larder wallet verify --rpc http://127.0.0.1:4730 --cookie /home/anna/larder/cookie\n  larder wallet verify --checkpoint 812:zBlock…"
+    )]
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VerifyArgs {
+    /// The account; the home's without it.
+    pub(crate) account: Option<AccountId>,
+    /// A block that somebody you trust names, HEIGHT:HASH: what this home trusted is older than 14 days.
+    #[arg(long, value_name = "HEIGHT:HASH")]
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// Ask the node at this address instead of the home's own.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc: Option<String>,
+    /// That node's cookie file.
+    #[arg(long, value_name = "FILE", requires = "rpc")]
+    pub(crate) cookie: Option<PathBuf>,
 }
 
 /// What a device may spend in an epoch.

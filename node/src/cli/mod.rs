@@ -21,6 +21,7 @@ mod simulate;
 mod status;
 mod texts;
 mod up;
+mod verify;
 mod volume;
 mod wallet;
 mod words;

@@ -4,6 +4,7 @@ use super::args::{LimitArg, WalletCommand};
 use super::connect::{Asked, ask};
 use super::exit::{Failure, WRONG_WORDS};
 use super::output::Out;
+use super::verify::verify;
 use super::words;
 use crate::home::sign_delegation;
 use crate::shown::hex;
@@ -20,23 +21,28 @@ use serde_json::json;
 use std::path::Path;
 
 pub(super) fn wallet(home: &Path, command: WalletCommand, out: Out) -> Asked {
-    ask(home, |node| async move {
-        match command {
-            WalletCommand::Address => address(&node, out).await,
-            WalletCommand::Balance => balance(&node, out).await,
-            WalletCommand::Send {
-                to,
-                amount,
-                words_file,
-            } => send(&node, (to, amount), words_file.as_deref(), out).await,
-            WalletCommand::Limit {
-                limit: Some(limit),
-                words_file,
-            } => set_limit(&node, limit, words_file.as_deref(), out).await,
-            WalletCommand::Limit { limit: None, .. } => show_limit(&node, out).await,
-            WalletCommand::History => history(&node, out).await,
+    match command {
+        WalletCommand::Verify(args) => verify(home, &args, out),
+        WalletCommand::Address => ask(home, |node| async move { address(&node, out).await }),
+        WalletCommand::Balance => ask(home, |node| async move { balance(&node, out).await }),
+        WalletCommand::History => ask(home, |node| async move { history(&node, out).await }),
+        WalletCommand::Send {
+            to,
+            amount,
+            words_file,
+        } => ask(home, |node| async move {
+            send(&node, (to, amount), words_file.as_deref(), out).await
+        }),
+        WalletCommand::Limit {
+            limit: Some(limit),
+            words_file,
+        } => ask(home, |node| async move {
+            set_limit(&node, limit, words_file.as_deref(), out).await
+        }),
+        WalletCommand::Limit { limit: None, .. } => {
+            ask(home, |node| async move { show_limit(&node, out).await })
         }
-    })
+    }
 }
 
 async fn address(node: &Client, out: Out) -> Asked {

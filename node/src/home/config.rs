@@ -44,6 +44,9 @@ pub struct NetworkConfig {
     pub genesis: String,
     /// Multiaddrs with `/p2p/`.
     pub bootstrap: Vec<String>,
+    /// A block that the chain must hold, `HEIGHT:HASH`: who invited us names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// What `larder up` does without flags.

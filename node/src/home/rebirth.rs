@@ -129,6 +129,7 @@ mod tests {
         let invite = |genesis| Invite {
             genesis,
             addrs: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+            checkpoint: None,
         };
         let ours = invite(first.genesis_hash().unwrap()).to_string();
         let again = |words: &str, invite: &str| {

@@ -4,10 +4,10 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-type Records = BTreeMap<Key, Vec<u8>>;
+type Values = BTreeMap<Key, Vec<u8>>;
 
 /// The trie as it is defined, one bit of all 256 after the other.
-fn slow(records: &Records, prefix: &mut Vec<bool>) -> Part {
+fn slow(records: &Values, prefix: &mut Vec<bool>) -> Part {
     let within: Vec<_> = records
         .iter()
         .filter(|(key, _)| prefix.iter().enumerate().all(|(d, b)| bit(key, d) == *b))
@@ -27,12 +27,12 @@ fn slow(records: &Records, prefix: &mut Vec<bool>) -> Part {
     }
 }
 
-fn parts(records: &Records) -> Vec<(Key, Part)> {
+fn parts(records: &Values) -> Vec<(Key, Part)> {
     let part = |(key, value): (&Key, &Vec<u8>)| (*key, Part::leaf(key, value));
     records.iter().map(part).collect()
 }
 
-fn prove(records: &Records, key: &Key) -> MapProof {
+fn prove(records: &Values, key: &Key) -> MapProof {
     MapProof::of(&parts(records), key, |place| {
         value_digest(records.values().nth(place).unwrap())
     })
@@ -47,7 +47,7 @@ fn keys() -> impl Strategy<Value = Key> {
     })
 }
 
-fn records() -> impl Strategy<Value = Records> {
+fn records() -> impl Strategy<Value = Values> {
     prop::collection::btree_map(keys(), prop::collection::vec(any::<u8>(), 0..40), 0..24)
 }
 
@@ -100,7 +100,7 @@ proptest! {
 
 #[test]
 fn an_absence_is_not_shown_by_a_record_elsewhere() {
-    let records: Records = (0..32u8).map(|i| ([i << 3; 32], vec![i])).collect();
+    let records: Values = (0..32u8).map(|i| ([i << 3; 32], vec![i])).collect();
     let root = Part::of(&parts(&records), 0).hash();
     let (there, absent) = ([8; 32], [9; 32]);
     let of_absent = prove(&records, &absent);
@@ -126,7 +126,7 @@ fn an_absence_is_not_shown_by_a_record_elsewhere() {
 
 #[test]
 fn bytes_that_are_no_proof_are_refused() {
-    let records: Records = (0..32u8).map(|i| ([i << 3; 32], vec![i])).collect();
+    let records: Values = (0..32u8).map(|i| ([i << 3; 32], vec![i])).collect();
     for key in [[8; 32], [9; 32]] {
         let bytes = prove(&records, &key).to_bytes();
         assert!((0..bytes.len()).all(|cut| MapProof::from_bytes(&bytes[..cut]).is_err()));
@@ -144,7 +144,7 @@ fn bytes_that_are_no_proof_are_refused() {
 
 #[test]
 fn an_empty_map_has_nothing() {
-    let proof = prove(&Records::new(), &[7; 32]);
+    let proof = prove(&Values::new(), &[7; 32]);
     assert_eq!(proof.siblings, []);
     assert_eq!(proof.verify(&Hash([0; 32]), &[7; 32], None), Ok(()));
 }
