@@ -20,9 +20,7 @@ use larder_ledger::{
     Vouch, Withdraw, verify,
 };
 use larder_proofs::{ContentTree, ContractLeaf, Single};
-use larder_types::{
-    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Time, codec,
-};
+use larder_types::{AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Time, codec};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Seeds of the renters' keys.
