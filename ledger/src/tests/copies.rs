@@ -8,6 +8,7 @@ use super::{ALICE, BOB, NODE};
 use crate::{
     Approve, Block, Change, Deposit, Equivocation, Event, Faucet, Op, State, Tx, Withdraw, verify,
 };
+use larder_contracts::Auth;
 use larder_proofs::{SignedVote, Vote, VoteKind};
 use larder_types::{Amount, Hash, NodeId, Params, Profile, codec};
 use std::collections::BTreeSet;
@@ -102,7 +103,10 @@ fn tx(world: &mut World, dice: &mut Dice) -> Option<Tx> {
         ))),
         92 if dice.below(4) == 0 => {
             let leaf = world.draft(NODE, account, 2 + u32::try_from(dice.below(6)).unwrap());
-            let put = world.sign(NODE, leaf, account, Some(auth));
+            // Beyond those that are spent before the boundary.
+            let first = world.state.free_nonce(&leaf.renter, 0)?;
+            let nonce = world.state.free_nonce(&leaf.renter, first + 150)?;
+            let put = world.sign(NODE, leaf, account, Some(Auth { nonce, ..auth }));
             Some(world.update(NODE, vec![put]))
         }
         93..96 => {
