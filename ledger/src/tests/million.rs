@@ -428,7 +428,10 @@ fn blank_header() -> Header {
 
 /// Parameters that differ in what money does: fees, vesting, terms.
 fn params(run: u64) -> Params {
-    let base = dev().with_epoch(Millis(8_000));
+    let base = Params {
+        validator_bond: Amount(1_000),
+        ..dev().with_epoch(Millis(8_000))
+    };
     match run {
         0 => base,
         1 => Params {

@@ -103,7 +103,11 @@ fn what_a_newcomer_saves_up_on_trial_stays_while_it_has_contracts() {
         ..dev()
     };
     let mut world = World::with(params.clone(), &[ALICE, NODE], &[NODE]);
-    let leaf = world.open(NODE, ALICE, 6);
+    let mut leaf = world.draft(NODE, ALICE, 6);
+    leaf.collateral = Amount::ZERO;
+    let auth = world.auth(&leaf.renter);
+    let put = world.sign(NODE, leaf, ALICE, Some(auth));
+    world.submit(world.update(NODE, vec![put]));
     world.run_to_epoch(4);
     assert!(world.record(NODE).on_trial > 0 && world.record(NODE).free >= leaf.rate);
     let saved = withdraw(&world, NODE, leaf.rate);

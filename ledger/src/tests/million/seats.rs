@@ -28,8 +28,8 @@ impl Mill {
         let any = self.dice.pick(&records)?;
         let record = self.state.validator(&any)?.clone();
         match self.dice.below(100) {
-            0..15 => self.candidacy(),
-            15..80 => self.approve(&record),
+            0..10 => self.candidacy(),
+            10..80 => self.approve(&record),
             80..86 => Some(Tx::Resign(Resign {
                 node: record.node,
                 since: record.since,
@@ -49,7 +49,7 @@ impl Mill {
             account,
             bls: self.bls[usize::from(number)],
             possession: [0; 96],
-            bond: Amount(self.dice.magnitude(35)),
+            bond: Amount(self.dice.magnitude(24)),
             auth: self.auth(&account, 0),
             by: self.hand(),
             sig_account: SIG,
@@ -57,18 +57,20 @@ impl Mill {
         })))
     }
 
-    /// Of additions and removals both, few enough of the latter that some stay.
+    /// Mostly of what others have approved.
     fn approve(&mut self, record: &ValidatorRecord) -> Option<Tx> {
         let (node, since) = (record.node, record.since);
-        let change = match self.dice.chance(75) {
-            true => Change::Add { node, since },
-            false => Change::Remove { node, since },
+        let begun: Vec<Change> = self.state.changes().map(|(change, _)| change).collect();
+        let change = match (self.dice.chance(80), self.dice.pick(&begun)) {
+            (true, Some(begun)) => begun,
+            _ if self.dice.chance(50) => Change::Add { node, since },
+            _ => Change::Remove { node, since },
         };
         let members = self.state.validators().members();
         let by: Vec<NodeId> = members.iter().map(|member| member.node).collect();
         Some(Tx::Approve(Approve {
             change,
-            expiry: self.state.head().height + 1 + self.dice.below(40),
+            expiry: self.state.head().height + 1 + self.dice.below(80),
             by: self.dice.pick(&by)?,
             sig: SIG,
         }))
