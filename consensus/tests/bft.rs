@@ -114,6 +114,45 @@ async fn three_of_four_go_on_and_two_do_not() {
     net.check(&[0, 1, 3]).await;
 }
 
+/// 4 → 5 → 4, by transactions, while blocks go on; who has left follows without voting.
+#[tokio::test(flavor = "multi_thread")]
+async fn validators_come_and_go() {
+    let mut net = Net::of(4).await;
+    net.pay(0, 0).await;
+    net.until_paid(&[0, 1, 2, 3], 1).await;
+    let fifth = net.add().await;
+    net.connect().await;
+    net.until_paid(&[fifth], 1).await;
+    net.stand(fifth, 1).await;
+    net.until(&[0, 1, 2], |state| {
+        state.addition(&key(fifth).node()).is_some()
+    })
+    .await;
+    for validator in 0..3 {
+        net.approve_addition(validator, fifth).await;
+    }
+    net.until(&[0, 1, 2, 3, fifth], |state| {
+        state.validators().members().len() == 5
+    })
+    .await;
+    // With five, four make a quorum: without it nothing would go on.
+    net.stop(0).await;
+    net.pay(1, 2).await;
+    net.until_paid(&[1, 2, 3, fifth], 2).await;
+    for validator in [1, 2, 3, fifth] {
+        net.approve_removal(validator, 0).await;
+    }
+    net.until(&[1, 2, 3, fifth], |state| {
+        state.validators().members().len() == 4
+    })
+    .await;
+    net.restart(0).await.unwrap();
+    net.connect().await;
+    net.pay(1, 3).await;
+    net.until_paid(&[0, 1, 2, 3, fifth], 3).await;
+    net.check(&[0, 1, 2, 3, fifth]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_none_is_refused() {
     let net = Net::of(1).await;

@@ -1,6 +1,6 @@
 //! The workspace as cargo sees it on this machine.
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -40,30 +40,5 @@ pub(crate) fn direct(package: &Package) -> BTreeSet<String> {
         .iter()
         .filter(|dep| dep.kind == DependencyKind::Normal)
         .map(|dep| dep.name.clone())
-        .collect()
-}
-
-/// The names of all packages below `start` through normal dependencies, `start` included.
-pub(crate) fn below(metadata: &Metadata, start: &PackageId) -> BTreeSet<String> {
-    let nodes = &metadata.resolve.as_ref().expect("cargo resolved it").nodes;
-    let mut seen = BTreeSet::new();
-    let mut open = vec![start];
-    while let Some(id) = open.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        let node = nodes
-            .iter()
-            .find(|node| node.id == *id)
-            .expect("every package is a node");
-        let normal = node.deps.iter().filter(|dep| {
-            dep.dep_kinds
-                .iter()
-                .any(|k| k.kind == DependencyKind::Normal)
-        });
-        open.extend(normal.map(|dep| &dep.pkg));
-    }
-    seen.into_iter()
-        .map(|id| metadata[id].name.to_string())
         .collect()
 }

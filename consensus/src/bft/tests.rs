@@ -2,6 +2,7 @@
 //! networks are in `tests/bft.rs`.
 
 mod adversary;
+#[allow(dead_code, reason = "honest networks use all of it")]
 #[path = "../../tests/bft/net.rs"]
 mod net;
 

@@ -6,7 +6,10 @@ use larder_consensus::{Clock, Committed};
 use larder_contracts::Auth;
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::mempool::Limits;
-use larder_ledger::{Certified, Consensus, Founding, Genesis, State, Supply, Transfer, Tx, verify};
+use larder_ledger::{
+    Approve, Candidacy, Certified, Change, Consensus, Founding, Genesis, State, Supply, Transfer,
+    Tx, verify,
+};
 use larder_proofs::SignedVote;
 use larder_proofs::bls::SecretKey;
 use larder_types::{AccountId, Amount, Millis, Params, Profile, Time};
@@ -252,6 +255,45 @@ impl Net {
         let net = self.genesis.genesis_hash();
         let pay = Transfer::sign(&founder, payee(), Amount::from_credits(1), auth, &net);
         self.bft(at).submit(Tx::Transfer(pay)).await.unwrap();
+    }
+
+    /// A node would validate; the founder answers for it.
+    pub(crate) async fn stand(&self, at: usize, nonce: u64) {
+        let founder = AccountSigner::own(founder());
+        let auth = Auth {
+            nonce,
+            expiry: 10_000,
+        };
+        let keys = (&key(at), &bls(at));
+        let net = self.genesis.genesis_hash();
+        let tx = Candidacy::sign(keys, &founder, Amount::from_credits(10), auth, &net);
+        let tx = Tx::Candidacy(Box::new(tx));
+        self.bft(0).submit(tx).await.unwrap();
+    }
+
+    pub(crate) async fn approve_addition(&self, by: usize, of: usize) {
+        let change = self.nodes[by].seen.borrow().addition(&key(of).node());
+        self.approve(by, change.unwrap()).await;
+    }
+
+    pub(crate) async fn approve_removal(&self, by: usize, of: usize) {
+        let change = self.nodes[by].seen.borrow().removal(&key(of).node());
+        self.approve(by, change.unwrap()).await;
+    }
+
+    async fn approve(&self, by: usize, change: Change) {
+        let net = self.genesis.genesis_hash();
+        let tx = Approve::sign(&key(by), change, self.height(by) + 1_000, &net);
+        self.bft(by).submit(Tx::Approve(tx)).await.unwrap();
+    }
+
+    /// Waits until these nodes' states are so.
+    pub(crate) async fn until(&self, nodes: &[usize], want: impl Fn(&State) -> bool) {
+        for at in nodes {
+            let mut seen = self.nodes[*at].seen.clone();
+            let there = tokio::time::timeout(DEADLINE, seen.wait_for(|state| want(state))).await;
+            assert!(there.is_ok(), "node {at} at height {}", self.height(*at));
+        }
     }
 
     /// Waits until these nodes hold the effect of so many payments.
