@@ -100,10 +100,7 @@ mod tests {
         }
         let addrs = vec!["/ip4/127.0.0.1/tcp/1".to_owned()];
         let genesis = GenesisHash([3; 32]);
-        let bytes = codec::encode(&Before {
-            genesis,
-            addrs: addrs.clone(),
-        });
+        let bytes = codec::encode(&Before { genesis, addrs });
         let sum = blake3::hash(&bytes);
         let whole = hex::encode([&bytes[..], &sum.as_bytes()[..4]].concat());
         let old: Invite = format!("{PREFIX}{whole}").parse().unwrap();

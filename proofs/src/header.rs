@@ -148,7 +148,7 @@ mod tests {
         let opens = Header {
             slot: Some(12),
             beacon: Some(Reveal([13; 96])),
-            ..bare.clone()
+            ..bare
         };
         for header in [&bare, &opens] {
             let bytes = header.to_layout();

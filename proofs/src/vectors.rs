@@ -144,7 +144,7 @@ fn map_proof(number: u32) -> Vec<u8> {
 
 fn header(number: u32) -> Vec<u8> {
     let mut noise = Noise::new("header", number);
-    let opens = noise.u8() % 2 == 0;
+    let opens = noise.u8().is_multiple_of(2);
     let header = Header {
         height: noise.u64(),
         round: noise.u32(),

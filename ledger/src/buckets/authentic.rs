@@ -80,6 +80,8 @@ impl<K: Key, V: Mapped<K>> Bucket<K, V> {
 }
 
 type Held<K, V> = (Prefix, Arc<Bucket<K, V>>);
+/// Buckets beside each other.
+type Slice<'a, K, V> = &'a [Held<K, V>];
 
 impl<K: Key, V: Mapped<K>> Shelf<K, V> {
     /// The part of all buckets whose prefixes begin with the same `depth` bits.
@@ -154,7 +156,7 @@ fn bit(prefix: Prefix, depth: u16) -> bool {
 }
 
 /// The buckets whose bit at `depth` is 0, and those where it is 1.
-fn halves<K, V>(row: &[Held<K, V>], depth: u16) -> (&[Held<K, V>], &[Held<K, V>]) {
+fn halves<K, V>(row: Slice<'_, K, V>, depth: u16) -> (Slice<'_, K, V>, Slice<'_, K, V>) {
     row.split_at(row.partition_point(|(prefix, _)| !bit(*prefix, depth)))
 }
 

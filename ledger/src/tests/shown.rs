@@ -3,7 +3,7 @@
 use super::world::{World, dev, genesis, signer};
 use super::{ALICE, BOB, NODE};
 use crate::{Account, Genesis, GenesisError, State};
-use larder_proofs::{Header, Trusted, check_account, check_provider};
+use larder_proofs::{Header, StateProof, Trusted, check_account, check_provider};
 use larder_types::{AccountId, Amount, GenesisHash, Hash, NodeId, codec};
 use proptest::prelude::*;
 
@@ -108,8 +108,11 @@ proptest! {
         if id != other {
             let theirs = state.prove_account(other);
             prop_assert!(check_account(&header, &theirs, id).is_err());
-            let mut swapped = proof.clone();
-            swapped.value = theirs.value;
+            let swapped = StateProof {
+                value: theirs.value,
+                path: proof.path.clone(),
+                roots: proof.roots,
+            };
             prop_assert!(check_account(&header, &swapped, id).is_err());
         }
         // Any bit of the roots.

@@ -130,7 +130,7 @@ fn a_hundred_validators_take_153_bytes_which_read_as_written() {
         assert!(Certificate::from_bytes(&bytes[..cut], &set).is_err());
     }
     assert!(Certificate::from_bytes(&[&bytes[..], &[0]].concat(), &set).is_err());
-    let mut stranger = bytes.clone();
+    let mut stranger = bytes;
     stranger[44 + 12] |= 0x80;
     assert_eq!(
         Certificate::from_bytes(&stranger, &set),

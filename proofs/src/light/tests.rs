@@ -246,10 +246,7 @@ fn trust_lasts_fourteen_days_and_a_checkpoint_renews_it() {
     assert_eq!(trusted.height, 9_000);
     assert!(renewed.advance(&head, &certificate, None, on(31)).is_err());
 
-    let other = Header {
-        round: 1,
-        ..point.clone()
-    };
+    let other = Header { round: 1, ..point };
     let refused = |header, set| Trusted::at(&checkpoint, NET, header, set).unwrap_err();
     assert_eq!(
         refused(&other, new),
@@ -358,7 +355,7 @@ fn a_balance_is_shown_and_a_forged_one_refused() {
     let provider = NodeId([7; 32]);
     assert_eq!(check_provider(&header, &proof, &provider), Err(root));
     // A state that was made for it is not the header's.
-    let mut elsewhere = proof.clone();
+    let mut elsewhere = proof;
     elsewhere.roots.accounts = Part::leaf(&account.0, b"a million").hash();
     elsewhere.value = Some(b"a million".to_vec());
     assert_eq!(refused(&elsewhere), StateProofError::State);

@@ -92,7 +92,7 @@ proptest! {
         if short.siblings.pop().is_some() {
             prop_assert!(short.verify(&root, &key, value).is_err());
         }
-        let mut long = proof.clone();
+        let mut long = proof;
         long.siblings.push(Hash([0; 32]));
         prop_assert!(long.verify(&root, &key, value).is_err() || long.siblings.len() > BITS);
     }
