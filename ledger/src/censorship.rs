@@ -46,10 +46,7 @@ impl Batch {
 /// Whether a validator that had the proof would not have said so. An announced absence is the
 /// provider's own word, and a false proof convicts by itself.
 pub(crate) fn may_be_censored(result: Option<Reason>) -> bool {
-    match result.map(|reason| (reason, reason.verdict())) {
-        Some((Reason::Excused, _) | (_, Verdict::Miss)) => true,
-        Some(_) | None => false,
-    }
+    result.is_some_and(|reason| reason == Reason::Excused || reason.verdict() == Verdict::Miss)
 }
 
 impl State {

@@ -127,7 +127,8 @@ fn from_four_to_seven_and_back_while_blocks_go_on() {
     for seed in [60, 64, 61] {
         let change = world.removal(seed);
         let of: Vec<u8> = (60..67).filter(|s| world.is_seated(*s)).collect();
-        world.decide(&of[..world.state.validators().quorum() as usize], change);
+        let quorum = usize::try_from(world.state.validators().quorum()).unwrap();
+        world.decide(&of[..quorum], change);
         assert!(!world.is_seated(seed));
         world.block();
     }
