@@ -491,7 +491,9 @@ fn spending(tx: &Tx) -> (Amount, Option<Auth>) {
         Tx::Deposit(d) => (d.amount, Some(d.auth)),
         Tx::Targeted(t) => (t.fee, Some(t.auth)),
         Tx::Vouch(t) => (t.limit, Some(t.auth)),
+        Tx::Candidacy(t) => (t.bond, Some(t.auth)),
         Tx::Leave(t) => (Amount::ZERO, Some(t.auth)),
+        Tx::Withdraw(t) => (Amount::ZERO, Some(t.auth)),
         Tx::Faucet(_)
         | Tx::TreeUpdate(_)
         | Tx::CloseFaulted(_)
@@ -499,6 +501,10 @@ fn spending(tx: &Tx) -> (Amount, Option<Auth>) {
         | Tx::ForceRevision(_)
         | Tx::Maintenance(_)
         | Tx::Delegate(_)
-        | Tx::Revoke(_) => (Amount::ZERO, None),
+        | Tx::Revoke(_)
+        | Tx::Approve(_)
+        | Tx::Resign(_)
+        | Tx::Equivocation(_)
+        | Tx::Censored(_) => (Amount::ZERO, None),
     }
 }

@@ -6,13 +6,16 @@ use larder_engine::wire::{PlaceShard, ReadCap};
 use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
-    AckedShard, Authority, Block, CloseFaulted, Closing, Consensus, Delegate, Deposit, Evidence,
-    Faucet, ForceRevision, Forced, Founding, Genesis, Grant, Handover, Header, Leave, Loss,
-    Maintenance, May, Op, Reason, Reduction, Register, Revoke, Supply, Targeted, Transfer,
-    TreeUpdate, Tx, VerdictBatch, Vouch,
+    AckedShard, Approve, Authority, Block, Candidacy, Censored, Change, CloseFaulted, Closing,
+    Consensus, Delegate, Deposit, Equivocation, Evidence, Faucet, ForceRevision, Forced, Founding,
+    Genesis, Grant, Handover, Header, Leave, Loss, Maintenance, May, Op, ProofAck, Reason, Reduction,
+    Register, Resign, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch, Vouch,
+    Withdraw,
 };
 use larder_proofs::bls::SecretKey;
-use larder_proofs::{ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, Single};
+use larder_proofs::{
+    ContractLeaf, LostShard, Reveal, ShardLeaf, Sibling, SignedVote, Single, Vote, VoteKind,
+};
 use larder_types::{
     AccountId, Amount, BlockHash, Bytes, ContractId, GenesisHash, Hash, NodeId, Params, Profile,
     ShardRoot, SubKeyId, Time, codec,
@@ -290,7 +293,53 @@ pub fn txs() -> Vec<(&'static str, Tx)> {
             "a revision that was acknowledged, forced",
             Tx::ForceRevision(acked()),
         ),
+        (
+            "candidacy",
+            Tx::Candidacy(Box::new(Candidacy::sign(
+                (&validator(), &validator_bls()),
+                &account,
+                amount,
+                AUTH,
+                &NET,
+            ))),
+        ),
+        ("approve: add", approve(Change::Add { node: node.node(), since: 7 })),
+        ("approve: remove", approve(Change::Remove { node: node.node(), since: 7 })),
+        ("resign", Tx::Resign(Resign::sign(&validator(), 7, &NET))),
+        ("equivocation", Tx::Equivocation(Box::new(equivocation()))),
+        (
+            "censored",
+            Tx::Censored(Censored {
+                ack: ProofAck::sign(&validator(), 18, node.node(), b"a proof", &NET),
+            }),
+        ),
+        (
+            "withdraw",
+            Tx::Withdraw(Withdraw::sign(node.node(), &account, amount, AUTH, &NET)),
+        ),
     ]
+}
+
+fn approve(change: Change) -> Tx {
+    Tx::Approve(Approve::sign(&validator(), change, 1_000, &NET))
+}
+
+/// A validator votes for a block and for none, in one round.
+fn equivocation() -> Equivocation {
+    let vote = |value| {
+        let vote = Vote {
+            kind: VoteKind::Precommit,
+            height: 7,
+            round: 1,
+            value,
+        };
+        SignedVote::sign(vote, &validator(), &NET)
+    };
+    Equivocation {
+        a: vote(Some(Hash([13; 32]))),
+        b: vote(None),
+        reporter: Some(renter().account()),
+    }
 }
 
 /// A revision whose new shards the provider acknowledged.

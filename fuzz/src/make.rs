@@ -16,13 +16,16 @@ use larder_engine::wire::{
     Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
 };
 use larder_ledger::{
-    AckedShard, Block, Certified, CloseFaulted, Closing, Consensus, Delegate, Deposit, Evidence,
-    Faucet, ForceRevision, Forced, Founding, Genesis, Handover, Header, Leave, Loss, Maintenance,
-    May, Op, Reason, Reduction, Register, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate,
-    Tx, VerdictBatch, Vouch,
+    AckedShard, Approve, Block, Candidacy, Censored, Certified, Change, CloseFaulted, Closing,
+    Consensus, Delegate, Deposit, Equivocation, Evidence, Faucet, ForceRevision, Forced, Founding,
+    Genesis, Handover, Header, Leave, Loss, Maintenance, May, Op, ProofAck, Reason, Reduction,
+    Register, Resign, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch, Vouch,
+    Withdraw,
 };
 use larder_proofs::contract_leaf::FLAGS;
-use larder_proofs::{ContractLeaf, LostShard, ProviderRoot, ShardLeaf, Sibling};
+use larder_proofs::{
+    ContractLeaf, LostShard, ProviderRoot, ShardLeaf, Sibling, SignedVote, Vote, VoteKind,
+};
 use larder_types::{
     AccountId, Amount, BlobId, BlockHash, Bytes, Class, ContractId, GenesisHash, Hash, Millis,
     NodeId, Params, Profile, SegmentId, ShardRoot, Signature, SubKeyId, Time, TxId,
@@ -160,6 +163,15 @@ structs! {
     Vouch { guarantor, member, limit, auth, by, sig }
     Leave { account, to, auth, sig }
     Closing { contract, renter, key, expiry, sig }
+    Candidacy { node, account, bls, possession, bond, auth, by, sig_account, sig_node }
+    Approve { change, expiry, by, sig }
+    Resign { node, since, sig }
+    Equivocation { a, b, reporter }
+    SignedVote { vote, by, sig }
+    Vote { kind, height, round, value }
+    Censored { ack }
+    ProofAck { slot, provider, blob_hash, by, sig }
+    Withdraw { provider, account, amount, auth, by, sig }
     Reduction { signed, key, sig }
     ForceRevision { provider, revision }
     AckedShard { shard, sig_provider }
@@ -182,15 +194,18 @@ structs! {
         profile, epoch, slots, window, challenges, faulted_after, fee_ppm, burn_ppm, vesting,
         min_term, max_term, min_capacity_chunks, min_rate, collateral_epochs,
         collateral_most, starter_capacity_chunks, notice, draw_fee, tx_fee_per_byte, existence, faucet,
-        sub_key_cap, capacity_step, block_interval, offer_ttl, max_expiry,
+        sub_key_cap, capacity_step, block_interval, offer_ttl, max_expiry, validator_bond, unbonding,
     }
 }
 enums! {
     Tx {
         Faucet(tx), Transfer(tx), Register(tx), Deposit(tx), TreeUpdate(tx), CloseFaulted(tx),
         Maintenance(tx), Delegate(tx), Revoke(tx), CloseByRenter(tx), ForceRevision(tx), Targeted(tx),
-        Vouch(tx), Leave(tx),
+        Vouch(tx), Leave(tx), Candidacy(tx), Approve(tx), Resign(tx), Equivocation(tx), Censored(tx),
+        Withdraw(tx),
     }
+    Change { Add { node, since }, Remove { node, since } }
+    VoteKind { Prevote, Precommit }
     Consensus { Solo, Bft }
     Supply { Faucet { total }, Fixed { allocation }, Mutual { allocation } }
     Op { Put(op), CloseExpired(op), DeclareLoss(op), CloseMutual(op), Reduce(op), Renew(op),

@@ -163,8 +163,9 @@ impl State {
     ) -> Result<Vec<Event>, ApplyError> {
         let mut events = Vec::new();
         evidence::check(self, verdicts, evidence)?;
+        self.attend(header, &mut events);
         for batch in verdicts {
-            judge(self, batch, header.time, &mut events)?;
+            judge(self, batch, header, &mut events)?;
         }
         boundary::advance(self, header.epoch, &mut events)?;
         if let (Some(slot), Some(reveal)) = (header.slot, &header.beacon) {

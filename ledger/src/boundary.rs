@@ -33,6 +33,8 @@ pub(crate) fn advance(
         vest(state, next.saturating_add(1), target, events);
         state.epoch = target;
     }
+    state.free_bonds(events);
+    state.forget_batches();
     state.forget_targets();
     state.opened.clear();
     state.deal = Deal::default();

@@ -106,6 +106,12 @@ impl State {
             Tx::Revoke(tx) => self.check_revoke(tx, place),
             Tx::Vouch(tx) => self.check_vouch(tx, fee, place),
             Tx::Leave(tx) => self.check_leave(tx, fee, place),
+            Tx::Candidacy(tx) => self.check_candidacy(tx, fee, place),
+            Tx::Approve(tx) => self.check_approve(tx, place),
+            Tx::Resign(tx) => self.check_resign(tx),
+            Tx::Equivocation(tx) => self.check_equivocation(tx),
+            Tx::Censored(tx) => self.check_censored(tx),
+            Tx::Withdraw(tx) => self.check_withdraw(tx, fee, place),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a block did, for those whom it concerns: engines, wallets, logs. Events follow from block
 //! and state alone. `docs/protocol.md` §3.3–3.6.
 
+use crate::approval::Change;
+use crate::validator::Parting;
 use crate::Reason;
 use larder_types::{AccountId, Amount, ContractId, Epoch, NodeId, SlotNo, SubKeyId, TxId};
 use serde::{Deserialize, Serialize};
@@ -349,6 +351,93 @@ pub enum Event {
         account: AccountId,
         /// How much.
         amount: Amount,
+    },
+    /// A provider's free collateral went back to its account.
+    Withdrawn {
+        /// Whose.
+        provider: NodeId,
+        /// Where it went.
+        account: AccountId,
+        /// How much.
+        amount: Amount,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// A node would validate.
+    CandidacyBegan {
+        /// Which.
+        node: NodeId,
+        /// Who answers for it.
+        account: AccountId,
+        /// With what.
+        bond: Amount,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// A validator is for a change of who validates.
+    ChangeApproved {
+        /// Which change.
+        change: Change,
+        /// Who.
+        by: NodeId,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// A node validates from the next height on.
+    ValidatorJoined {
+        /// Which.
+        node: NodeId,
+    },
+    /// A node does not validate from the next height on.
+    ValidatorLeft {
+        /// Which.
+        node: NodeId,
+        /// Why.
+        why: Parting,
+        /// The first epoch in which its bond is free.
+        until: Epoch,
+    },
+    /// A bond went back to its account.
+    BondFreed {
+        /// Whose it was.
+        node: NodeId,
+        /// Where it went.
+        account: AccountId,
+        /// How much.
+        amount: Amount,
+    },
+    /// A validator's turn passed without a block that became final.
+    ProposalMissed {
+        /// Whose.
+        node: NodeId,
+        /// The round of consensus.
+        round: u32,
+    },
+    /// A validator signed votes that contradict each other, and lost its bond.
+    Equivocated {
+        /// Which.
+        node: NodeId,
+        /// The height that it voted on.
+        height: u64,
+        /// What of its bond was burned.
+        burned: Amount,
+        /// What of it went to who showed the votes.
+        reward: Amount,
+        /// By which transaction.
+        tx: TxId,
+    },
+    /// A validator withheld pay for a proof that it had acknowledged, and paid for it.
+    Censored {
+        /// The validator.
+        node: NodeId,
+        /// Who had proved.
+        provider: NodeId,
+        /// In which slot.
+        slot: SlotNo,
+        /// What the provider has of the validator's bond.
+        amount: Amount,
+        /// By which transaction.
+        tx: TxId,
     },
 }
 

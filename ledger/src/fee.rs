@@ -1,7 +1,7 @@
-//! What transactions cost by their length. Half is burned, rounded up, the rest is the validators'. Who
+//! What transactions cost by their length. Half is burned, rounded up, the rest goes to who made the block. Who
 //! pays: the account that signs; a provider out of its free collateral, beyond what is free in each
 //! epoch; for a revision that is forced the renter. Free are the faucet's grant, what only gives an
-//! account its own back, and delegations. `docs/protocol.md` §3.12.
+//! account its own back, delegations, what validators decide among themselves, and evidence. `docs/protocol.md` §3.12.
 
 use crate::check::Place;
 use crate::pay::Fee;
@@ -29,14 +29,20 @@ impl State {
             | Tx::CloseFaulted(_)
             | Tx::CloseByRenter(_)
             | Tx::Delegate(_)
-            | Tx::Revoke(_) => Amount::ZERO,
+            | Tx::Revoke(_)
+            | Tx::Approve(_)
+            | Tx::Resign(_)
+            | Tx::Equivocation(_)
+            | Tx::Censored(_) => Amount::ZERO,
             Tx::Transfer(_)
             | Tx::Register(_)
             | Tx::Deposit(_)
             | Tx::ForceRevision(_)
             | Tx::Targeted(_)
             | Tx::Vouch(_)
-            | Tx::Leave(_) => self.per_byte(tx.size()),
+            | Tx::Leave(_)
+            | Tx::Candidacy(_)
+            | Tx::Withdraw(_) => self.per_byte(tx.size()),
         }
     }
 

@@ -1,10 +1,12 @@
 //! What a slot's verdicts pay: each provider of the slot has its epoch's pay, or not. Fee and burn come
 //! first, the rest vests. `docs/protocol.md` §3.4, §3.5, §3.12.
 
+use crate::censorship::may_be_censored;
 use crate::provider::Provider;
 use crate::verdict::verdict;
-use crate::{ApplyError, Event, Reason, State, Unpaid, VerdictBatch};
-use larder_types::{AccountId, Amount, Epoch, NodeId, Params, Time};
+use crate::{ApplyError, Event, Header, Reason, State, Unpaid, VerdictBatch};
+use larder_types::{AccountId, Amount, Epoch, NodeId, Params};
+use std::collections::BTreeMap;
 
 /// Parts in a million.
 const PPM: u64 = 1_000_000;
@@ -14,7 +16,7 @@ const PPM: u64 = 1_000_000;
 pub(crate) struct Fee {
     /// All of it.
     pub(crate) fee: Amount,
-    /// What of it is burned; the rest is the validators'.
+    /// What of it is burned; the rest goes to who made the block.
     pub(crate) burn: Amount,
 }
 
@@ -47,8 +49,8 @@ impl State {
     pub(crate) fn collect(&mut self, Fee { fee, burn }: Fee) {
         let burned = self.burned.checked_add(burn);
         self.burned = burned.expect("all credit is below 2^63 nano");
-        let founder = self.founder;
-        self.give(&founder, fee.saturating_sub(burn));
+        let payee = self.payee;
+        self.give(&payee, fee.saturating_sub(burn));
     }
 }
 
@@ -56,11 +58,11 @@ impl State {
 pub(crate) fn judge(
     state: &mut State,
     batch: &VerdictBatch,
-    now: Time,
+    header: &Header,
     events: &mut Vec<Event>,
 ) -> Result<(), ApplyError> {
     let slot = batch.slot;
-    if !state.slots_to_judge(now).contains(&slot) {
+    if !state.slots_to_judge(header.time).contains(&slot) {
         return Err(ApplyError::NotOwed(slot));
     }
     let asked: Vec<NodeId> = state.slot_providers(slot).iter().map(|p| p.node).collect();
@@ -68,9 +70,14 @@ pub(crate) fn judge(
     if got != want {
         return Err(ApplyError::Coverage { slot, got, want });
     }
+    let mut withheld = BTreeMap::new();
     for (provider, result) in asked.iter().zip(&batch.results) {
-        judge_one(state, provider, *result, events)?;
+        let unpaid = judge_one(state, provider, *result, events)?;
+        if let Some(amount) = unpaid.filter(|_| may_be_censored(*result)) {
+            withheld.insert(*provider, amount);
+        }
     }
+    state.note_withheld(slot, header.proposer, withheld);
     let targets = state.slot_targets(slot);
     let (got, want) = (batch.targeted.len(), targets.len());
     if got != want {
@@ -87,12 +94,13 @@ pub(crate) fn judge(
     Ok(())
 }
 
+/// Gives what it withholds because of the verdict.
 fn judge_one(
     state: &mut State,
     id: &NodeId,
     result: Option<Reason>,
     events: &mut Vec<Event>,
-) -> Result<(), ApplyError> {
+) -> Result<Option<Amount>, ApplyError> {
     let epoch = state.epoch;
     let provider = state.providers.get_mut(id).ok_or(ApplyError::Overflow)?;
     let result = match provider.is_away(epoch) {
@@ -109,11 +117,18 @@ fn judge_one(
         why,
     };
     match result {
-        None if root.min_end > epoch => return pay(state, id, events),
+        None if root.min_end > epoch => pay(state, id, events)?,
         None => events.push(unpaid(Unpaid::Expired)),
-        Some(reason) => events.push(unpaid(Unpaid::Verdict(reason))),
+        Some(Reason::Maintenance) => {
+            events.push(unpaid(Unpaid::Verdict(Reason::Maintenance)));
+        }
+        Some(reason) => {
+            events.push(unpaid(Unpaid::Verdict(reason)));
+            // What has ended would not have been paid for in any case.
+            return Ok((root.min_end > epoch).then_some(Amount(root.sum)));
+        }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// A proven epoch: the tree's sum leaves escrow; fee and burn first, the rest vests.

@@ -1,13 +1,15 @@
 //! Which providers proved what in their slot of this epoch: the bookkeeping behind verdicts. The
 //! proofs themselves are checked elsewhere (`larder_proofs::verify`) and not kept; their hashes
-//! are, for the batch's root, and false ones are until they are in a block. `docs/protocol.md` §3.5.
+//! are, for the batch's root, and false ones are until they are in a block. Validators forward to each
+//! other what they accepted: what comes so in time counts like the provider's own sending, what comes
+//! later only tells that another's PASS is no invention. `docs/protocol.md` §3.5.
 
 use crate::evidence::MAX_BLOCK_EVIDENCE_BYTES;
 use crate::verdict::{PROOFS_CONTEXT, merkle_root};
 use crate::{Evidence, Reason, State, VerdictBatch};
 use larder_proofs::{Challenge, VerifyError};
 use larder_types::{Hash, NodeId, SlotNo, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Proofs that one provider may send for one slot.
 pub const MAX_TRIES: u8 = 3;
@@ -32,13 +34,64 @@ pub enum ProofRefusal {
     Tries,
 }
 
+/// Why a forwarded proof is not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardRefusal {
+    /// Nothing is asked of the provider yet, which the next block may change; or it is judged.
+    #[error("no proof is owed now")]
+    NotAsked,
+    /// A valid proof is there already.
+    #[error("a valid proof is known already")]
+    Proven,
+    /// Only validators forward proofs.
+    #[error("only a validator forwards proofs")]
+    NotAValidator,
+    /// The validator has forwarded one for this provider and slot.
+    #[error("a validator forwards one proof of a provider and slot")]
+    Repeated,
+}
+
+/// A forwarded proof that is to be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forward {
+    challenge: Challenge,
+    came: Time,
+    is_late: bool,
+}
+
+impl Forward {
+    /// What the proof is to be checked against.
+    #[must_use]
+    pub const fn challenge(&self) -> &Challenge {
+        &self.challenge
+    }
+}
+
+/// What a pool holds of a provider's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// No valid proof.
+    Nothing,
+    /// One that came after the window had closed, from another validator.
+    Late,
+    /// One that came in time, and when.
+    Since(Time),
+}
+
 #[derive(Debug, Clone)]
 struct Entry {
     slot: SlotNo,
     tries: u8,
     /// Proofs handed out for checking whose outcome is not recorded yet.
-    checking: u8,
-    valid: Option<Hash>,
+    checking: u16,
+    /// When the newest proof came that was taken for checking.
+    came: Time,
+    /// The valid one, and when it came at the latest.
+    valid: Option<(Hash, Time)>,
+    /// Whether a validator forwarded a valid one after the window had closed.
+    is_late_valid: bool,
+    /// The validators that forwarded one.
+    forwarders: BTreeSet<NodeId>,
     /// The first false proof, and what is wrong with it.
     invalid: Option<(Reason, Vec<u8>)>,
     /// Why it misses, if nothing else comes.
@@ -51,7 +104,10 @@ impl Entry {
             slot,
             tries: 0,
             checking: 0,
+            came: Time(0),
             valid: None,
+            is_late_valid: false,
+            forwarders: BTreeSet::new(),
             invalid: None,
             miss: Reason::Silent,
         }
@@ -59,7 +115,7 @@ impl Entry {
 }
 
 /// A provider, and the place of the one contract that it is asked for, if any.
-type Asked = (NodeId, Option<u32>);
+pub(crate) type Asked = (NodeId, Option<u32>);
 
 /// Where a proof carries the beacon that it answers.
 const BEACON: std::ops::Range<usize> = 16..48;
@@ -96,24 +152,9 @@ impl ProofsPool {
         blob: &[u8],
         now: Time,
     ) -> Result<Challenge, ProofRefusal> {
-        let whole = state
-            .challenge_for(provider)
-            .ok_or(ProofRefusal::NotAsked)?;
-        let challenge = state
-            .targeted_for(provider)
-            .into_iter()
-            .map(|(_, challenge)| challenge)
-            .find(|challenge| blob.get(BEACON) == Some(&challenge.beacon[..]))
-            .unwrap_or(whole);
-        let slot = challenge.slot_no;
-        let closed = state.schedule().slot_close(slot);
-        let entry = self
-            .entries
-            .entry((*provider, challenge.contract))
-            .or_insert_with(|| Entry::new(slot));
-        if entry.slot != slot {
-            *entry = Entry::new(slot);
-        }
+        let challenge = answered(state, provider, blob).ok_or(ProofRefusal::NotAsked)?;
+        let closed = state.schedule().slot_close(challenge.slot_no);
+        let entry = self.entry(&challenge);
         if now >= closed {
             if entry.tries == 0 {
                 entry.miss = Reason::Late;
@@ -128,7 +169,103 @@ impl ProofsPool {
         }
         entry.tries = entry.tries.saturating_add(1);
         entry.checking = entry.checking.saturating_add(1);
+        entry.came = now;
         Ok(challenge)
+    }
+
+    /// Takes a proof of `provider` for checking that the validator `from`, whom the caller has
+    /// authenticated, accepted and forwards, received at `now`. Each validator may forward one for a
+    /// provider and slot, whatever the provider's own tries. Exactly one [`ProofsPool::record_forward`]
+    /// must follow.
+    ///
+    /// # Errors
+    /// [`ForwardRefusal`] if it need not be looked at.
+    pub fn accept_forward(
+        &mut self,
+        state: &State,
+        (from, provider): (&NodeId, &NodeId),
+        blob: &[u8],
+        now: Time,
+    ) -> Result<Forward, ForwardRefusal> {
+        if state.validators().get(from).is_none() {
+            return Err(ForwardRefusal::NotAValidator);
+        }
+        let challenge = answered(state, provider, blob).ok_or(ForwardRefusal::NotAsked)?;
+        if state.judged.contains(&challenge.slot_no) {
+            return Err(ForwardRefusal::NotAsked);
+        }
+        let is_late = now >= state.schedule().slot_close(challenge.slot_no);
+        let entry = self.entry(&challenge);
+        if entry.valid.is_some() || (is_late && entry.is_late_valid) {
+            return Err(ForwardRefusal::Proven);
+        }
+        if !entry.forwarders.insert(*from) {
+            return Err(ForwardRefusal::Repeated);
+        }
+        if !is_late {
+            entry.checking = entry.checking.saturating_add(1);
+        }
+        Ok(Forward {
+            challenge,
+            came: now,
+            is_late,
+        })
+    }
+
+    /// Records what `larder_proofs::verify` gave for a forwarded proof. A false one says nothing of the
+    /// provider: it did not send it here.
+    pub fn record_forward(
+        &mut self,
+        forward: &Forward,
+        blob: &[u8],
+        result: &Result<(), VerifyError>,
+    ) {
+        let Forward {
+            challenge,
+            came,
+            is_late,
+        } = forward;
+        let entry = self
+            .entries
+            .get_mut(&(challenge.provider, challenge.contract));
+        let Some(entry) = entry.filter(|entry| entry.slot == challenge.slot_no) else {
+            return;
+        };
+        if *is_late {
+            entry.is_late_valid |= result.is_ok();
+            return;
+        }
+        entry.checking = entry.checking.saturating_sub(1);
+        if result.is_ok() && entry.valid.is_none() {
+            entry.valid = Some((hash(blob), *came));
+        }
+    }
+
+    /// What is known of who is asked by this challenge.
+    fn entry(&mut self, challenge: &Challenge) -> &mut Entry {
+        let (asked, slot) = ((challenge.provider, challenge.contract), challenge.slot_no);
+        let new = || Entry::new(slot);
+        let entry = self.entries.entry(asked).or_insert_with(new);
+        if entry.slot != slot {
+            *entry = new();
+        }
+        entry
+    }
+
+    /// Whether this pool was there when a slot began: else it does not know who proved.
+    #[must_use]
+    pub fn has_opinion(&self, state: &State, slot: SlotNo) -> bool {
+        state.schedule().slot_start(slot) >= self.since
+    }
+
+    /// What there is of a valid proof by who was asked in a slot.
+    pub(crate) fn held(&self, asked: &Asked, slot: SlotNo) -> Held {
+        let entry = self.entries.get(asked).filter(|entry| entry.slot == slot);
+        match entry.map(|entry| (entry.valid, entry.is_late_valid)) {
+            Some((Some((_, came)), _)) => Held::Since(came),
+            Some((None, true)) => Held::Late,
+            Some((None, false)) | None => Held::Nothing,
+        }
     }
 
     /// Records what `larder_proofs::verify` gave for an accepted proof.
@@ -146,7 +283,7 @@ impl ProofsPool {
         };
         entry.checking = entry.checking.saturating_sub(1);
         match result.as_ref().map_err(reason) {
-            Ok(()) => entry.valid = Some(hash(&blob)),
+            Ok(()) => entry.valid = Some((hash(&blob), entry.came)),
             Err(false_proof @ (Reason::Malformed | Reason::Wrong)) => {
                 if entry.invalid.is_none() && blob.len() <= room {
                     entry.invalid = Some((false_proof, blob));
@@ -182,8 +319,7 @@ impl ProofsPool {
     pub fn batch(&self, state: &State, slot: SlotNo, evidence: &mut Vec<Evidence>) -> VerdictBatch {
         // Without its own beacon, or with a process that missed its beginning, a silent provider
         // is excused: unpaid, no strike.
-        let began = state.schedule().slot_start(slot);
-        let is_excused = !state.was_opened(slot) || began < self.since;
+        let is_excused = !state.was_opened(slot) || !self.has_opinion(state, slot);
         let (mut results, mut hashes) = (Vec::new(), Vec::new());
         for provider in state.slot_providers(slot) {
             let found = match provider.is_away(state.epoch()) {
@@ -212,7 +348,8 @@ impl ProofsPool {
         let entry = self.entries.get(asked).filter(|entry| entry.slot == slot);
         match entry {
             Some(Entry {
-                valid: Some(hash), ..
+                valid: Some((hash, _)),
+                ..
             }) => Found::Valid(*hash),
             Some(Entry {
                 invalid: Some((reason, blob)),
@@ -274,6 +411,17 @@ impl Found<'_> {
             Self::Not(reason) => Some(reason),
         }
     }
+}
+
+/// The challenge that a provider's proof answers, as far as its header tells.
+fn answered(state: &State, provider: &NodeId, blob: &[u8]) -> Option<Challenge> {
+    let whole = state.challenge_for(provider)?;
+    let single = state
+        .targeted_for(provider)
+        .into_iter()
+        .map(|(_, challenge)| challenge)
+        .find(|challenge| blob.get(BEACON) == Some(&challenge.beacon[..]));
+    Some(single.unwrap_or(whole))
 }
 
 /// Why a proof that was checked is not taken.

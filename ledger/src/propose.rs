@@ -4,8 +4,10 @@
 use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root, verdict_root};
 use crate::check::Place;
 use crate::mempool::Mempool;
+use crate::objection::says_verdicts;
 use crate::proofs_pool::ProofsPool;
 use crate::{Block, Header, Reveal, State, Tx};
+pub use crate::objection::{Objection, objection};
 use larder_types::{Hash, Signature, SlotNo, Time};
 
 /// When to make or reconsider the next block, seen at `now`: at the earliest time allowed if there
@@ -53,7 +55,9 @@ pub fn propose(
     }
     let (mut verdicts, mut evidence) = (Vec::new(), Vec::new());
     for slot in state.slots_to_judge(now) {
-        verdicts.push(pool.batch(state, slot, &mut evidence));
+        if says_verdicts(state, pool, (slot, round), now) {
+            verdicts.push(pool.batch(state, slot, &mut evidence));
+        }
     }
     let mut header = Header {
         height: state.head().height.checked_add(1)?,

@@ -1,6 +1,8 @@
 //! Why a transaction cannot be included: one variant for each rule, with a number that stays.
 //! `docs/protocol.md` §3.1, §3.3, §3.12.
 
+use crate::approval::MAX_APPROVALS;
+use crate::candidacy::MAX_CANDIDATES;
 use crate::check::MAX_PENDING;
 use crate::maintenance::LONGEST;
 use crate::subkey::MAX_SUB_KEYS;
@@ -9,6 +11,7 @@ use crate::tx::{MAX_LOST, MAX_OPS};
 use crate::vouch::MAX_GUARANTORS;
 use crate::{NonceError, SubKeyError};
 use larder_proofs::ClearError;
+use larder_proofs::validators::MAX_VALIDATORS;
 use larder_types::{Amount, Epoch, Time};
 
 /// Why a transaction cannot be included.
@@ -207,6 +210,82 @@ pub enum TxRefusal {
     /// Nobody has paid the account anything, and the network lets nobody begin with nothing.
     #[error("the ledger does not know the account; somebody must pay it first")]
     NoAccount,
+    /// One validator makes the blocks, for good.
+    #[error(
+        "this network has one validator for good: who validates changes only in a network of several \
+         (`consensus: bft` in its genesis)"
+    )]
+    Solo,
+    /// A bond below the network's least.
+    #[error("a bond of {bond}, the least is {least}")]
+    Bond {
+        /// What was offered.
+        bond: Amount,
+        /// What it takes.
+        least: Amount,
+    },
+    /// The node is a candidate or a validator.
+    #[error("the node is a candidate or a validator already")]
+    Stands,
+    /// The node has left the set, and its bond is still locked.
+    #[error("the node's bond is locked; it may stand again from epoch {until} on")]
+    Unbonding {
+        /// The first epoch in which it may.
+        until: Epoch,
+    },
+    /// The node's key has signed votes that contradict each other.
+    #[error("the node's key signed votes that contradict each other; it needs new keys")]
+    Banned,
+    /// The BLS key is another's, or one that is banned.
+    #[error("the BLS key is another's or banned; the node needs one of its own")]
+    TwinKey,
+    /// Bytes that are no BLS key.
+    #[error("the BLS key is none")]
+    BadKey,
+    /// There are as many candidates as may be.
+    #[error("at most {MAX_CANDIDATES} candidates may wait")]
+    Candidates,
+    /// The node is no validator, or not any more.
+    #[error("the node is not a validator")]
+    NotAValidator,
+    /// The change is not one that could be made: it has acted, or its node came later or went.
+    #[error("no such change can be made now: its node does not stand as it says")]
+    NoSuchChange,
+    /// The validator has approved the change already.
+    #[error("the validator has approved it already")]
+    Approved,
+    /// The validator has as many approvals waiting as it may.
+    #[error("at most {MAX_APPROVALS} approvals of one validator may wait; older ones expire")]
+    Approvals,
+    /// The only validator cannot go.
+    #[error("it is the only validator; another must join first")]
+    LastValidator,
+    /// The set is full.
+    #[error("the set has {MAX_VALIDATORS} validators; one must go first")]
+    Seats,
+    /// The two votes can stand beside each other.
+    #[error("the votes do not contradict each other")]
+    NoEquivocation,
+    /// It has been punished for that.
+    #[error("the validator has been punished already")]
+    Punished,
+    /// The acknowledging validator withheld nothing from the provider in that slot, or has paid.
+    #[error("who acknowledged the proof did not withhold its pay, or has paid for it")]
+    NotCensored,
+    /// Another account has the provider's pay.
+    #[error("the provider is paid to another account")]
+    NotThePayout,
+    /// Free collateral does not suffice.
+    #[error("{needed} of free collateral needed, {have} there")]
+    Free {
+        /// What it takes.
+        needed: Amount,
+        /// What there is.
+        have: Amount,
+    },
+    /// The provider is on trial: its pay becomes collateral, which stays while it has contracts.
+    #[error("the provider is on trial: its collateral stays until that is over or its contracts are")]
+    OnTrial,
 }
 
 impl TxRefusal {
@@ -260,6 +339,26 @@ impl TxRefusal {
             Self::Ahead { .. } => 166,
             Self::Superseded => 167,
             Self::NoAccount => 168,
+            Self::Solo => 170,
+            Self::Bond { .. } => 171,
+            Self::Stands => 172,
+            Self::Unbonding { .. } => 173,
+            Self::Banned => 174,
+            Self::TwinKey => 175,
+            Self::BadKey => 176,
+            Self::Candidates => 177,
+            Self::NotAValidator => 178,
+            Self::NoSuchChange => 179,
+            Self::Approved => 180,
+            Self::Approvals => 181,
+            Self::LastValidator => 182,
+            Self::Seats => 183,
+            Self::NoEquivocation => 184,
+            Self::Punished => 185,
+            Self::NotCensored => 186,
+            Self::NotThePayout => 187,
+            Self::Free { .. } => 188,
+            Self::OnTrial => 189,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::check::Place;
 use crate::deal::Deal;
 use crate::provider::Provider;
 use crate::targeted::Target;
+use crate::validator::Roll;
 use crate::{
     Account, Authority, Consensus, Deed, Genesis, GenesisError, Handover, Left, Line, May, Op,
     SubKeyError, SubKeys, Supply, pairs,
@@ -118,6 +119,10 @@ pub struct State {
     pub(crate) consensus: Consensus,
     /// Who makes the next block.
     pub(crate) validators: Arc<ValidatorSet>,
+    /// What is known of each of them, of candidates, and of those that were.
+    pub(crate) roll: Arc<Roll>,
+    /// Has what of the newest block's fees is not burned.
+    pub(crate) payee: AccountId,
     pub(crate) head: Head,
     pub(crate) epoch: Epoch,
     /// The newest beacon.
@@ -168,6 +173,7 @@ impl State {
     pub fn genesis(genesis: &Genesis) -> Result<Self, GenesisError> {
         genesis.check()?;
         let validators = Arc::new(genesis.set()?);
+        let roll = Arc::new(Roll::founding(&validators, genesis.founder));
         let hash = genesis.hash();
         let (shares, owed) = genesis.supply.opening(genesis.founder);
         let mut state = Self {
@@ -179,6 +185,8 @@ impl State {
             is_mutual: matches!(genesis.supply, Supply::Mutual { .. }),
             consensus: genesis.consensus,
             validators,
+            roll,
+            payee: genesis.founder,
             head: Head {
                 height: 0,
                 hash: BlockHash(hash.0),
@@ -462,13 +470,19 @@ impl State {
     }
 
     /// All credit there is, by counting: accounts, what is set aside for others, provider records,
-    /// burned. Equal to the supply and what is owed.
+    /// validators' bonds, burned. Equal to the supply and what is owed.
     #[must_use]
     pub fn total_credit(&self) -> u128 {
         let burned = u128::from(self.burned.0);
-        [self.vouches.credit(), self.providers.credit(), burned]
-            .into_iter()
-            .fold(self.accounts.credit(), u128::saturating_add)
+        let bonds = self.roll.credit();
+        [
+            self.vouches.credit(),
+            self.providers.credit(),
+            bonds,
+            burned,
+        ]
+        .into_iter()
+        .fold(self.accounts.credit(), u128::saturating_add)
     }
 
     /// What accounts owe together: nothing, unless credit is mutual.
@@ -494,6 +508,7 @@ impl State {
         };
         put(&self.genesis.0);
         put(&self.validators.hash().0);
+        put(&self.roll.digest().0);
         put(&codec::encode(&(
             self.head.height,
             self.head.time,

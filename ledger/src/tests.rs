@@ -21,6 +21,7 @@ mod supply;
 mod targeted;
 mod transfers;
 mod trial;
+mod validators;
 mod world;
 
 use crate::apply::ApplyError;

@@ -39,6 +39,12 @@ impl State {
             Tx::Revoke(tx) => Ok(revoke(self, tx, id)),
             Tx::Vouch(tx) => self.vouch(tx, fee, place, id),
             Tx::Leave(tx) => self.leave(tx, fee, place, id),
+            Tx::Candidacy(tx) => self.stand(tx, fee, place, id),
+            Tx::Approve(tx) => self.approve(tx, place, id),
+            Tx::Resign(tx) => self.resign(tx),
+            Tx::Equivocation(tx) => self.punish(tx, id),
+            Tx::Censored(tx) => self.atone(tx, id),
+            Tx::Withdraw(tx) => self.withdraw(tx, fee, place, id),
         }
     }
 }

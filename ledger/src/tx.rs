@@ -3,8 +3,8 @@
 //! `docs/protocol.md` §3.1, §3.3, §3.12.
 
 use crate::{
-    Closing, Delegate, ForceRevision, Handover, Leave, Maintenance, Reduction, Revoke, Targeted,
-    Vouch,
+    Approve, Candidacy, Censored, Closing, Delegate, Equivocation, ForceRevision, Handover, Leave,
+    Maintenance, Reduction, Resign, Revoke, Targeted, Vouch, Withdraw,
 };
 use larder_contracts::{Auth, Remains, SignedLeaf, Voucher};
 use larder_keys::{AccountSigner, Signer, Tag, sign_layout, signing_key, verify};
@@ -61,6 +61,18 @@ pub enum Tx {
     Vouch(Vouch),
     /// An account leaves.
     Leave(Leave),
+    /// An account puts down a bond for a node that would validate.
+    Candidacy(Box<Candidacy>),
+    /// A validator is for a change of who validates.
+    Approve(Approve),
+    /// A candidate or validator goes.
+    Resign(Resign),
+    /// Two votes of a validator that contradict each other.
+    Equivocation(Box<Equivocation>),
+    /// A validator withheld pay for a proof that it had acknowledged.
+    Censored(Censored),
+    /// Free collateral goes back to its provider's account.
+    Withdraw(Withdraw),
 }
 
 /// A renter ends its contract with a FAULTED provider. It moves credit to the renter only, and
@@ -535,6 +547,12 @@ impl Tx {
             Self::Revoke(tx) => tx.verify(genesis),
             Self::Vouch(tx) => tx.verify(genesis),
             Self::Leave(tx) => tx.verify(genesis),
+            Self::Candidacy(tx) => tx.verify(genesis),
+            Self::Approve(tx) => tx.verify(genesis),
+            Self::Resign(tx) => tx.verify(genesis),
+            Self::Equivocation(tx) => tx.verify(genesis),
+            Self::Censored(tx) => tx.verify(genesis),
+            Self::Withdraw(tx) => tx.verify(genesis),
         }
     }
 }

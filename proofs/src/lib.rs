@@ -29,6 +29,7 @@ pub mod validators;
 #[cfg(test)]
 mod vectors;
 mod verify;
+pub mod vote;
 
 pub use beacon::{Reveal, Single};
 pub use blob::{MAX_BLOB, MAX_DRAWS};
@@ -45,3 +46,4 @@ pub use provider::{ProviderRoot, ProviderTree, TreeError};
 pub use shard_leaf::ShardLeaf;
 pub use validators::{SetError, Validator, ValidatorSet};
 pub use verify::{VerifyError, convicts, verify};
+pub use vote::{SignedVote, Vote, VoteKind, is_equivocation};

@@ -115,6 +115,11 @@ pub struct Params {
     pub offer_ttl: Millis,
     /// The most a transaction's expiry may lie ahead, in blocks.
     pub max_expiry: u64,
+    /// What a candidate for validator puts down, at least.
+    pub validator_bond: Amount,
+    /// Whole epochs for which that stays locked after the validator has left: for so long what it did
+    /// can be shown and is paid for.
+    pub unbonding: u32,
 }
 
 impl Params {
@@ -150,6 +155,9 @@ impl Params {
             block_interval: Millis(200),
             offer_ttl: Millis(24 * HOUR),
             max_expiry: 20_000,
+            // A tenth of the faucet's grant.
+            validator_bond: Amount::from_credits(10),
+            unbonding: 3,
         };
         match profile {
             Profile::Dev => dev,
@@ -164,6 +172,9 @@ impl Params {
                 collateral_epochs: 30,
                 notice: 7,
                 sub_key_cap: Some(Amount::from_credits(100)),
+                validator_bond: Amount::ZERO,
+                // 21 days.
+                unbonding: 21 * 24,
                 ..dev
             },
             Profile::Public => Self {
@@ -188,6 +199,9 @@ impl Params {
                 min_rate: Amount(1_000),
                 faucet: None,
                 sub_key_cap: Some(Amount::from_credits(100)),
+                validator_bond: Amount::from_credits(10_000),
+                // 21 days: longer than the oldest checkpoint that a node may begin with.
+                unbonding: 21,
                 ..dev
             },
         }
@@ -222,6 +236,7 @@ impl Params {
             && self.min_rate.0 > 0
             && self.collateral_epochs <= self.collateral_most
             && self.existence.0 < 1 << 60
+            && self.validator_bond.0 < 1 << 60
             // Otherwise dilution costs too little.
             && (self.profile != Profile::Public || self.burn_ppm >= LEAST_BURN_PPM)
     }

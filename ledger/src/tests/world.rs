@@ -44,7 +44,8 @@ pub(super) struct World {
     pub(super) hands: BTreeMap<u8, AccountSigner>,
     /// Transactions that the mempool refused.
     pub(super) refused: u32,
-    proposer: Proposer,
+    /// Those who may come to make blocks, by their node keys.
+    pub(super) proposers: BTreeMap<NodeId, Proposer>,
     drafts: u8,
 }
 
@@ -89,6 +90,24 @@ pub(super) fn genesis(params: Params) -> Genesis {
     }
 }
 
+/// The BLS key of the validator of this seed.
+pub(super) fn bls(seed: u8) -> SecretKey {
+    let seed = if seed == 2 { 3 } else { seed };
+    SecretKey::from_seed(&[seed; 32])
+}
+
+/// A network of several validators.
+pub(super) fn genesis_of(params: Params, validators: &[u8]) -> Genesis {
+    let founding = |seed: &u8| Founding::new(signer(*seed).node(), &bls(*seed));
+    let mut validators: Vec<Founding> = validators.iter().map(founding).collect();
+    validators.sort_by_key(|founding| founding.node);
+    Genesis {
+        consensus: Consensus::Bft,
+        validators,
+        ..genesis(params)
+    }
+}
+
 /// A signed answer to `challenge` that shows nothing.
 pub(super) fn false_proof(challenge: &Challenge, node: &Signer, net: &GenesisHash) -> Vec<u8> {
     let mut blob = Layout::new()
@@ -113,7 +132,9 @@ impl World {
     /// The network that begins with this document.
     pub(super) fn of(document: &Genesis) -> Self {
         let state = State::genesis(document).unwrap();
-        let proposer = Proposer::new(signer(2), SecretKey::from_seed(&[3; 32]), &state).unwrap();
+        let proposer = |seed| Proposer::candidate(signer(seed), bls(seed));
+        let seeds = std::iter::once(2).chain(60..70);
+        let proposers = seeds.map(proposer).map(|p| (p.node(), p)).collect();
         Self {
             mempool: Mempool::new(Limits::default()),
             pool: ProofsPool::new(START),
@@ -129,7 +150,7 @@ impl World {
             hands: BTreeMap::new(),
             state,
             refused: 0,
-            proposer,
+            proposers,
             drafts: 0,
         }
     }
@@ -391,14 +412,18 @@ impl World {
     /// Makes a block now, or as soon as allowed.
     pub(super) fn block(&mut self) {
         self.now = self.now.max(self.state.earliest_block());
-        let made = self
-            .proposer
-            .make(&self.state, &self.mempool, &self.pool, 0, self.now)
-            .unwrap();
+        let made = self.propose(0);
         self.commit(&made);
     }
 
-    fn commit(&mut self, made: &Verified<Block>) {
+    /// The block of whoever's turn it is in this round.
+    pub(super) fn propose(&self, round: u32) -> Verified<Block> {
+        let proposer = &self.proposers[&self.state.proposer(round)];
+        let made = proposer.make(&self.state, &self.mempool, &self.pool, round, self.now);
+        made.unwrap()
+    }
+
+    pub(super) fn commit(&mut self, made: &Verified<Block>) {
         let (epoch, before) = (self.state.epoch(), self.state.sub_keys().clone());
         let events = self.state.apply(made).unwrap();
         self.events.extend(events);

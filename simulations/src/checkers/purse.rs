@@ -140,6 +140,9 @@ impl Purse {
             Event::Deposited {
                 provider, amount, ..
             } if ours(provider) => self.deposited += nano(*amount),
+            Event::Withdrawn {
+                provider, amount, ..
+            } if ours(provider) => self.deposited -= nano(*amount),
             Event::Charged {
                 provider, amount, ..
             } if ours(provider) => self.told.charged += amount.0,
@@ -177,7 +180,16 @@ impl Purse {
             | Event::Targeted { .. }
             | Event::HandedOver { .. }
             | Event::ContractFaulted { .. }
-            | Event::Spared { .. } => {}
+            | Event::Spared { .. }
+            | Event::Withdrawn { .. }
+            | Event::CandidacyBegan { .. }
+            | Event::ChangeApproved { .. }
+            | Event::ValidatorJoined { .. }
+            | Event::ValidatorLeft { .. }
+            | Event::BondFreed { .. }
+            | Event::ProposalMissed { .. }
+            | Event::Equivocated { .. }
+            | Event::Censored { .. } => {}
         }
     }
 
