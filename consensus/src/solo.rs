@@ -9,94 +9,14 @@
 //! A founder who validates alone can reorder, roll back and censor; this protects against
 //! accidents only.
 
+use crate::intake::{From, Intake, Requests, Waiting};
+use crate::{Clock, Committed, ProofError, SubmitError};
 use larder_ledger::mempool::Limits;
-use larder_ledger::{
-    AdmitError, Admitted, ApplyError, Block, Certified, Mempool, ProofRefusal, ProofsPool,
-    Proposer, State, Tx, Verified, propose, verify,
-};
-use larder_proofs::{Certificate, Challenge, VerifyError};
-use larder_types::{GenesisHash, NodeId, Time};
+use larder_ledger::{Admitted, ApplyError, Proposer, State, Tx, propose};
+use larder_types::{NodeId, Time};
 use std::fmt;
-use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
-
-/// Transactions and proofs that wait for the task, each: a burst from every peer, briefly.
-const QUEUE: usize = 64;
-/// Proofs checked at a time: a check takes well below a millisecond, mostly hashing.
-const MAX_CHECKS: usize = 16;
-/// Transactions whose signatures are checked at a time.
-const MAX_VERIFIES: usize = 4;
-
-/// Where the task takes the time from.
-pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
-
-/// A block that was made and waits for its owner.
-#[derive(Debug)]
-pub struct Committed {
-    block: Verified<Block>,
-    certificate: Certificate,
-    durable: oneshot::Sender<()>,
-}
-
-impl Committed {
-    /// The block: apply it and write it down.
-    #[must_use]
-    pub const fn block(&self) -> &Verified<Block> {
-        &self.block
-    }
-
-    /// What makes it final.
-    #[must_use]
-    pub const fn certificate(&self) -> &Certificate {
-        &self.certificate
-    }
-
-    /// The block as it is kept and sent.
-    #[must_use]
-    pub fn certified(&self) -> Certified {
-        Certified {
-            block: self.block.get().clone(),
-            certificate: self.certificate.to_bytes(),
-        }
-    }
-
-    /// Says that the block survives a crash from now on, and gives it back to be published.
-    #[must_use]
-    pub fn durable(self) -> Verified<Block> {
-        // If the task has ended meanwhile, nobody waits for the word; the block stands.
-        self.durable.send(()).ok();
-        self.block
-    }
-}
-
-/// Why a transaction does not wait for a block.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    /// A signature is bad.
-    #[error(transparent)]
-    Verify(#[from] verify::VerifyError),
-    /// The mempool does not take it.
-    #[error(transparent)]
-    Admit(#[from] AdmitError),
-    /// The validator's task has ended.
-    #[error("the validator has stopped")]
-    Stopped,
-}
-
-/// Why a proof does not count.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProofError {
-    /// It is not looked at.
-    #[error(transparent)]
-    Refused(#[from] ProofRefusal),
-    /// It does not answer the challenge.
-    #[error(transparent)]
-    Wrong(#[from] VerifyError),
-    /// The validator's task has ended.
-    #[error("the validator has stopped")]
-    Stopped,
-}
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle};
 
 /// Why the task ended before its handles were dropped. The node ends with it.
 #[derive(Debug, thiserror::Error)]
@@ -112,33 +32,9 @@ pub enum SoloEnd {
     Check(#[from] JoinError),
 }
 
-struct TxRequest {
-    tx: Verified<Tx>,
-    reply: oneshot::Sender<Result<Admitted, AdmitError>>,
-}
-
-struct ProofRequest {
-    provider: NodeId,
-    blob: Vec<u8>,
-    reply: oneshot::Sender<Result<(), ProofError>>,
-}
-
-/// A proof that was checked.
-struct Checked {
-    challenge: Challenge,
-    blob: Vec<u8>,
-    result: Result<(), VerifyError>,
-    reply: oneshot::Sender<Result<(), ProofError>>,
-}
-
 /// A handle on the validator's task. The task ends when the last one is dropped.
 #[derive(Debug, Clone)]
-pub struct Solo {
-    genesis: GenesisHash,
-    verifies: Arc<Semaphore>,
-    txs: mpsc::Sender<TxRequest>,
-    proofs: mpsc::Sender<ProofRequest>,
-}
+pub struct Solo(Intake);
 
 /// What `Solo::spawn` starts.
 #[derive(Debug)]
@@ -156,28 +52,23 @@ impl Solo {
     /// tokio runtime.
     #[must_use]
     pub fn spawn(proposer: Proposer, state: State, limits: Limits, clock: Clock) -> Spawned {
-        let (txs, tx_requests) = mpsc::channel(QUEUE);
-        let (proofs, proof_requests) = mpsc::channel(QUEUE);
+        let (intake, requests) = Intake::new(state.genesis_hash());
         // One place: a block is sent only after the one before was acknowledged.
         let (commits, blocks) = mpsc::channel(1);
-        let solo = Self {
-            genesis: state.genesis_hash(),
-            verifies: Arc::new(Semaphore::new(MAX_VERIFIES)),
-            txs,
-            proofs,
-        };
         let maker = Maker {
-            pool: ProofsPool::new(clock()),
-            mempool: Mempool::new(limits),
-            checks: JoinSet::new(),
+            waiting: Waiting::new(limits, Clock::clone(&clock)),
             pending: None,
             proposer,
             state,
             clock,
             commits,
         };
-        let task = tokio::spawn(maker.run(tx_requests, proof_requests));
-        Spawned { solo, blocks, task }
+        let task = tokio::spawn(maker.run(requests));
+        Spawned {
+            solo: Self(intake),
+            blocks,
+            task,
+        }
     }
 
     /// Checks a transaction's signatures and lets it wait for a block.
@@ -185,27 +76,7 @@ impl Solo {
     /// # Errors
     /// [`SubmitError`] says why it does not wait.
     pub async fn submit(&self, tx: Tx) -> Result<Admitted, SubmitError> {
-        let tx = self.verify(tx).await?;
-        let (reply, answer) = oneshot::channel();
-        let request = TxRequest { tx, reply };
-        self.txs
-            .send(request)
-            .await
-            .map_err(|_| SubmitError::Stopped)?;
-        Ok(answer.await.map_err(|_| SubmitError::Stopped)??)
-    }
-
-    /// On a blocking thread: an update carries up to 256 signatures.
-    async fn verify(&self, tx: Tx) -> Result<Verified<Tx>, SubmitError> {
-        let permit = self
-            .verifies
-            .acquire()
-            .await
-            .map_err(|_| SubmitError::Stopped)?;
-        let genesis = self.genesis;
-        let verified = tokio::task::spawn_blocking(move || verify::tx(&genesis, tx)).await;
-        drop(permit);
-        Ok(verified.map_err(|_| SubmitError::Stopped)??)
+        self.0.submit(tx, From::Author).await
     }
 
     /// Hands in a proof from `provider`, whom the caller has authenticated (its tries are
@@ -214,20 +85,7 @@ impl Solo {
     /// # Errors
     /// [`ProofError`] says why it does not count.
     pub async fn submit_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), ProofError> {
-        if blob.len() > larder_proofs::MAX_BLOB {
-            return Err(VerifyError::OtherChallenge.into());
-        }
-        let (reply, answer) = oneshot::channel();
-        let request = ProofRequest {
-            provider,
-            blob,
-            reply,
-        };
-        self.proofs
-            .send(request)
-            .await
-            .map_err(|_| ProofError::Stopped)?;
-        answer.await.map_err(|_| ProofError::Stopped)?
+        self.0.submit_proof(provider, blob, From::Author).await
     }
 }
 
@@ -241,32 +99,30 @@ struct Pending {
 struct Maker {
     proposer: Proposer,
     state: State,
-    mempool: Mempool,
-    pool: ProofsPool,
-    checks: JoinSet<Checked>,
+    waiting: Waiting,
     pending: Option<Pending>,
     clock: Clock,
     commits: mpsc::Sender<Committed>,
 }
 
 impl Maker {
-    async fn run(
-        mut self,
-        mut txs: mpsc::Receiver<TxRequest>,
-        mut proofs: mpsc::Receiver<ProofRequest>,
-    ) -> Result<(), SoloEnd> {
+    async fn run(mut self, mut requests: Requests) -> Result<(), SoloEnd> {
         loop {
             let wake = self.make_if_owed()?;
+            let has_room = self.waiting.has_room();
             tokio::select! {
                 biased;
                 acknowledged = acknowledged(&mut self.pending) => self.advance(acknowledged)?,
-                Some(checked) = self.checks.join_next() => self.record(checked?),
-                proof = proofs.recv(), if self.checks.len() < MAX_CHECKS => match proof {
-                    Some(proof) => self.check(proof),
+                checked = self.waiting.checked() => {
+                    // Nobody else makes blocks, so nobody else needs the proof.
+                    drop(self.waiting.record(checked?, &self.state));
+                }
+                proof = requests.proofs.recv(), if has_room => match proof {
+                    Some(proof) => self.waiting.check(proof, &self.state),
                     None => return Ok(()),
                 },
-                tx = txs.recv() => match tx {
-                    Some(tx) => self.admit(tx),
+                txs = requests.txs.recv() => match txs {
+                    Some(txs) => drop(self.waiting.admit(txs, &self.state)),
                     None => return Ok(()),
                 },
                 () = sleep(wake) => {}
@@ -281,32 +137,28 @@ impl Maker {
             return Ok(None);
         }
         let now = (self.clock)();
-        let due = propose::due(&self.state, &self.mempool, now);
+        let due = propose::due(&self.state, &self.waiting.mempool, now);
         if due > now {
             return Ok(Some(due.since(now)));
         }
-        if propose::unchecked(&self.state, &self.pool, now).is_empty() {
+        if propose::unchecked(&self.state, &self.waiting.pool, now).is_empty() {
             self.make(now)?;
         }
         Ok(None)
     }
 
     fn make(&mut self, now: Time) -> Result<(), SoloEnd> {
+        let Waiting { mempool, pool, .. } = &self.waiting;
         let block = self
             .proposer
-            .make(&self.state, &self.mempool, &self.pool, 0, now)
+            .make(&self.state, mempool, pool, 0, now)
             .expect("a block is owed and the clock is past the earliest time for it");
         let mut next = self.state.clone();
         next.apply(&block)?;
-        let (durable, acknowledged) = oneshot::channel();
         let header = &block.get().header;
         let (set, genesis) = (self.state.validators(), self.state.genesis_hash());
         let certificate = self.proposer.certify(header, set, &genesis);
-        let committed = Committed {
-            block,
-            certificate,
-            durable,
-        };
+        let (committed, acknowledged) = Committed::new(block, certificate);
         self.commits
             .try_send(committed)
             .map_err(|_| SoloEnd::Owner)?;
@@ -322,52 +174,9 @@ impl Maker {
         acknowledged.map_err(|_| SoloEnd::Owner)?;
         if let Some(Pending { next, .. }) = self.pending.take() {
             self.state = next;
-            self.mempool.prune(&self.state, (self.clock)());
-            self.pool.prune(&self.state);
+            self.waiting.prune(&self.state);
         }
         Ok(())
-    }
-
-    fn admit(&mut self, TxRequest { tx, reply }: TxRequest) {
-        let result = self.mempool.admit(tx, &self.state, (self.clock)());
-        // Who asked may have given up; the transaction waits all the same.
-        drop(reply.send(result));
-    }
-
-    /// Starts the check of a proof on a blocking thread.
-    fn check(
-        &mut self,
-        ProofRequest {
-            provider,
-            blob,
-            reply,
-        }: ProofRequest,
-    ) {
-        let challenge = match self
-            .pool
-            .accept(&self.state, &provider, &blob, (self.clock)())
-        {
-            Ok(challenge) => challenge,
-            Err(refusal) => return drop(reply.send(Err(refusal.into()))),
-        };
-        let genesis = self.state.genesis_hash();
-        self.checks.spawn_blocking(move || Checked {
-            result: larder_proofs::verify(&blob, &challenge, &genesis),
-            blob,
-            challenge,
-            reply,
-        });
-    }
-
-    fn record(&mut self, checked: Checked) {
-        let Checked {
-            challenge,
-            blob,
-            result,
-            reply,
-        } = checked;
-        self.pool.record(&challenge, blob, &result);
-        drop(reply.send(result.map_err(Into::into)));
     }
 }
 

@@ -48,6 +48,13 @@ impl Block {
     pub fn hash(&self) -> BlockHash {
         self.header.hash()
     }
+
+    /// Whether the body is the one that the header covers.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        tx_root(&self.txs) == self.header.tx_root
+            && verdict_root(&self.verdicts, &self.evidence) == self.header.verdict_root
+    }
 }
 
 /// The root over transactions.

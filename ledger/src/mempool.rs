@@ -156,6 +156,12 @@ impl Mempool {
             .map(|waiting| (waiting.tx.get(), waiting.bytes))
     }
 
+    /// Whether a transaction waits: then its signatures are good.
+    #[must_use]
+    pub fn holds(&self, id: &TxId) -> bool {
+        self.ids.contains(id)
+    }
+
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -139,6 +139,16 @@ impl ProofsPool {
         }
     }
 
+    /// The challenge that a proof from `provider` answers, if it is asked now: that for one contract
+    /// if the proof carries its beacon, else that for all.
+    #[must_use]
+    pub fn challenge(state: &State, provider: &NodeId, blob: &[u8]) -> Option<Challenge> {
+        let whole = state.challenge_for(provider)?;
+        let mut targeted = state.targeted_for(provider).into_iter();
+        let one = targeted.find(|(_, one)| blob.get(BEACON) == Some(&one.beacon[..]));
+        Some(one.map_or(whole, |(_, challenge)| challenge))
+    }
+
     /// Takes a proof for checking, received at `now` from `provider`, whom the caller has
     /// authenticated: tries are counted against it. Gives the challenge to check against; exactly
     /// one [`ProofsPool::record`] must follow.

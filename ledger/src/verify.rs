@@ -4,7 +4,8 @@
 use crate::{Block, Certified, Tx};
 use larder_proofs::bls::PublicKey;
 use larder_proofs::{Certificate, CertificateError, Header, Reveal, Single, ValidatorSet};
-use larder_types::{GenesisHash, SlotNo};
+use larder_types::{GenesisHash, SlotNo, TxId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A value whose signatures are good. Only this module makes one, or the proposer of its own.
@@ -112,6 +113,19 @@ pub fn certificate(
 /// # Errors
 /// [`VerifyError`] names the first bad one.
 pub fn block(authority: &Authority, block: Block) -> Result<Verified<Block>, VerifyError> {
+    self::proposed(authority, block, &BTreeSet::new())
+}
+
+/// Checks what [`fn@block`] checks, apart from the signatures of transactions that were checked
+/// before: `known` are ids of [`Verified`] ones. An id covers the signatures.
+///
+/// # Errors
+/// [`VerifyError`] names the first bad thing.
+pub fn proposed(
+    authority: &Authority,
+    block: Block,
+    known: &BTreeSet<TxId>,
+) -> Result<Verified<Block>, VerifyError> {
     let genesis = &authority.genesis;
     let proposer = authority.validators.get(&block.header.proposer);
     let proposer = proposer.ok_or(VerifyError::Block)?;
@@ -123,7 +137,9 @@ pub fn block(authority: &Authority, block: Block) -> Result<Verified<Block>, Ver
         (None, None) => {}
         (Some(_), None) | (None, Some(_)) => return Err(VerifyError::Slot),
     }
-    match block.txs.iter().position(|tx| !tx.is_signed(genesis)) {
+    let is_known = |tx: &Tx| !known.is_empty() && known.contains(&tx.id());
+    let is_good = |tx: &Tx| is_known(tx) || tx.is_signed(genesis);
+    match block.txs.iter().position(|tx| !is_good(tx)) {
         Some(bad) => Err(VerifyError::Tx(bad)),
         None => Ok(Verified(block)),
     }

@@ -4,13 +4,14 @@ use super::*;
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{
-    Consensus, Event, Faucet, Founding, Genesis, Op, Reason, Register, Supply, Transfer,
-    TreeUpdate, TxRefusal, Unpaid,
+    AdmitError, Consensus, Event, Faucet, Founding, Genesis, Op, ProofRefusal, Reason, Register,
+    Supply, Transfer, TreeUpdate, TxRefusal, Unpaid,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{Commitment, ContentTree, Outboard, ShardReader};
 use larder_types::{Amount, ContractId, Millis, Params, Profile, ShardRoot};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 

@@ -1,0 +1,172 @@
+//! What costs time, off the task that decides: whether a block is good, whether shares of a certificate
+//! are, the state after a block. Pure but for writing a good body down before it is voted for.
+//! `docs/protocol.md` §3.8.
+
+use super::bodies::{Body, keep};
+use super::context::{Node, Share};
+use super::engine::VoteExtensionError;
+use super::parts::Whole;
+use larder_ledger::{Authority, Block, ProofsPool, State, Verified, verify};
+use larder_proofs::bls::Signature;
+use larder_proofs::{Certificate, Final, ValidatorSet};
+use larder_types::{GenesisHash, Millis, Time, TxId, codec};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How far ahead of our clock a block may be for us to vote for it: clocks of honest validators differ
+/// by less.
+pub(super) const MAX_AHEAD: Millis = Millis(500);
+
+/// How a block came here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Proposed: we may have objections.
+    Proposed,
+    /// Final by others' word: our clock and our proofs no longer count.
+    Synced,
+}
+
+/// A body to be checked.
+pub(super) struct Check {
+    pub(super) whole: Whole,
+    pub(super) origin: Origin,
+    pub(super) state: State,
+    pub(super) pool: ProofsPool,
+    /// Transactions whose signatures are known to be good.
+    pub(super) known: BTreeSet<TxId>,
+    pub(super) now: Time,
+    pub(super) dir: PathBuf,
+}
+
+/// What a body turned out to be.
+pub(super) enum Outcome {
+    /// Good, and on the disk.
+    Good(Box<Body>),
+    /// The block of its header, and not one to vote for.
+    Bad,
+    /// Not the block that it was said to be: that one may still come.
+    Junk,
+}
+
+impl Check {
+    /// Checks it.
+    ///
+    /// # Errors
+    /// If a good body cannot be written down.
+    pub(super) fn run(self) -> io::Result<Outcome> {
+        let Some(block) = self.authentic() else {
+            return Ok(Outcome::Junk);
+        };
+        let authority = self.state.authority();
+        let Ok(block) = verify::proposed(&authority, block, &self.known) else {
+            return Ok(Outcome::Bad);
+        };
+        if self.origin == Origin::Proposed && self.has_objection(block.get()) {
+            return Ok(Outcome::Bad);
+        }
+        let mut next = self.state;
+        if let Err(e) = next.apply(&block) {
+            tracing::warn!(
+                height = self.whole.height,
+                "a proposed block breaks a rule: {e}"
+            );
+            return Ok(Outcome::Bad);
+        }
+        keep(&self.dir, &self.whole)?;
+        Ok(Outcome::Good(Box::new(Body {
+            block,
+            round: self.whole.round,
+            valid_round: self.whole.valid_round,
+            next: Some(Box::new(next)),
+        })))
+    }
+
+    /// The block, if it is the one that it is said to be, made by whom its header names.
+    fn authentic(&self) -> Option<Block> {
+        let block: Block = codec::decode(&self.whole.bytes).ok()?;
+        let genesis = self.state.genesis_hash();
+        let is_it = block.hash() == self.whole.block
+            && block.is_whole()
+            && block.header.verify(&block.sig, &genesis);
+        is_it.then_some(block)
+    }
+
+    /// Whether we must not vote for a block, though it breaks no rule of the ledger: the place of
+    /// `larder_ledger::propose::objection`.
+    fn has_objection(&self, block: &Block) -> bool {
+        let _ = &self.pool;
+        block.header.time > self.now.after(MAX_AHEAD)
+    }
+}
+
+/// The state after a block that is known to be good.
+///
+/// # Errors
+/// It does not follow: a bug.
+pub(super) fn after(
+    mut state: State,
+    block: &Verified<Block>,
+) -> Result<Box<State>, larder_ledger::ApplyError> {
+    state.apply(block)?;
+    Ok(Box::new(state))
+}
+
+/// Shares of a certificate to be checked.
+pub(super) struct Shares {
+    pub(super) of: Final,
+    pub(super) authority: Authority,
+    pub(super) shares: Vec<(Node, Share)>,
+}
+
+/// What became of each share, in order.
+pub(super) type Verdicts = Vec<(Node, Result<(), VoteExtensionError>)>;
+
+impl Shares {
+    /// Checks all with one pairing equation, and each by itself only if that fails.
+    pub(super) fn run(self) -> Verdicts {
+        let set = &self.authority.validators;
+        let read: Vec<Option<(usize, Signature)>> = self
+            .shares
+            .iter()
+            .map(|(node, share)| Some((set.place(&node.0)?, Signature::from_bytes(share).ok()?)))
+            .collect();
+        let are_good = read.len() > 1 && self.are_good_together(&read, set);
+        let good = |read: Option<(usize, Signature)>| {
+            are_good || read.is_some_and(|(place, share)| self.is_good(place, &share, set))
+        };
+        self.shares
+            .iter()
+            .zip(read)
+            .map(|((node, _), read)| match good(read) {
+                true => (*node, Ok(())),
+                false => (*node, Err(VoteExtensionError::InvalidVoteExtension)),
+            })
+            .collect()
+    }
+
+    fn genesis(&self) -> &GenesisHash {
+        &self.authority.genesis
+    }
+
+    fn is_good(&self, place: usize, share: &Signature, set: &Arc<ValidatorSet>) -> bool {
+        let member = set.members().get(place);
+        member.is_some_and(|member| self.of.is_voted(&member.bls, self.genesis(), share))
+    }
+
+    /// Sound for keys of which possession was proved. Only a quorum can be good together.
+    fn are_good_together(
+        &self,
+        read: &[Option<(usize, Signature)>],
+        set: &Arc<ValidatorSet>,
+    ) -> bool {
+        let all: Option<Vec<(usize, Signature)>> = read.iter().copied().collect();
+        let Some(all) = all else { return false };
+        let places: BTreeSet<usize> = all.iter().map(|(place, _)| *place).collect();
+        places.len() == all.len()
+            && Certificate::sum(self.of, &all, set)
+                .verify(set, self.genesis())
+                .is_ok()
+    }
+}

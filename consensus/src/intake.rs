@@ -1,0 +1,309 @@
+//! What comes in from outside, the same for every way to order blocks: transactions and proofs are
+//! checked off the task that decides, then wait for a block. Bounded everywhere.
+//! `docs/protocol.md` §3.5, §3.12.
+
+use crate::Clock;
+use larder_ledger::mempool::Limits;
+use larder_ledger::{
+    AdmitError, Admitted, Mempool, ProofRefusal, ProofsPool, State, Tx, Verified, verify,
+};
+use larder_proofs::{Challenge, VerifyError};
+use larder_types::{GenesisHash, NodeId};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
+
+/// Transactions and proofs that wait for the task, each: a burst from every peer, briefly.
+const QUEUE: usize = 64;
+/// Proofs checked at a time: a check takes well below a millisecond, mostly hashing.
+const MAX_CHECKS: usize = 16;
+/// Calls whose signatures are checked at a time.
+const MAX_VERIFIES: usize = 4;
+
+/// Why a transaction does not wait for a block.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// A signature is bad.
+    #[error(transparent)]
+    Verify(#[from] verify::VerifyError),
+    /// The mempool does not take it.
+    #[error(transparent)]
+    Admit(#[from] AdmitError),
+    /// The validator's task has ended.
+    #[error("the validator has stopped")]
+    Stopped,
+}
+
+/// Why a proof does not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    /// It is not looked at.
+    #[error(transparent)]
+    Refused(#[from] ProofRefusal),
+    /// It does not answer the challenge.
+    #[error(transparent)]
+    Wrong(#[from] VerifyError),
+    /// The validator's task has ended.
+    #[error("the validator has stopped")]
+    Stopped,
+}
+
+/// Who brought something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    /// Its author, or whoever acts for it: other validators do not know it yet.
+    Author,
+    /// Another validator, which has told the others too.
+    Validator,
+}
+
+/// Transactions whose signatures are good.
+pub(crate) struct TxRequest {
+    txs: Vec<Verified<Tx>>,
+    from: From,
+    reply: oneshot::Sender<Vec<Result<Admitted, AdmitError>>>,
+}
+
+/// A proof that is to be checked.
+pub(crate) struct ProofRequest {
+    provider: NodeId,
+    blob: Vec<u8>,
+    from: From,
+    reply: oneshot::Sender<Result<(), ProofError>>,
+}
+
+/// A proof that was checked.
+pub(crate) struct Checked {
+    challenge: Challenge,
+    blob: Vec<u8>,
+    from: From,
+    result: Result<(), VerifyError>,
+    reply: oneshot::Sender<Result<(), ProofError>>,
+}
+
+/// The side of those who bring something.
+#[derive(Debug, Clone)]
+pub(crate) struct Intake {
+    genesis: GenesisHash,
+    verifies: Arc<Semaphore>,
+    txs: mpsc::Sender<TxRequest>,
+    proofs: mpsc::Sender<ProofRequest>,
+}
+
+/// The task's end of the queues.
+pub(crate) struct Requests {
+    pub(crate) txs: mpsc::Receiver<TxRequest>,
+    pub(crate) proofs: mpsc::Receiver<ProofRequest>,
+}
+
+impl Intake {
+    pub(crate) fn new(genesis: GenesisHash) -> (Self, Requests) {
+        let (txs, tx_requests) = mpsc::channel(QUEUE);
+        let (proofs, proof_requests) = mpsc::channel(QUEUE);
+        let intake = Self {
+            genesis,
+            verifies: Arc::new(Semaphore::new(MAX_VERIFIES)),
+            txs,
+            proofs,
+        };
+        let requests = Requests {
+            txs: tx_requests,
+            proofs: proof_requests,
+        };
+        (intake, requests)
+    }
+
+    pub(crate) async fn submit(&self, tx: Tx, from: From) -> Result<Admitted, SubmitError> {
+        let mut results = self.submit_all(vec![tx], from).await?;
+        results.pop().unwrap_or(Err(SubmitError::Stopped))
+    }
+
+    /// What became of each, in the order of `txs`.
+    pub(crate) async fn submit_all(
+        &self,
+        txs: Vec<Tx>,
+        from: From,
+    ) -> Result<Vec<Result<Admitted, SubmitError>>, SubmitError> {
+        let (good, bad): (Vec<_>, Vec<_>) = self
+            .verify(txs)
+            .await?
+            .into_iter()
+            .map(|result| result.map_or_else(|why| (None, Some(why)), |tx| (Some(tx), None)))
+            .unzip();
+        let (reply, answer) = oneshot::channel();
+        let request = TxRequest {
+            txs: good.into_iter().flatten().collect(),
+            from,
+            reply,
+        };
+        self.txs
+            .send(request)
+            .await
+            .map_err(|_| SubmitError::Stopped)?;
+        let mut admitted = answer.await.map_err(|_| SubmitError::Stopped)?.into_iter();
+        let results = bad.into_iter().map(|bad| match bad {
+            Some(why) => Err(why.into()),
+            None => match admitted.next() {
+                Some(result) => Ok(result?),
+                None => Err(SubmitError::Stopped),
+            },
+        });
+        Ok(results.collect())
+    }
+
+    /// On a blocking thread: an update carries up to 256 signatures.
+    async fn verify(
+        &self,
+        txs: Vec<Tx>,
+    ) -> Result<Vec<Result<Verified<Tx>, verify::VerifyError>>, SubmitError> {
+        let permit = self
+            .verifies
+            .acquire()
+            .await
+            .map_err(|_| SubmitError::Stopped)?;
+        let genesis = self.genesis;
+        let check = move || txs.into_iter().map(|tx| verify::tx(&genesis, tx)).collect();
+        let verified = tokio::task::spawn_blocking(check).await;
+        drop(permit);
+        verified.map_err(|_| SubmitError::Stopped)
+    }
+
+    pub(crate) async fn submit_proof(
+        &self,
+        provider: NodeId,
+        blob: Vec<u8>,
+        from: From,
+    ) -> Result<(), ProofError> {
+        if blob.len() > larder_proofs::MAX_BLOB {
+            return Err(VerifyError::OtherChallenge.into());
+        }
+        let (reply, answer) = oneshot::channel();
+        let request = ProofRequest {
+            provider,
+            blob,
+            from,
+            reply,
+        };
+        self.proofs
+            .send(request)
+            .await
+            .map_err(|_| ProofError::Stopped)?;
+        answer.await.map_err(|_| ProofError::Stopped)?
+    }
+}
+
+/// What waits for a block, and proofs under way to it.
+pub(crate) struct Waiting {
+    pub(crate) mempool: Mempool,
+    pub(crate) pool: ProofsPool,
+    checks: JoinSet<Checked>,
+    clock: Clock,
+}
+
+impl Waiting {
+    pub(crate) fn new(limits: Limits, clock: Clock) -> Self {
+        Self {
+            mempool: Mempool::new(limits),
+            pool: ProofsPool::new(clock()),
+            checks: JoinSet::new(),
+            clock,
+        }
+    }
+
+    /// Takes transactions; gives those that other validators should hear of.
+    pub(crate) fn admit(&mut self, request: TxRequest, state: &State) -> Vec<Tx> {
+        let TxRequest { txs, from, reply } = request;
+        let (now, mut news) = ((self.clock)(), Vec::new());
+        let mut admit = |tx: Verified<Tx>| {
+            let copy = (from == From::Author).then(|| tx.get().clone());
+            let result = self.mempool.admit(tx, state, now);
+            if matches!(result, Ok(Admitted::New(_))) {
+                news.extend(copy);
+            }
+            result
+        };
+        let results = txs.into_iter().map(&mut admit).collect();
+        // Who asked may have given up; the transactions wait all the same.
+        drop(reply.send(results));
+        news
+    }
+
+    /// Whether another proof may be checked now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.checks.len() < MAX_CHECKS
+    }
+
+    /// Starts the check of a proof on a blocking thread. What a provider sends counts against its
+    /// tries; what another passes on only if it is good.
+    pub(crate) fn check(&mut self, request: ProofRequest, state: &State) {
+        let ProofRequest {
+            provider,
+            blob,
+            from,
+            reply,
+        } = request;
+        let challenge = match from {
+            From::Author => self.pool.accept(state, &provider, &blob, (self.clock)()),
+            From::Validator => {
+                ProofsPool::challenge(state, &provider, &blob).ok_or(ProofRefusal::NotAsked)
+            }
+        };
+        let challenge = match challenge {
+            Ok(challenge) => challenge,
+            Err(refusal) => return drop(reply.send(Err(refusal.into()))),
+        };
+        let genesis = state.genesis_hash();
+        self.checks.spawn_blocking(move || Checked {
+            result: larder_proofs::verify(&blob, &challenge, &genesis),
+            blob,
+            challenge,
+            from,
+            reply,
+        });
+    }
+
+    /// The next proof that was checked; never if none is.
+    pub(crate) async fn checked(&mut self) -> Result<Checked, JoinError> {
+        match self.checks.join_next().await {
+            Some(checked) => checked,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Records a checked proof; gives it if other validators should have it.
+    pub(crate) fn record(&mut self, checked: Checked, state: &State) -> Option<(NodeId, Vec<u8>)> {
+        let Checked {
+            challenge,
+            blob,
+            from,
+            result,
+            reply,
+        } = checked;
+        let provider = challenge.provider;
+        let (answer, news) = match (from, result) {
+            (From::Author, result) => {
+                let news = result.is_ok().then(|| (provider, blob.clone()));
+                self.pool.record(&challenge, blob, &result);
+                (result.map_err(ProofError::from), news)
+            }
+            (From::Validator, Ok(())) => (self.take(provider, blob, state), None),
+            (From::Validator, Err(wrong)) => (Err(wrong.into()), None),
+        };
+        // Who asked may have given up; the proof counts all the same.
+        drop(reply.send(answer));
+        news
+    }
+
+    /// A good proof that another validator passed on.
+    fn take(&mut self, provider: NodeId, blob: Vec<u8>, state: &State) -> Result<(), ProofError> {
+        let accepted = self.pool.accept(state, &provider, &blob, (self.clock)());
+        self.pool.record(&accepted?, blob, &Ok(()));
+        Ok(())
+    }
+
+    /// Drops what the state has no use for any more.
+    pub(crate) fn prune(&mut self, state: &State) {
+        self.mempool.prune(state, (self.clock)());
+        self.pool.prune(state);
+    }
+}
