@@ -28,4 +28,5 @@ mod rot;
 mod simulation;
 mod split;
 mod until;
+mod validators;
 mod volumes;

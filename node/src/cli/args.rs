@@ -1,11 +1,12 @@
 //! The words of the command line, their help and their examples.
 
 use crate::demo::DemoArgs;
+use crate::net::node_id;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use larder_ledger::Consensus;
 use larder_types::amount::ParseAmountError;
-use larder_types::{AccountId, Amount, Bytes, Class, ContractId, Millis, Profile};
+use larder_types::{AccountId, Amount, Bytes, Class, ContractId, Millis, NodeId, Profile};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -80,13 +81,13 @@ pub(crate) enum Command {
     Wallet(WalletCommand),
     /// The provider's own offer and its way out.
     #[command(
-        after_help = "Examples:\n  larder offer\n  larder offer set --price 1.5 --quota 40GiB\n  larder offer pause\n  larder offer maintenance --in 2d --for 1\n  larder offer shrink 10GiB\n  larder offer exit"
+        after_help = "Examples:\n  larder offer\n  larder offer set --price 1.5 --quota 40GiB\n  larder offer pause\n  larder offer maintenance --in 2d --for 1\n  larder offer shrink 10GiB\n  larder offer exit\n  larder offer withdraw"
     )]
     Offer(OfferArgs),
     /// Running a ledger together: the network's rules and who makes its blocks.
     #[command(
         subcommand,
-        after_help = "Examples:\n  larder network params\n  larder network validators"
+        after_help = "Examples:\n  larder network params\n  larder network validators --json\n  larder network add-validator 12D3KooW…      its node runs with --validate\n  larder network remove-validator 12D3KooW…\n\nMore than two thirds of the validators must approve a change: each runs the command on its own node."
     )]
     Network(NetworkCommand),
     /// The places where a provider's shards lie.
@@ -108,7 +109,7 @@ pub(crate) enum Command {
     Simulate(SimulateCommand),
     /// Show the whole thing on this machine, with real processes and real files.
     #[command(
-        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --kill 2 --keep"
+        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --kill 2 --keep\n  larder demo --validators 4"
     )]
     Demo(DemoArgs),
     /// Print a completion script for a shell.
@@ -212,9 +213,13 @@ pub(crate) struct UpArgs {
     /// Who runs the provider.
     #[arg(long, value_name = "NAME", env = "LARDER_OPERATOR")]
     pub(crate) operator: Option<String>,
-    /// Make blocks.
+    /// Make blocks: at once if this node is a validator, else it stands as a candidate, with a bond of
+    /// its account's, and begins when the validators have taken it in.
     #[arg(long, env = "LARDER_VALIDATE")]
     pub(crate) validate: bool,
+    /// Where validators' consensus listens [default: the port after the first of --listen].
+    #[arg(long, value_name = "MULTIADDR", env = "LARDER_CONSENSUS_LISTEN")]
+    pub(crate) consensus_listen: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -357,6 +362,14 @@ pub(crate) enum OfferCommand {
         after_help = "Examples:\n  larder offer exit\n  larder offer        shows when the last contract ends\n  larder offer resume stays after all"
     )]
     Exit,
+    /// Take free collateral back to the account.
+    #[command(
+        after_help = "Examples:\n  larder offer withdraw          all that is free\n  larder offer withdraw 12.5\n\nWhat is taken back cannot be locked by new contracts."
+    )]
+    Withdraw {
+        /// How many credits; all that is free unless said.
+        amount: Option<Amount>,
+    },
 }
 
 #[derive(Debug, Clone, Args)]
@@ -439,12 +452,43 @@ pub(crate) enum ContractsCommand {
     },
 }
 
+/// A node, by its libp2p peer id or its node id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PeerArg(pub(crate) NodeId);
+
+impl FromStr for PeerArg {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let by_peer = text.parse().ok().and_then(|peer| node_id(&peer));
+        let node = by_peer.or_else(|| text.parse().ok());
+        let why = "not a peer id; `larder network validators` shows them";
+        node.map(Self).ok_or(why)
+    }
+}
+
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum NetworkCommand {
     /// Show the rules that the network's genesis fixes.
     Params,
-    /// List those who make blocks, and those who would.
+    /// List those who make blocks, those who would, and what is being decided.
     Validators,
+    /// Approve that a candidate becomes a validator.
+    #[command(
+        after_help = "Example:\n  larder network add-validator 12D3KooW…\n\nOn a validator's node. The candidate has put itself forward by `larder up --validate`."
+    )]
+    AddValidator {
+        /// Its peer id, as `larder network validators` shows it, or its node id.
+        peer: PeerArg,
+    },
+    /// Approve that a validator or candidate goes; of this node itself: it resigns, at once.
+    #[command(
+        after_help = "Examples:\n  larder network remove-validator 12D3KooW…\n\nOn a validator's node. Its bond stays locked for a while, and then is paid back."
+    )]
+    RemoveValidator {
+        /// Its peer id, as `larder network validators` shows it, or its node id.
+        peer: PeerArg,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -524,9 +568,12 @@ mod tests {
             "larder init --new-network --consensus bft",
             "larder network params",
             "larder network validators --json",
+            "larder network add-validator 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
+            "larder offer withdraw 5",
+            "larder offer withdraw",
             "larder recover --join abc --words-file w --json",
             "larder up --listen /ip4/127.0.0.1/tcp/0 --rpc 127.0.0.1:0 --provide 2GiB --price 2 \
-             --region eu --operator me --validate",
+             --region eu --operator me --validate --consensus-listen /ip4/127.0.0.1/tcp/0",
             "larder backup a b --class high --tag x --tag y --exclude *.o -n",
             "larder restore latest:/a --target t --include x --exclude y --verify",
             "larder wallet balance --json",
@@ -562,11 +609,14 @@ mod tests {
             "larder init --new-network --consensus raft",
             "larder recover",
             "larder recover --words-file w",
+            "larder network add-validator",
+            "larder network add-validator nobody",
             "larder backup",
             "larder backup a --class best",
             "larder up --provide lots",
             "larder restore latest",
             "larder demo --kill some",
+            "larder demo --validators 0",
             "larder offer set",
             "larder offer maintenance",
             "larder offer maintenance --in 2d --from 3",

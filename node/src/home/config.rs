@@ -74,6 +74,9 @@ pub struct UpConfig {
     /// Whether to make blocks.
     #[serde(default)]
     pub validate: bool,
+    /// The multiaddr on which the consensus listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consensus_listen: Option<String>,
 }
 
 impl Config {
