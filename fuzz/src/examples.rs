@@ -8,9 +8,9 @@ use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
     AckedShard, Approve, Authority, Block, Candidacy, Censored, Change, CloseFaulted, Closing,
     Consensus, Delegate, Deposit, Equivocation, Evidence, Faucet, ForceRevision, Forced, Founding,
-    Genesis, Grant, Handover, Header, Leave, Loss, Maintenance, May, Op, ProofAck, Reason, Reduction,
-    Register, Resign, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch, Vouch,
-    Withdraw,
+    Genesis, Grant, Handover, Header, Leave, Loss, Maintenance, May, Op, ProofAck, Reason,
+    Reduction, Register, Resign, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
+    Vouch, Withdraw,
 };
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{
@@ -303,8 +303,20 @@ pub fn txs() -> Vec<(&'static str, Tx)> {
                 &NET,
             ))),
         ),
-        ("approve: add", approve(Change::Add { node: node.node(), since: 7 })),
-        ("approve: remove", approve(Change::Remove { node: node.node(), since: 7 })),
+        (
+            "approve: add",
+            approve(Change::Add {
+                node: node.node(),
+                since: 7,
+            }),
+        ),
+        (
+            "approve: remove",
+            approve(Change::Remove {
+                node: node.node(),
+                since: 7,
+            }),
+        ),
         ("resign", Tx::Resign(Resign::sign(&validator(), 7, &NET))),
         ("equivocation", Tx::Equivocation(Box::new(equivocation()))),
         (

@@ -19,8 +19,8 @@ use larder_ledger::{
     AckedShard, Approve, Block, Candidacy, Censored, Certified, Change, CloseFaulted, Closing,
     Consensus, Delegate, Deposit, Equivocation, Evidence, Faucet, ForceRevision, Forced, Founding,
     Genesis, Handover, Header, Leave, Loss, Maintenance, May, Op, ProofAck, Reason, Reduction,
-    Register, Resign, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch, Vouch,
-    Withdraw,
+    Register, Resign, Reveal, Revoke, Supply, Targeted, Transfer, TreeUpdate, Tx, VerdictBatch,
+    Vouch, Withdraw,
 };
 use larder_proofs::contract_leaf::FLAGS;
 use larder_proofs::{

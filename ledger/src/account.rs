@@ -23,8 +23,8 @@ pub struct Account {
     pub admin: Option<[u8; 32]>,
     /// When its newest revocation was signed: no delegation from before makes a sub-key.
     pub revoked: Time,
-    /// Contracts that it pays for, providers that are paid to it, and accounts that it vouches for or
-    /// that vouch for it: while there are any it cannot leave.
+    /// Contracts that it pays for, providers that are paid to it, validators that it answers for, and
+    /// accounts that it vouches for or that vouch for it: while there are any it cannot leave.
     pub ties: u32,
 }
 

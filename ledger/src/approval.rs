@@ -168,7 +168,11 @@ impl State {
         if changes.get(&tx.change).is_some_and(waits) {
             return Err(TxRefusal::Approved);
         }
-        match changes.values().filter(|approvals| waits(approvals)).count() {
+        match changes
+            .values()
+            .filter(|approvals| waits(approvals))
+            .count()
+        {
             count if count >= MAX_APPROVALS => Err(TxRefusal::Approvals),
             _ => Ok(()),
         }

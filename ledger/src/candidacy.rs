@@ -114,7 +114,13 @@ impl Candidacy {
     pub(crate) fn verify(&self, genesis: &GenesisHash) -> bool {
         let (bytes, account) = (self.to_layout(), signing_key(&self.account, self.by));
         verify(&account, CANDIDACY, genesis, &bytes, &self.sig_account)
-            && verify(&self.node.0, CANDIDACY_NODE, genesis, &bytes, &self.sig_node)
+            && verify(
+                &self.node.0,
+                CANDIDACY_NODE,
+                genesis,
+                &bytes,
+                &self.sig_node,
+            )
             && self.is_possessed()
     }
 

@@ -75,7 +75,13 @@ impl State {
     /// Forgets batches from before the last epoch.
     pub(crate) fn forget_batches(&mut self) {
         let first = self.schedule().slot_no(self.epoch.saturating_sub(1), 0);
-        if self.roll.batches.keys().next().is_some_and(|slot| *slot < first) {
+        if self
+            .roll
+            .batches
+            .keys()
+            .next()
+            .is_some_and(|slot| *slot < first)
+        {
             self.roll_mut().batches.retain(|slot, _| *slot >= first);
         }
     }

@@ -47,11 +47,7 @@ impl State {
     }
 
     /// The bond goes, half of it burned, and so does the seat, unless it is the last.
-    pub(crate) fn punish(
-        &mut self,
-        tx: &Equivocation,
-        id: TxId,
-    ) -> Result<Vec<Event>, TxRefusal> {
+    pub(crate) fn punish(&mut self, tx: &Equivocation, id: TxId) -> Result<Vec<Event>, TxRefusal> {
         let node = tx.a.by;
         let record = self.validator_mut(&node)?;
         record.is_banned = true;

@@ -92,7 +92,10 @@ pub fn says_verdicts(
     if state.validators().members().len() == 1 {
         return true;
     }
-    let patience = state.schedule().slot_close(slot).after(grace(state.params()));
+    let patience = state
+        .schedule()
+        .slot_close(slot)
+        .after(grace(state.params()));
     round < QUIET_ROUND && (pool.has_opinion(state, slot) || now >= patience)
 }
 

@@ -5,9 +5,9 @@ use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root, verdict_root};
 use crate::check::Place;
 use crate::mempool::Mempool;
 use crate::objection::says_verdicts;
+pub use crate::objection::{Objection, objection};
 use crate::proofs_pool::ProofsPool;
 use crate::{Block, Header, Reveal, State, Tx};
-pub use crate::objection::{Objection, objection};
 use larder_types::{Hash, Signature, SlotNo, Time};
 
 /// When to make or reconsider the next block, seen at `now`: at the earliest time allowed if there

@@ -174,8 +174,10 @@ pub enum TxRefusal {
         /// What it takes.
         least: Amount,
     },
-    /// Contracts, providers, debts or vouching hold the account.
-    #[error("the account has contracts, providers, debts or guarantees ({ties}) and cannot leave")]
+    /// Contracts, providers, validators, debts or vouching hold the account.
+    #[error(
+        "the account has contracts, providers, validators, debts or guarantees ({ties}) and cannot leave"
+    )]
     Tied {
         /// How many, debts aside.
         ties: u32,
@@ -284,7 +286,9 @@ pub enum TxRefusal {
         have: Amount,
     },
     /// The provider is on trial: its pay becomes collateral, which stays while it has contracts.
-    #[error("the provider is on trial: its collateral stays until that is over or its contracts are")]
+    #[error(
+        "the provider is on trial: its collateral stays until that is over or its contracts are"
+    )]
     OnTrial,
 }
 

@@ -2,6 +2,7 @@
 //! `docs/protocol.md` §3.4.
 
 mod closing;
+mod copies;
 mod egress;
 mod evidence;
 mod faults;
@@ -13,8 +14,10 @@ mod million;
 mod money;
 mod moves;
 mod mutual;
+mod objections;
 mod replays;
 mod sharing;
+mod slashing;
 mod storms;
 mod subkeys;
 mod supply;
@@ -22,6 +25,7 @@ mod targeted;
 mod transfers;
 mod trial;
 mod validators;
+mod withdrawals;
 mod world;
 
 use crate::apply::ApplyError;

@@ -106,7 +106,10 @@ impl Roll {
 
     /// All bonds together, nano.
     pub(crate) fn credit(&self) -> u128 {
-        let bonds = self.records.values().map(|record| u128::from(record.bond.0));
+        let bonds = self
+            .records
+            .values()
+            .map(|record| u128::from(record.bond.0));
         bonds.fold(0, u128::saturating_add)
     }
 
@@ -130,10 +133,7 @@ impl ValidatorRecord {
     /// Whether it may be punished for what it signed: it validates, or did and its bond is locked.
     #[must_use]
     pub const fn answers(&self) -> bool {
-        matches!(
-            self.standing,
-            Standing::Seated | Standing::Leaving { .. }
-        )
+        matches!(self.standing, Standing::Seated | Standing::Leaving { .. })
     }
 }
 
@@ -219,9 +219,7 @@ impl State {
     /// What is locked no longer returns. A record goes with it, unless its keys are to stay out.
     pub(crate) fn free_bonds(&mut self, events: &mut Vec<Event>) {
         let epoch = self.epoch;
-        let is_free = |record: &ValidatorRecord| {
-            matches!(record.standing, Standing::Leaving { until } if until <= epoch)
-        };
+        let is_free = |record: &ValidatorRecord| matches!(record.standing, Standing::Leaving { until } if until <= epoch);
         let free: Vec<NodeId> = self
             .validator_records()
             .filter(|record| is_free(record))

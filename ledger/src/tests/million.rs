@@ -1,11 +1,12 @@
 //! A million random operations from one seed: opens with oneself and others, future starts,
-//! replays, rates that change after misses, closes in the last slot, declared losses, faults, sub-keys. After
-//! each block credit is conserved, claims are covered by escrow and pledges by what is locked.
+//! replays, rates that change after misses, closes in the last slot, declared losses, faults, sub-keys,
+//! validators that come and go. After each block credit is conserved, claims are covered by escrow and pledges by what is locked.
 //! Signatures are not made here: what they guard has tests of its own.
 
 mod ops;
+mod seats;
 
-use super::world::{dev, false_proof, genesis, signer};
+use super::world::{dev, false_proof, genesis_of, signer};
 use crate::check::Place;
 use crate::{
     Event, Evidence, Faucet, Header, Op, Reason, Register, Skip, State, SubKeys, Tx, VerdictBatch,
@@ -68,6 +69,8 @@ struct Mill {
     nodes: Vec<(u8, NodeId)>,
     accounts: Vec<AccountId>,
     trees: BTreeMap<Hash, ContentTree>,
+    /// Keys of nodes that may stand.
+    bls: Vec<[u8; 48]>,
     old: VecDeque<Tx>,
     included: u64,
     refused: u64,
@@ -78,7 +81,7 @@ struct Mill {
 
 impl Mill {
     fn new(params: Params, seed: u64) -> Self {
-        let state = State::genesis(&genesis(params)).unwrap();
+        let state = State::genesis(&genesis_of(params, &[60, 61, 62])).unwrap();
         let keys = 20..20 + NODES;
         let nodes: Vec<(u8, NodeId)> = keys.map(|k| (k, signer(k).node())).collect();
         let owners = (100..100 + RENTERS).chain(20..20 + NODES);
@@ -90,6 +93,7 @@ impl Mill {
             nodes,
             accounts,
             trees: BTreeMap::from([(ContentTree::new().root(), ContentTree::new())]),
+            bls: Self::bls_keys(),
             old: VecDeque::new(),
             included: 0,
             refused: 0,
@@ -144,8 +148,14 @@ impl Mill {
         let slot = self.state.slot_to_open(time);
         let mut reveal = [0; 96];
         reveal[..8].copy_from_slice(&self.dice.roll().to_le_bytes());
+        let round = match self.dice.below(16) {
+            0 => u32::try_from(1 + self.dice.below(9)).unwrap(),
+            _ => 0,
+        };
         let header = Header {
             height: self.state.head().height + 1,
+            round,
+            proposer: self.state.proposer(round),
             time,
             prev: self.state.head().hash,
             epoch: schedule.epoch_at(time),
@@ -277,6 +287,21 @@ impl Mill {
                 Event::Delegated { .. } => "delegated",
                 Event::Revoked { .. } => "revoked",
                 Event::EgressPaid { .. } => "egress",
+                Event::CandidacyBegan { .. } => "candidate",
+                Event::ValidatorJoined { .. } => "joined",
+                Event::ValidatorLeft {
+                    why: crate::Parting::Removed,
+                    ..
+                } => "removed",
+                Event::ValidatorLeft {
+                    why: crate::Parting::Resigned,
+                    ..
+                } => "resigned",
+                Event::BondFreed { .. } => "bond freed",
+                Event::ProposalMissed { .. } => "missed its turn",
+                Event::Equivocated { .. } => "equivocated",
+                Event::Censored { .. } => "censored",
+                Event::Withdrawn { .. } => "withdrawn",
                 _ => continue,
             };
             *self.seen.entry(what).or_default() += 1;
@@ -319,8 +344,10 @@ impl Mill {
             .sum();
         let providers: u128 = self.state.providers().map(|p| p.credit().unwrap()).sum();
         let burned = u128::from(self.state.burned().0);
+        let records = self.state.validator_records();
+        let bonds: u128 = records.map(|record| u128::from(record.bond.0)).sum();
         assert_eq!(
-            accounts + providers + burned,
+            accounts + providers + bonds + burned,
             u128::from(self.state.supply().0)
         );
     }
@@ -451,6 +478,15 @@ fn run(seed: u64) {
         "revoked",
         "spent by a sub-key",
         "egress",
+        "candidate",
+        "joined",
+        "removed",
+        "resigned",
+        "bond freed",
+        "missed its turn",
+        "equivocated",
+        "censored",
+        "withdrawn",
     ] {
         assert!(
             seen.get(what).is_some_and(|n| *n >= 3),

@@ -243,9 +243,8 @@ fn a_rogue_bls_key_without_possession_is_refused() {
     let world = four();
     let net = world.state.genesis_hash();
     let honest = world.candidacy(FIFTH, ALICE, BOND);
-    let read = |candidacy: Candidacy| {
-        verify::tx(&net, Tx::Candidacy(Box::new(candidacy))).map(drop)
-    };
+    let read =
+        |candidacy: Candidacy| verify::tx(&net, Tx::Candidacy(Box::new(candidacy))).map(drop);
     assert_eq!(read(honest.clone()), Ok(()));
     // Signed by node and account alike: another's key with its own possession's proof, and the reverse.
     let rogue = |key: u8, proof: u8| {
@@ -424,7 +423,11 @@ fn who_lets_its_turn_pass_is_counted() {
     world.commit(&third);
     for (round, node) in (0..).zip([first, second]) {
         assert_eq!(world.state.validator(&node).unwrap().missed, 1);
-        assert!(world.events.contains(&Event::ProposalMissed { node, round }));
+        assert!(
+            world
+                .events
+                .contains(&Event::ProposalMissed { node, round })
+        );
     }
     let all = world.state.validator_records().map(|r| r.missed);
     assert_eq!(all.sum::<u64>(), 2);

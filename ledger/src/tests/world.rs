@@ -435,7 +435,7 @@ impl World {
     }
 
     /// Every provider that is asked and not silent proves.
-    fn answer(&mut self) {
+    pub(super) fn answer(&mut self) {
         let nodes: Vec<NodeId> = self.state.providers().map(|p| p.node).collect();
         for node in nodes.iter().filter(|node| !self.silent.contains(node)) {
             let Ok(challenge) = self.pool.accept(&self.state, node, &[], self.now) else {

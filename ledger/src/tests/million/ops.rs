@@ -222,7 +222,8 @@ impl Mill {
         let kind = self.dice.below(100);
         let one = self.dice.pick(active);
         match (kind, one) {
-            (0..20, _) => {
+            (0..4, _) => self.of_validators(),
+            (4..20, _) => {
                 self.operations += 1;
                 let from = self.dice.pick(&self.accounts)?;
                 let to = self.dice.pick(&self.accounts)?;
