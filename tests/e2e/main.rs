@@ -30,3 +30,4 @@ mod split;
 mod until;
 mod validators;
 mod volumes;
+mod wires;

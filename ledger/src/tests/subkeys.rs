@@ -383,7 +383,13 @@ fn a_signature_names_its_key() {
 /// A contract of Alice's with these flags, at two credits an epoch, signed by her own key, from epoch 1
 /// to 14; and a device that may do all, within a cap of 20.
 fn of_hers(flags: u8) -> (World, larder_proofs::ContractLeaf) {
+    of_hers_with(flags, &[])
+}
+
+/// The same, with providers that are silent from the beginning.
+fn of_hers_with(flags: u8, silent: &[u8]) -> (World, larder_proofs::ContractLeaf) {
     let mut world = World::with(dev(), &[ALICE], &[NODE, OTHER]);
+    world.silent = silent.iter().map(|seed| signer(*seed).node()).collect();
     let mut leaf = world.draft(NODE, ALICE, 13);
     leaf.flags |= flags;
     leaf.rate = Amount::from_credits(2);
@@ -439,8 +445,7 @@ fn a_device_signs_no_terms_that_renew_by_themselves() {
 fn what_old_terms_owed_the_account_is_within_no_cap() {
     // The provider was silent for ten epochs, so that 20 credits are Alice's. The device and the
     // provider would spend them on a higher rate, beyond the cap.
-    let (mut world, leaf) = of_hers(0);
-    world.silent.insert(signer(NODE).node());
+    let (mut world, leaf) = of_hers_with(0, &[NODE]);
     world.run_to_epoch(10);
     assert!(
         world.record(NODE).faulted.is_none(),
