@@ -3,8 +3,11 @@
 //! or lost, what may be claimed is there, and a block that is refused changes nothing.
 //! `docs/protocol.md` §3.3–3.6, §3.12.
 
+mod keys;
+mod seats;
+
 use crate::bend::{bend, bent, false_proof, shards};
-use crate::examples::{START, signer, validator, validator_bls};
+use crate::examples::{START, signer};
 use crate::rules::document;
 use crate::{Dice, Make};
 use larder_contracts::{Auth, Draft, SignedLeaf, Tally, Voucher, egress, extend, revise};
@@ -12,14 +15,12 @@ use larder_keys::{AccountSigner, Signer};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::check::Place;
 use larder_ledger::{
-    ApplyError, Block, CloseFaulted, Delegate, Deposit, Event, Evidence, Faucet, Grant, Header,
-    Leave, Loss, Maintenance, Op, Reason, Register, Revoke, State, Transfer, TreeUpdate, Tx,
-    Verdict, VerdictBatch, Vouch, verify,
+    ApplyError, Block, CloseFaulted, Deposit, Event, Evidence, Faucet, Header, Leave, Loss,
+    Maintenance, Op, Reason, Register, State, Transfer, TreeUpdate, Tx, Verdict, VerdictBatch,
+    Vouch, Withdraw, verify,
 };
 use larder_proofs::{ContentTree, ContractLeaf, Single};
-use larder_types::{
-    AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, SubKeyId, Time, codec,
-};
+use larder_types::{AccountId, Amount, ContractId, Epoch, Hash, Millis, NodeId, Time, codec};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Seeds of the renters' keys.
@@ -28,8 +29,6 @@ pub(crate) const RENTERS: [u8; 2] = [40, 41];
 pub(crate) const PROVIDERS: [u8; 2] = [50, 51];
 /// Seeds of the keys to which renters delegate.
 const DEVICES: [u8; 2] = [60, 61];
-/// The seed of every account's admin key.
-const ADMIN: u8 = 62;
 /// Most that one input does.
 const MOST_ACTS: usize = 200;
 
@@ -188,7 +187,15 @@ impl World {
         let (from, node) = (self.renter(dice), self.provider(dice));
         let account = from.account();
         let (auth, amount) = (self.any_auth(&account, dice), self.amount(&account, dice));
-        match dice.below(10) {
+        match dice.below(14) {
+            10..=12 => self.of_validators(&from, auth, dice),
+            13 => {
+                let own = AccountSigner::own(node.clone());
+                let auth = self.any_auth(&own.account(), dice);
+                let free = self.state.provider(&node.node()).map(|p| p.free);
+                let amount = Amount(dice.below(free.unwrap_or_default().0.saturating_add(2)));
+                Tx::Withdraw(Withdraw::sign(node.node(), &own, amount, auth, &net))
+            }
             8 => {
                 let member = self.renter(dice).account();
                 Tx::Vouch(Vouch::sign(&from, member, amount, auth, &net))
@@ -224,31 +231,6 @@ impl World {
                 Tx::CloseFaulted(CloseFaulted::sign(&from, contract, auth.expiry, &net))
             }
         }
-    }
-
-    /// An account delegates to a device's key or revokes it.
-    fn of_keys(&self, dice: &mut Dice<'_>) -> Tx {
-        let net = self.state.genesis_hash();
-        let account = signer(RENTERS[dice.index(RENTERS.len())]);
-        let subkey = SubKeyId(signer(DEVICES[dice.index(DEVICES.len())]).public());
-        let admin = signer(if dice.once_in(8) { dice.byte() } else { ADMIN });
-        let issued = Time(self.now.0.saturating_add(dice.below(2_000)));
-        if dice.once_in(3) {
-            return Tx::Revoke(Revoke::sign(
-                account.account(),
-                &admin,
-                subkey,
-                issued,
-                &net,
-            ));
-        }
-        let grant = Grant {
-            may: Make::make(dice),
-            cap: Make::make(dice),
-            issued,
-            until: Time(issued.0.saturating_add(dice.below(60_000))),
-        };
-        Tx::Delegate(Delegate::sign(&account, &admin, subkey, grant, &net))
     }
 
     /// An active contract.
@@ -431,7 +413,7 @@ impl World {
         txs.retain(|tx| dice.once_in(8) || self.state.check(tx, place).is_ok());
         let said = self.verdicts(dice);
         let slot = self.state.slot_to_open(self.now);
-        let bls = validator_bls();
+        let (_, bls) = self.maker();
         let reveal = slot.map(|slot| Single::next(self.state.beacon(), &net, slot, &bls).1);
         let mut header = Header {
             height: self.state.head().height.saturating_add(1),
@@ -451,8 +433,8 @@ impl World {
         if dice.once_in(16) {
             self.refuse(bent(header.clone(), dice), &txs, &said);
         }
-        // At most once for each transaction, once for the root, and once for good.
-        for _ in 0..txs.len().saturating_add(2) {
+        // At most once for each transaction, once for the root, once for the validators, and once for good.
+        for _ in 0..txs.len().saturating_add(3) {
             header.tx_root = tx_root(&txs);
             match self.try_apply(header.clone(), &txs, &said) {
                 Ok(events) => {
@@ -464,6 +446,7 @@ impl World {
                 }
                 Err(ApplyError::Tx { index, .. }) => drop(txs.remove(index)),
                 Err(ApplyError::StateRoot { got, .. }) => header.state_root = got,
+                Err(ApplyError::NextValidators { got, .. }) => header.next_validators = got,
                 // Verdicts that do not fit; the next block has others.
                 Err(
                     ApplyError::NotOwed(_)
@@ -478,7 +461,7 @@ impl World {
 
     fn sealed(&self, header: Header, txs: &[Tx], said: &Said) -> Block {
         Block {
-            sig: header.sign(&validator(), &self.state.genesis_hash()),
+            sig: header.sign(&self.maker().0, &self.state.genesis_hash()),
             header,
             txs: txs.to_vec(),
             verdicts: said.0.clone(),

@@ -51,9 +51,17 @@ pub enum ApplyError {
         /// Whose turn it was.
         want: NodeId,
     },
-    /// Names other validators than the state's, for this block or for the next.
+    /// Names other validators than the state's.
     #[error("the block names other validators than the ledger's")]
     Validators,
+    /// Names others for the next block than its transactions leave.
+    #[error("the validators after the block are {got}, the header says {want}")]
+    NextValidators {
+        /// Ours.
+        got: Hash,
+        /// The header's.
+        want: Hash,
+    },
     /// Not the epoch that holds the block's time.
     #[error("epoch {got}, its time lies in {want}")]
     Epoch {
@@ -141,8 +149,9 @@ impl State {
             events.extend(event.map_err(|why| ApplyError::Tx { index, why })?);
         }
         next.seal(&block.header);
-        if block.header.next_validators != next.validators.hash() {
-            return Err(ApplyError::Validators);
+        let (got, want) = (next.validators.hash(), block.header.next_validators);
+        if got != want {
+            return Err(ApplyError::NextValidators { got, want });
         }
         let (got, want) = (next.root(), block.header.state_root);
         if got != want {

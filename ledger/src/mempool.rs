@@ -2,9 +2,10 @@
 //! applied here; what cannot be included as things stand is refused or, after a block, dropped.
 //! `docs/protocol.md` §3.12.
 
+use crate::approval::Change;
 use crate::check::Place;
 use crate::{State, Tx, TxRefusal, Verified};
-use larder_types::{Time, TxId};
+use larder_types::{NodeId, SlotNo, Time, TxId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How much may wait.
@@ -70,6 +71,40 @@ pub enum AdmitError {
 /// Most bytes of one transaction: an update with all its operations fits.
 pub const MAX_TX_BYTES: usize = 256 << 10;
 
+/// What a free transaction is about that could be said in many ways, all of them good: whoever holds
+/// evidence could fill the mempool with it. One waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Equivocation(NodeId),
+    Censorship(SlotNo, NodeId),
+    Approval(NodeId, Change),
+}
+
+const fn subject(tx: &Tx) -> Option<Subject> {
+    match tx {
+        Tx::Equivocation(tx) => Some(Subject::Equivocation(tx.a.by)),
+        Tx::Censored(tx) => Some(Subject::Censorship(tx.ack.slot, tx.ack.provider)),
+        Tx::Approve(tx) => Some(Subject::Approval(tx.by, tx.change)),
+        Tx::Faucet(_)
+        | Tx::Transfer(_)
+        | Tx::Register(_)
+        | Tx::Deposit(_)
+        | Tx::TreeUpdate(_)
+        | Tx::CloseFaulted(_)
+        | Tx::Maintenance(_)
+        | Tx::CloseByRenter(_)
+        | Tx::ForceRevision(_)
+        | Tx::Targeted(_)
+        | Tx::Delegate(_)
+        | Tx::Revoke(_)
+        | Tx::Vouch(_)
+        | Tx::Leave(_)
+        | Tx::Candidacy(_)
+        | Tx::Resign(_)
+        | Tx::Withdraw(_) => None,
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Waiting {
     tx: Verified<Tx>,
@@ -83,6 +118,7 @@ pub struct Mempool {
     /// By order of arrival.
     queue: BTreeMap<u64, Waiting>,
     ids: BTreeSet<TxId>,
+    subjects: BTreeSet<Subject>,
     bytes: usize,
     next: u64,
 }
@@ -95,6 +131,7 @@ impl Mempool {
             limits,
             queue: BTreeMap::new(),
             ids: BTreeSet::new(),
+            subjects: BTreeSet::new(),
             bytes: 0,
             next: 0,
         }
@@ -121,6 +158,10 @@ impl Mempool {
             });
         }
         state.check(tx.get(), Place::next(state, now))?;
+        let subject = subject(tx.get());
+        if subject.is_some_and(|subject| self.subjects.contains(&subject)) {
+            return Err(TxRefusal::Waits.into());
+        }
         let grown = self.bytes.saturating_add(bytes);
         if self.queue.len() >= self.limits.count || grown > self.limits.bytes {
             return Err(AdmitError::Full {
@@ -128,6 +169,7 @@ impl Mempool {
             });
         }
         self.ids.insert(id);
+        self.subjects.extend(subject);
         self.bytes = grown;
         self.queue.insert(self.next, Waiting { tx, bytes });
         self.next = self.next.saturating_add(1);
@@ -138,11 +180,14 @@ impl Mempool {
     /// included, what expired, what another made impossible.
     pub fn prune(&mut self, state: &State, now: Time) {
         let place = Place::next(state, now);
-        let (ids, total) = (&mut self.ids, &mut self.bytes);
+        let (ids, subjects, total) = (&mut self.ids, &mut self.subjects, &mut self.bytes);
         self.queue.retain(|_, Waiting { tx, bytes }| {
             let stays = state.check(tx.get(), place).is_ok();
             if !stays {
                 ids.remove(&tx.get().id());
+                if let Some(subject) = subject(tx.get()) {
+                    subjects.remove(&subject);
+                }
                 *total = total.saturating_sub(*bytes);
             }
             stays

@@ -162,7 +162,7 @@ impl ProofsPool {
         blob: &[u8],
         now: Time,
     ) -> Result<Challenge, ProofRefusal> {
-        let challenge = answered(state, provider, blob).ok_or(ProofRefusal::NotAsked)?;
+        let challenge = Self::challenge(state, provider, blob).ok_or(ProofRefusal::NotAsked)?;
         let closed = state.schedule().slot_close(challenge.slot_no);
         let entry = self.entry(&challenge);
         if now >= closed {
@@ -200,7 +200,7 @@ impl ProofsPool {
         if state.validators().get(from).is_none() {
             return Err(ForwardRefusal::NotAValidator);
         }
-        let challenge = answered(state, provider, blob).ok_or(ForwardRefusal::NotAsked)?;
+        let challenge = Self::challenge(state, provider, blob).ok_or(ForwardRefusal::NotAsked)?;
         if state.judged.contains(&challenge.slot_no) {
             return Err(ForwardRefusal::NotAsked);
         }
@@ -421,17 +421,6 @@ impl Found<'_> {
             Self::Not(reason) => Some(reason),
         }
     }
-}
-
-/// The challenge that a provider's proof answers, as far as its header tells.
-fn answered(state: &State, provider: &NodeId, blob: &[u8]) -> Option<Challenge> {
-    let whole = state.challenge_for(provider)?;
-    let single = state
-        .targeted_for(provider)
-        .into_iter()
-        .map(|(_, challenge)| challenge)
-        .find(|challenge| blob.get(BEACON) == Some(&challenge.beacon[..]));
-    Some(single.unwrap_or(whole))
 }
 
 /// Why a proof that was checked is not taken.

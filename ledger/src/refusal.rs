@@ -290,6 +290,9 @@ pub enum TxRefusal {
         "the provider is on trial: its collateral stays until that is over or its contracts are"
     )]
     OnTrial,
+    /// The same is said by a transaction that waits.
+    #[error("a transaction that says the same waits for its block")]
+    Waits,
 }
 
 impl TxRefusal {
@@ -363,6 +366,7 @@ impl TxRefusal {
             Self::NotThePayout => 187,
             Self::Free { .. } => 188,
             Self::OnTrial => 189,
+            Self::Waits => 190,
         }
     }
 }

@@ -89,6 +89,10 @@ fn histories_reach_every_rule() {
         "Transferred",
         "Deposited",
         "MaintenanceAnnounced",
+        "CandidacyBegan",
+        "ValidatorJoined",
+        "ValidatorLeft",
+        "Withdrawn",
     ] {
         assert!(counts.contains_key(event), "no {event} among {counts:?}");
     }

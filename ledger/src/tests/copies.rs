@@ -6,10 +6,10 @@ use super::validators::node;
 use super::world::{World, genesis_of, owner, signer};
 use super::{ALICE, BOB, NODE};
 use crate::{
-    Approve, Block, Change, Deposit, Equivocation, Event, Faucet, State, Tx, Withdraw, verify,
+    Approve, Block, Change, Deposit, Equivocation, Event, Faucet, Op, State, Tx, Withdraw, verify,
 };
 use larder_proofs::{SignedVote, Vote, VoteKind};
-use larder_types::{Amount, Hash, Params, Profile, codec};
+use larder_types::{Amount, Hash, NodeId, Params, Profile, codec};
 use std::collections::BTreeSet;
 
 const BLOCKS: usize = 10_000;
@@ -52,21 +52,17 @@ fn tx(world: &mut World, dice: &mut Dice) -> Option<Tx> {
             let to = dice.pick(&ACCOUNTS);
             Some(world.transfer(account, to, amount))
         }
-        25..35 => {
+        25..29 => {
             let bond = world.state.params().validator_bond;
             Some(Tx::Candidacy(Box::new(
                 world.candidacy(seed, account, bond),
             )))
         }
-        35..80 => {
-            let record = world.state.validator(&node(seed))?;
-            let (node, since) = (record.node, record.since);
-            let change = match dice.below(2) {
-                0 => Change::Add { node, since },
-                _ => Change::Remove { node, since },
-            };
-            let expiry = world.state.head().height + 1 + dice.below(60);
-            let by = signer(seat(dice));
+        29..80 => {
+            let seats: Vec<u8> = MAY.filter(|seed| world.is_seated(*seed)).collect();
+            let by = signer(dice.pick(&seats));
+            let change = change(&world.state, &node(seed), dice)?;
+            let expiry = world.state.head().height + 1 + dice.below(200);
             Some(Tx::Approve(Approve::sign(&by, change, expiry, &net)))
         }
         80..83 => {
@@ -109,8 +105,28 @@ fn tx(world: &mut World, dice: &mut Dice) -> Option<Tx> {
             let put = world.sign(NODE, leaf, account, Some(auth));
             Some(world.update(NODE, vec![put]))
         }
+        93..96 => {
+            let next = world.state.epoch() + 1;
+            let mut active = world.state.provider(&provider)?.active.iter();
+            let (_, ended) = active.find(|(_, leaf)| leaf.end_epoch <= next)?;
+            Some(world.update(NODE, vec![Op::CloseExpired(ended.contract_id)]))
+        }
         _ => None,
     }
+}
+
+/// One that has begun, or a new one.
+fn change(state: &State, node: &NodeId, dice: &mut Dice) -> Option<Change> {
+    let begun: Vec<Change> = state.changes().map(|(change, _)| change).collect();
+    if !begun.is_empty() && dice.below(3) > 0 {
+        return Some(dice.pick(&begun));
+    }
+    let record = state.validator(node)?;
+    let (node, since) = (record.node, record.since);
+    Some(match dice.below(2) {
+        0 => Change::Add { node, since },
+        _ => Change::Remove { node, since },
+    })
 }
 
 /// A copy of the ledger, which knows blocks by their bytes.
