@@ -2,6 +2,9 @@
 //! a single validator, and `bft`, validators that agree. What a block may hold is `larder-ledger`'s
 //! to say. `docs/protocol.md` §3.5, §3.8.
 
+#[cfg(test)]
+extern crate self as larder_consensus;
+
 pub mod bft;
 mod committed;
 mod intake;

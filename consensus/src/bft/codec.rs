@@ -553,3 +553,6 @@ impl Mirrored for ProposedValue<Larder> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,3 +170,76 @@ impl Shares {
                 .is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_proofs::Validator;
+    use larder_proofs::bls::SecretKey;
+    use larder_types::{BlockHash, NodeId};
+
+    const NET: GenesisHash = GenesisHash([1; 32]);
+    const OF: Final = Final {
+        height: 5,
+        round: 0,
+        block: BlockHash([2; 32]),
+    };
+
+    fn node(validator: u8) -> Node {
+        Node(NodeId([validator; 32]))
+    }
+
+    fn share(validator: u8, of: Final) -> (Node, Share) {
+        let vote = of.vote(&SecretKey::from_seed(&[validator; 32]), &NET);
+        (node(validator), vote.to_bytes())
+    }
+
+    /// Of four validators 0 to 3, which of these shares are good.
+    fn good(shares: Vec<(Node, Share)>) -> Vec<bool> {
+        let member = |validator| Validator {
+            node: node(validator).0,
+            bls: SecretKey::from_seed(&[validator; 32]).public(),
+            power: 1,
+        };
+        let set = ValidatorSet::new((0..4).map(member).collect()).unwrap();
+        let names: Vec<Node> = shares.iter().map(|(node, _)| *node).collect();
+        let authority = Authority {
+            genesis: NET,
+            validators: Arc::new(set),
+        };
+        let checked = Shares {
+            of: OF,
+            authority,
+            shares,
+        };
+        let verdicts = checked.run();
+        let answered: Vec<Node> = verdicts.iter().map(|(node, _)| *node).collect();
+        assert_eq!(answered, names, "one answer for each, in order");
+        verdicts
+            .iter()
+            .map(|(_, verdict)| verdict.is_ok())
+            .collect()
+    }
+
+    #[test]
+    fn shares_are_judged_together_or_each() {
+        let other = Final { round: 1, ..OF };
+        let all = || (0..4).map(|v| share(v, OF)).collect::<Vec<_>>();
+        assert_eq!(good(all()), [true; 4]);
+        assert_eq!(good(vec![share(2, OF)]), [true]);
+        assert_eq!(good(vec![share(0, OF), share(3, OF)]), [true; 2]);
+        let mut one_bad = all();
+        one_bad[1] = share(1, other);
+        assert_eq!(good(one_bad), [true, false, true, true]);
+        let mut swapped = all();
+        (swapped[0].1, swapped[1].1) = (swapped[1].1, swapped[0].1);
+        // Their sum is good; so are they together, whoever's is whose: as a certificate they count.
+        assert_eq!(good(swapped), [true; 4]);
+        let mut no_point = all();
+        no_point[3].1 = [0xff; 96];
+        assert_eq!(good(no_point), [true, true, true, false]);
+        assert_eq!(good(vec![share(9, OF), share(0, OF)]), [false, true]);
+        let twice = vec![share(0, OF), share(0, OF), share(1, OF)];
+        assert_eq!(good(twice), [true; 3]);
+    }
+}

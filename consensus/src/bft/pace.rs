@@ -29,3 +29,35 @@ impl Pace {
             .max(state.earliest_block())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bft::tests::genesis;
+    use larder_ledger::mempool::Limits;
+
+    #[test]
+    fn an_idle_height_waits_for_others_or_the_beat() {
+        let (state, mempool) = (genesis(1), Mempool::new(Limits::default()));
+        let start = state.earliest_block();
+        let opened = state.slot_to_open(start).is_some();
+        assert!(opened, "the first slot is a reason");
+        let pace = Pace {
+            heard: 0,
+            since: start,
+        };
+        assert!(pace.due(&state, &mempool, start) <= start);
+        let ahead = Pace { heard: 1, ..pace };
+        let early = Time(start.0 - 5);
+        assert_eq!(
+            ahead.due(&state, &mempool, early),
+            early,
+            "others are there"
+        );
+        assert_eq!(
+            pace.due(&state, &mempool, early),
+            start,
+            "too early for a block"
+        );
+    }
+}

@@ -6,7 +6,7 @@ use super::codec::Cbor;
 use super::context::{Larder, Node};
 use super::engine::{
     Channels, Codec, ConsensusContext, EngineBuilder, EngineHandle, Keypair, Multiaddr,
-    NetworkActorMsg, NetworkEvent, NetworkIdentity, NetworkRef, OutputPort,
+    NetworkActorMsg, NetworkEvent, NetworkIdentity, NetworkMsg, NetworkRef, OutputPort,
     OutputPortSubscriberTrait, RequestContext, SharedRegistry, Subscriber, SyncContext, WalContext,
     config, signing::Signer as _, spawn,
 };
@@ -25,8 +25,8 @@ const REQUESTS: usize = 16;
 const ADDRESSES: usize = 64;
 /// Connections from one address: several validators may share a machine.
 const CONNECTIONS_PER_IP: usize = 64;
-/// How often a validator says how far it is; each block says it too.
-const STATUS: Duration = Duration::from_secs(30);
+/// A validator says how far it is after each block and to each new peer, not by the clock.
+const STATUS: Duration = Duration::ZERO;
 /// How long the engine may take to stop.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -37,7 +37,8 @@ pub(super) struct Engine {
     pub(super) handle: EngineHandle,
 }
 
-struct Config {
+/// The engine's configuration.
+pub(super) struct Config {
     moniker: String,
     consensus: config::ConsensusConfig,
     sync: config::ValueSyncConfig,
@@ -99,15 +100,7 @@ impl Engine {
         peers: &[String],
     ) -> Result<Self, BftError> {
         let node = hand.node.node();
-        let peers: Result<Vec<Multiaddr>, BftError> = peers.iter().map(|p| address(p)).collect();
-        let config = config(&node, address(listen)?, peers?);
-        let start = |e: &dyn std::fmt::Display| BftError::Start(format!("{e:#}"));
-        let identity = identity(&hand).await.map_err(|e| start(&e))?;
-        let registry = SharedRegistry::global().with_moniker(&config.moniker);
-        let (network, to_network) =
-            spawn::spawn_network_actor(identity, &config.consensus, &config.sync, &registry, Cbor)
-                .await
-                .map_err(|e| start(&e))?;
+        let (config, network, to_network) = join(&hand, listen, peers).await?;
         let checks = Box::new(Checks(hand.genesis));
         let consensus = ConsensusContext::new_validator(Node(node), checks, Box::new(hand));
         let built = EngineBuilder::new(Larder, config)
@@ -126,7 +119,7 @@ impl Engine {
             }),
             Err(e) => {
                 network.stop(None);
-                Err(start(&e))
+                Err(failed(&e))
             }
         }
     }
@@ -163,6 +156,27 @@ impl Engine {
             tracing::warn!("the consensus engine did not stop in time");
         }
     }
+}
+
+/// Joins the engine's network as a validator.
+pub(super) async fn join(
+    hand: &Hand,
+    listen: &str,
+    peers: &[String],
+) -> Result<(Config, NetworkRef<Larder>, mpsc::Sender<NetworkMsg<Larder>>), BftError> {
+    let peers: Result<Vec<Multiaddr>, BftError> = peers.iter().map(|p| address(p)).collect();
+    let config = config(&hand.node.node(), address(listen)?, peers?);
+    let identity = identity(hand).await.map_err(|e| failed(&e))?;
+    let registry = SharedRegistry::global().with_moniker(&config.moniker);
+    let (network, to_network) =
+        spawn::spawn_network_actor(identity, &config.consensus, &config.sync, &registry, Cbor)
+            .await
+            .map_err(|e| failed(&e))?;
+    Ok((config, network, to_network))
+}
+
+fn failed(e: &dyn std::fmt::Display) -> BftError {
+    BftError::Start(format!("{e:#}"))
 }
 
 /// The engine's address of a validator.

@@ -1,9 +1,8 @@
 //! A network of validators in one process, each with an owner that keeps its chain in memory.
 
-use crate::bft::guard::{InUse, KeyMark};
-use crate::bft::{Bft, BftConfig, BftEnd, BftError, Blocks, Spawned};
-use crate::{Clock, Committed};
 use async_trait::async_trait;
+use larder_consensus::bft::{Bft, BftConfig, BftEnd, BftError, Blocks, InUse, KeyMark, Spawned};
+use larder_consensus::{Clock, Committed};
 use larder_contracts::Auth;
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::mempool::Limits;
@@ -45,7 +44,7 @@ pub(crate) fn payee() -> AccountId {
     Signer::from_seed(&[2; 32]).account()
 }
 
-fn genesis(validators: usize) -> State {
+pub(crate) fn genesis(validators: usize) -> State {
     let mut params = Params::profile(Profile::Dev).with_epoch(Millis(24 * 3_600_000));
     params.block_interval = Millis(20);
     let mut members: Vec<usize> = (0..validators).collect();
@@ -207,7 +206,11 @@ impl Net {
         }
     }
 
-    fn addresses(&self) -> Vec<String> {
+    pub(crate) fn validators(&self) -> usize {
+        self.genesis.validators().members().len()
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<String> {
         let running = self.nodes.iter().filter_map(|node| node.running.as_ref());
         running.map(|r| r.bft.addresses()[0].clone()).collect()
     }
@@ -248,7 +251,7 @@ impl Net {
         let founder = AccountSigner::own(founder());
         let auth = Auth {
             nonce,
-            expiry: 100_000,
+            expiry: 10_000,
         };
         let net = self.genesis.genesis_hash();
         let pay = Transfer::sign(&founder, payee(), Amount::from_credits(1), auth, &net);

@@ -1,0 +1,124 @@
+//! Validators in one process, over real loopback ports and real time; nothing here sleeps, everything
+//! waits for an event with a deadline.
+
+#[path = "bft/net.rs"]
+mod net;
+
+use larder_consensus::bft::{BftError, GuardError, peer_id};
+use net::{Net, key};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_validator_alone_makes_final_blocks() {
+    let net = Net::of(1).await;
+    for nonce in 0..3 {
+        net.pay(0, nonce).await;
+        net.until_paid(&[0], nonce + 1).await;
+    }
+    net.check(&[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_validators_agree_on_twenty_blocks() {
+    let net = Net::of(4).await;
+    let everybody = [0, 1, 2, 3];
+    let mut paid = 0;
+    while net.height(0) < 20 {
+        let at = usize::try_from(paid % 4).unwrap();
+        net.pay(at, paid).await;
+        paid += 1;
+        net.until_paid(&everybody, paid).await;
+    }
+    let chain = net.check(&everybody).await;
+    let proposers: std::collections::BTreeSet<_> =
+        chain.iter().map(|one| one.block.header.proposer).collect();
+    assert_eq!(proposers.len(), 4, "each had its turn");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_stopped_catches_up_from_its_record() {
+    let mut net = Net::of(4).await;
+    net.pay(0, 0).await;
+    net.until_paid(&[0, 1, 2, 3], 1).await;
+    net.stop(3).await;
+    let behind = net.height(3);
+    for nonce in 1..6 {
+        net.pay(0, nonce).await;
+        net.until_paid(&[0, 1, 2], nonce + 1).await;
+    }
+    assert_eq!(net.height(3), behind);
+    net.restart(3).await.unwrap();
+    net.until_paid(&[3], 6).await;
+    net.pay(3, 6).await;
+    net.until_paid(&[0, 1, 2, 3], 7).await;
+    net.check(&[0, 1, 2, 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_stopped_at_once_go_on() {
+    let mut net = Net::of(4).await;
+    for round in 0..3 {
+        net.pay(0, round).await;
+        net.until_paid(&[0, 1, 2, 3], round + 1).await;
+        for node in 0..4 {
+            net.stop(node).await;
+        }
+        for node in 0..4 {
+            net.restart(node).await.unwrap();
+        }
+        net.connect().await;
+    }
+    net.pay(1, 3).await;
+    net.until_paid(&[0, 1, 2, 3], 4).await;
+    net.check(&[0, 1, 2, 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wiped_validator_is_refused_under_its_old_key() {
+    let mut net = Net::of(4).await;
+    net.pay(0, 0).await;
+    net.until_paid(&[0, 1, 2, 3], 1).await;
+    net.stop(3).await;
+    std::fs::remove_dir_all(net.dir(3)).unwrap();
+    let refused = net.restart(3).await.unwrap_err();
+    let wiped = matches!(refused, BftError::Guard(GuardError::WipedValidator { .. }));
+    assert!(wiped, "{refused}");
+    // The others go on without it, and so does it without its ledger but with its record: not.
+    net.pay(0, 1).await;
+    net.until_paid(&[0, 1, 2], 2).await;
+    net.stop(2).await;
+    net.forget_ledger(2);
+    let refused = net.restart(2).await.unwrap_err();
+    let behind = matches!(refused, BftError::Guard(GuardError::Behind { .. }));
+    assert!(behind, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_of_four_go_on_and_two_do_not() {
+    let mut net = Net::of(4).await;
+    net.stop(1).await;
+    for nonce in 0..4 {
+        net.pay(0, nonce).await;
+        net.until_paid(&[0, 2, 3], nonce + 1).await;
+    }
+    net.stop(2).await;
+    let head = net.height(0);
+    net.pay(0, 4).await;
+    net.restart(1).await.unwrap();
+    net.until_paid(&[0, 1, 3], 5).await;
+    assert!(net.height(0) > head);
+    net.check(&[0, 1, 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_none_is_refused() {
+    let net = Net::of(1).await;
+    let bft = net.bft(0);
+    let refused = bft.add_peer("example.org:4002").await;
+    assert!(matches!(refused, Err(BftError::Address(_))), "{refused:?}");
+    let node = key(0).node();
+    let suffix = format!("/p2p/{}", peer_id(&node));
+    let [address] = bft.addresses() else {
+        panic!("one address: {:?}", bft.addresses());
+    };
+    assert!(address.ends_with(&suffix) && !address.contains("/tcp/0"));
+}
