@@ -124,21 +124,26 @@ impl Meeting {
 }
 
 fn host(addr: &Multiaddr) -> Option<Protocol<'static>> {
-    match addr.iter().next()? {
-        Protocol::Ip4(ip) => Some(Protocol::Ip4(ip)),
-        Protocol::Ip6(ip) => Some(Protocol::Ip6(ip)),
-        Protocol::Dns(name) => Some(Protocol::Dns(name.into_owned().into())),
-        Protocol::Dns4(name) => Some(Protocol::Dns4(name.into_owned().into())),
-        Protocol::Dns6(name) => Some(Protocol::Dns6(name.into_owned().into())),
-        _ => None,
+    match addr.iter().next() {
+        Some(
+            host @ (Protocol::Ip4(_)
+            | Protocol::Ip6(_)
+            | Protocol::Dns(_)
+            | Protocol::Dns4(_)
+            | Protocol::Dns6(_)),
+        ) => Some(host.acquire()),
+        Some(_) | None => None,
     }
 }
 
 fn port(addr: &str) -> Option<u16> {
     let addr: Multiaddr = addr.parse().ok()?;
-    addr.iter().find_map(|part| match part {
-        Protocol::Tcp(port) => Some(port),
-        _ => None,
+    addr.iter().find_map(|part| {
+        if let Protocol::Tcp(port) = part {
+            Some(port)
+        } else {
+            None
+        }
     })
 }
 
