@@ -340,7 +340,7 @@ impl Wallet {
         let me = ctx.me;
         let keys = (&me.node_key, bls);
         let candidacy = Candidacy::sign(keys, &me.ledger_key, bond, auth, &me.genesis);
-        self.queue_durable(ctx, Tx::Candidacy(candidacy));
+        self.queue_durable(ctx, Tx::Candidacy(Box::new(candidacy)));
         self.flush(ctx);
     }
 

@@ -255,7 +255,8 @@ async fn accuse(
     while let Some([a, b]) = evidence.recv().await {
         tracing::warn!(validator = %a.by, "a validator signed votes that contradict each other");
         let reporter = Some(account);
-        let what = Payment::Signed(Box::new(Tx::Equivocation(Equivocation { a, b, reporter })));
+        let evidence = Tx::Equivocation(Box::new(Equivocation { a, b, reporter }));
+        let what = Payment::Signed(Box::new(evidence));
         let (done, queued) = oneshot::channel();
         let (ended, _) = oneshot::channel();
         if driver.send(Msg::Send { what, done, ended }).await.is_err() {
