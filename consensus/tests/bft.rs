@@ -19,7 +19,7 @@ async fn one_validator_alone_makes_final_blocks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_validators_agree_on_twenty_blocks() {
-    let net = Net::of(4).await;
+    let mut net = Net::of(4).await;
     let everybody = [0, 1, 2, 3];
     let mut paid = 0;
     while net.height(0) < 20 {
@@ -32,6 +32,9 @@ async fn four_validators_agree_on_twenty_blocks() {
     let proposers: std::collections::BTreeSet<_> =
         chain.iter().map(|one| one.block.header.proposer).collect();
     assert_eq!(proposers.len(), 4, "each had its turn");
+    for node in everybody {
+        assert!(net.evidence(node).try_recv().is_err(), "all were honest");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,10 +14,12 @@ use std::path::{Path, PathBuf};
 /// The folder within the record of votes.
 const DIR: &str = "bodies";
 
-/// A block that is good.
+/// A block that may become final.
 #[derive(Debug)]
 pub(super) struct Body {
     pub(super) block: Verified<Block>,
+    /// Whether we vote for it. Others may make it final all the same.
+    pub(super) is_approved: bool,
     /// The newest round for which it was sent here.
     pub(super) round: u32,
     pub(super) valid_round: Option<u32>,
@@ -25,7 +27,7 @@ pub(super) struct Body {
     pub(super) next: Option<Box<State>>,
 }
 
-/// The good blocks of the next height.
+/// The blocks of the next height.
 #[derive(Debug, Default)]
 pub(super) struct Bodies(BTreeMap<BlockHash, Body>);
 

@@ -14,7 +14,7 @@ use super::engine::{
     AppMsg, EngineHandle, Event, HeightParams, LocallyProposedValue, NetworkMsg, NetworkRequest,
     Next, ProposedValue, Reply, RxEvent, SignedConsensusMsg, SyncedValueOutcome,
 };
-use super::jobs::{Outcome, Verdicts};
+use super::jobs::{Origin, Outcome, Verdicts};
 use super::keys::Hand;
 use super::pace::Pace;
 use super::parts::{Collector, Whole};
@@ -89,9 +89,10 @@ enum Asker {
     Round,
 }
 
-/// Who made a body, and for which round.
+/// Which body, and for which round it came.
 #[derive(Clone, Copy)]
 struct About {
+    height: u64,
     block: BlockHash,
     round: u32,
     valid_round: Option<u32>,
@@ -113,7 +114,6 @@ enum Done {
 
 /// A round that begins once the bodies for it that wait are checked.
 struct Opening {
-    height: u64,
     round: u32,
     reply: Reply<Vec<ProposedValue<Larder>>>,
 }
@@ -134,7 +134,7 @@ pub(super) struct Host {
     bodies: Bodies,
     collector: Collector,
     /// Whole bodies of the next heights that could not be checked yet.
-    early: Vec<Whole>,
+    early: Vec<(Whole, Origin)>,
     /// Our newest share of a certificate: needs no check when it comes back.
     own_share: Option<(Final, Share)>,
     jobs: JoinSet<Done>,
@@ -156,7 +156,9 @@ impl Host {
         let node = config.node.node();
         let proposer = proposer(&config);
         let log = guard::open(&dir, &node, config.mark.as_ref(), head, rand::random())?;
-        let early = bodies::load(&dir, head.saturating_add(1))?;
+        // What was here before a crash may have been voted for.
+        let early = bodies::load(&dir, head.saturating_add(1))?.into_iter();
+        let early = early.map(|whole| (whole, Origin::Settled)).collect();
         let commits = Commits::open(&dir, head)?;
         let hand = Hand {
             node: config.node,

@@ -24,8 +24,8 @@ pub(super) const MAX_AHEAD: Millis = Millis(500);
 pub(super) enum Origin {
     /// Proposed: we may have objections.
     Proposed,
-    /// Final by others' word: our clock and our proofs no longer count.
-    Synced,
+    /// Final by others' word, or voted for before a crash: our clock and our proofs no longer count.
+    Settled,
 }
 
 /// A body to be checked.
@@ -42,9 +42,9 @@ pub(super) struct Check {
 
 /// What a body turned out to be.
 pub(super) enum Outcome {
-    /// Good, and on the disk.
+    /// It follows from our state, and is on the disk.
     Good(Box<Body>),
-    /// The block of its header, and not one to vote for.
+    /// It is what its proposer made, and breaks a rule.
     Bad,
     /// Not the block that it was said to be: that one may still come.
     Junk,
@@ -63,9 +63,7 @@ impl Check {
         let Ok(block) = verify::proposed(&authority, block, &self.known) else {
             return Ok(Outcome::Bad);
         };
-        if self.origin == Origin::Proposed && self.has_objection(block.get()) {
-            return Ok(Outcome::Bad);
-        }
+        let is_approved = self.origin == Origin::Settled || !self.has_objection(block.get());
         let mut next = self.state;
         if let Err(e) = next.apply(&block) {
             tracing::warn!(
@@ -77,6 +75,7 @@ impl Check {
         keep(&self.dir, &self.whole)?;
         Ok(Outcome::Good(Box::new(Body {
             block,
+            is_approved,
             round: self.whole.round,
             valid_round: self.whole.valid_round,
             next: Some(Box::new(next)),

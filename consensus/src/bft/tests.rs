@@ -10,7 +10,7 @@ use net::{Net, key};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_votes_that_contradict_each_other_are_told() {
-    let mut net = Net::of(3 + 1).await;
+    let mut net = Net::of(4).await;
     net.stop(3).await;
     let liar = adversary::Liar::join(&net, 3).await;
     let mut paid = 0;

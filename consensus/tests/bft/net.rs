@@ -206,10 +206,6 @@ impl Net {
         }
     }
 
-    pub(crate) fn validators(&self) -> usize {
-        self.genesis.validators().members().len()
-    }
-
     pub(crate) fn addresses(&self) -> Vec<String> {
         let running = self.nodes.iter().filter_map(|node| node.running.as_ref());
         running.map(|r| r.bft.addresses()[0].clone()).collect()

@@ -6,7 +6,7 @@ use crate::bft::context::{Height, Part};
 use crate::bft::engine::core::{ExtendedCommitCertificate, Round, Validity};
 use crate::bft::engine::sync::RawDecidedValue;
 use crate::bft::engine::{Codec, PeerId, StreamContent, StreamMessage};
-use crate::bft::jobs::{Check, Origin, Shares};
+use crate::bft::jobs::{Check, Shares};
 use crate::bft::parts::MAX_BLOCK;
 use larder_ledger::{Authority, Block};
 use larder_types::codec;
@@ -18,11 +18,8 @@ impl Host {
         match message {
             AppMsg::ConsensusReady { reply } => self.start = Some(Start::First(reply)),
             AppMsg::StartedRound {
-                height,
-                round,
-                reply_value,
-                ..
-            } => self.opening(height, round, reply_value),
+                round, reply_value, ..
+            } => self.opening(round, reply_value),
             AppMsg::GetValue {
                 round,
                 timeout,
@@ -117,17 +114,16 @@ impl Host {
     }
 
     /// A round begins: the bodies for it that are here are told, after those that wait were checked.
-    fn opening(&mut self, height: Height, round: Round, reply: Reply<Vec<ProposedValue<Larder>>>) {
+    fn opening(&mut self, round: Round, reply: Reply<Vec<ProposedValue<Larder>>>) {
         let next = self.state.head().height.saturating_add(1);
         let (mine, later) = std::mem::take(&mut self.early)
             .into_iter()
-            .partition(|whole: &Whole| whole.height == next);
+            .partition(|(whole, _): &(Whole, Origin)| whole.height == next);
         self.early = later;
-        for whole in mine {
-            self.check(whole, Origin::Proposed, Asker::Round);
+        for (whole, origin) in mine {
+            self.check(whole, origin, Asker::Round);
         }
         self.opening = Some(Opening {
-            height: height.0,
             round: round.as_u32().unwrap_or_default(),
             reply,
         });
@@ -141,15 +137,7 @@ impl Host {
             return;
         };
         let bodies = self.bodies.of_round(opening.round);
-        let values = bodies.map(|body| {
-            let header = &body.block.get().header;
-            proposed(
-                opening.height,
-                &about(body),
-                header.proposer,
-                Validity::Valid,
-            )
-        });
+        let values = bodies.map(|body| proposed(&about(body), body));
         let values = values.collect();
         drop(opening.reply.send(values));
     }
@@ -168,22 +156,13 @@ impl Host {
         match whole {
             Some(whole) if whole.height == head.saturating_add(1) && self.pending.is_none() => {
                 match self.bodies.get(&whole.block) {
-                    Some(body) => {
-                        let about = About {
-                            block: whole.block,
-                            round: whole.round,
-                            valid_round: whole.valid_round,
-                        };
-                        let by = body.block.get().header.proposer;
-                        let value = proposed(whole.height, &about, by, Validity::Valid);
-                        drop(reply.send(Some(value)));
-                    }
+                    Some(body) => drop(reply.send(Some(proposed(&whole_about(&whole), body)))),
                     None => self.check(whole, Origin::Proposed, Asker::Part(reply)),
                 }
             }
             Some(whole) => {
                 if self.early.len() < MAX_EARLY {
-                    self.early.push(whole);
+                    self.early.push((whole, Origin::Proposed));
                 }
                 drop(reply.send(None));
             }
@@ -202,11 +181,7 @@ impl Host {
     }
 
     fn check(&mut self, whole: Whole, origin: Origin, asker: Asker) {
-        let about = About {
-            block: whole.block,
-            round: whole.round,
-            valid_round: whole.valid_round,
-        };
+        let about = whole_about(&whole);
         let block: Option<Block> = codec::decode(&whole.bytes).ok();
         let txs = block.iter().flat_map(|block| &block.txs);
         let ids = txs.map(larder_ledger::Tx::id);
@@ -226,27 +201,22 @@ impl Host {
     }
 
     fn checked(&mut self, about: About, asker: Asker, outcome: Outcome) {
-        let height = self.state.head().height.saturating_add(1);
-        let proposer = match &outcome {
-            Outcome::Good(body) => body.block.get().header.proposer,
-            Outcome::Bad | Outcome::Junk => self.state.proposer(about.round),
+        let value = match &outcome {
+            Outcome::Good(body) => Some(proposed(&about, body)),
+            Outcome::Bad => Some(refused(&about, self.state.proposer(about.round))),
+            Outcome::Junk => None,
         };
-        let valid = |is_valid| proposed(height, &about, proposer, Validity::from_bool(is_valid));
-        match (asker, &outcome) {
-            (Asker::Part(reply), Outcome::Good(_)) => drop(reply.send(Some(valid(true)))),
-            (Asker::Part(reply), Outcome::Bad) => drop(reply.send(Some(valid(false)))),
-            (Asker::Part(reply), Outcome::Junk) => drop(reply.send(None)),
-            (Asker::Sync(reply), Outcome::Good(_)) => {
-                drop(reply.send(SyncedValueOutcome::Verdict(valid(true))));
-            }
-            (Asker::Sync(reply), Outcome::Bad) => {
-                drop(reply.send(SyncedValueOutcome::Verdict(valid(false))));
-            }
-            (Asker::Sync(reply), Outcome::Junk) => drop(reply.send(SyncedValueOutcome::PeerFault)),
-            (Asker::Round, _) => {}
+        match asker {
+            Asker::Part(reply) => drop(reply.send(value)),
+            Asker::Sync(reply) => drop(reply.send(match value {
+                Some(value) => SyncedValueOutcome::Verdict(value),
+                None => SyncedValueOutcome::PeerFault,
+            })),
+            Asker::Round => {}
         }
+        let next = self.state.head().height.saturating_add(1);
         if let Outcome::Good(body) = outcome
-            && body.block.get().header.height == height
+            && about.height == next
         {
             self.bodies.insert(*body);
         }
@@ -269,6 +239,8 @@ impl Host {
         let Some(block) = block.map(|block| block.hash()) else {
             return drop(reply.send(SyncedValueOutcome::PeerFault));
         };
+        // Others may be further: the next height begins at once, or it would not be asked for.
+        self.pace.heard = self.pace.heard.max(height.saturating_add(1));
         let whole = Whole {
             height,
             round: round.as_u32().unwrap_or_default(),
@@ -276,7 +248,7 @@ impl Host {
             block,
             bytes,
         };
-        self.check(whole, Origin::Synced, Asker::Sync(reply));
+        self.check(whole, Origin::Settled, Asker::Sync(reply));
     }
 
     fn check_shares(&mut self, of: Final, shares: Vec<(Node, Share)>, reply: Reply<Verdicts>) {
@@ -346,24 +318,38 @@ fn of(height: Height, round: Round, value: Value) -> Final {
 
 fn about(body: &Body) -> About {
     About {
+        height: body.block.get().header.height,
         block: body.block.get().hash(),
         round: body.round,
         valid_round: body.valid_round,
     }
 }
 
-fn proposed(
-    height: u64,
-    about: &About,
-    by: larder_types::NodeId,
-    validity: Validity,
-) -> ProposedValue<Larder> {
+fn whole_about(whole: &Whole) -> About {
+    About {
+        height: whole.height,
+        block: whole.block,
+        round: whole.round,
+        valid_round: whole.valid_round,
+    }
+}
+
+/// What the engine is told of a body that came for a round.
+fn proposed(about: &About, body: &Body) -> ProposedValue<Larder> {
     ProposedValue {
-        height: Height(height),
+        validity: Validity::from_bool(body.is_approved),
+        ..refused(about, body.block.get().header.proposer)
+    }
+}
+
+/// What the engine is told of one that breaks a rule.
+fn refused(about: &About, by: larder_types::NodeId) -> ProposedValue<Larder> {
+    ProposedValue {
+        height: Height(about.height),
         round: Round::new(about.round),
         valid_round: about.valid_round.map_or(Round::Nil, Round::new),
         proposer: Node(by),
         value: Value(about.block),
-        validity,
+        validity: Validity::Invalid,
     }
 }

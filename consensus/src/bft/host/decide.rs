@@ -90,7 +90,7 @@ impl Host {
         self.waiting.prune(&self.state);
         self.collector.prune(head);
         self.bodies.clear();
-        self.early.retain(|whole| whole.height > head);
+        self.early.retain(|(whole, _)| whole.height > head);
         self.own_share = None;
         self.pace.since = self.now();
         let dir = self.dir.clone();
@@ -157,6 +157,7 @@ impl Host {
         let (dir, state, copy) = (self.dir.clone(), self.state.clone(), block.clone());
         self.bodies.insert(Body {
             block,
+            is_approved: true,
             round,
             valid_round: None,
             next: None,

@@ -1,0 +1,261 @@
+//! What several validators on this machine do: as many processes as are asked for (4), each with the
+//! real engine, ledger, log and checks, over loopback. Prints the time from a transfer's arrival to
+//! its final block, one at a time, and final signed transfers per second under load. Transactions come
+//! to all validators at once, as after gossip; the owner keeps blocks in memory.
+//!
+//! `cargo run --release -p larder-consensus --example validators -- 4`
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a measuring program: it prints, and ends at the first fault"
+)]
+
+use async_trait::async_trait;
+use larder_consensus::bft::{Bft, BftConfig, Blocks, InUse, KeyMark, Spawned};
+use larder_consensus::{Clock, Committed};
+use larder_contracts::Auth;
+use larder_keys::{AccountSigner, Signer};
+use larder_ledger::mempool::Limits;
+use larder_ledger::{Certified, Consensus, Founding, Genesis, State, Supply, Transfer, Tx};
+use larder_proofs::bls::SecretKey;
+use larder_types::{Amount, Millis, Params, Profile, Time};
+use std::io::{self, BufRead, BufReader, Write};
+use std::ops::RangeInclusive;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, watch};
+
+/// Payers, and payments of each under load: within its window of nonces.
+const PAYERS: u64 = 200;
+const EACH: u64 = 100;
+/// Payments one at a time.
+const SINGLE: u64 = 60;
+/// Transactions of one batch.
+const BATCH: usize = 500;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let number = |at: usize| args.get(at).map(|text| text.parse().unwrap());
+    match args.get(1).map(String::as_str) {
+        Some("validator") => validator(number(2).unwrap(), number(3).unwrap()),
+        Some(_) | None => measure(number(1).unwrap_or(4)),
+    }
+}
+
+/// The parent: starts the validators, says when to do what, and reckons.
+fn measure(count: usize) {
+    let mut children: Vec<Child> = (0..count).map(|at| start(at, count)).collect();
+    let mut lines: Vec<_> = children
+        .iter_mut()
+        .map(|child| BufReader::new(child.stdout.take().unwrap()).lines())
+        .collect();
+    let mut inputs: Vec<_> = children
+        .iter_mut()
+        .map(|child| child.stdin.take().unwrap())
+        .collect();
+    let mut hear = || -> Vec<String> {
+        let lines = lines.iter_mut();
+        lines.map(|line| line.next().unwrap().unwrap()).collect()
+    };
+    let mut tell = |what: &str| {
+        for input in &mut inputs {
+            writeln!(input, "{what}").unwrap();
+        }
+    };
+    let addresses = hear();
+    tell(&addresses.join(" "));
+    let number = |lines: Vec<String>| lines[0].parse::<u64>().unwrap();
+    let mut latencies: Vec<u64> = Vec::new();
+    for _ in 0..SINGLE {
+        tell("one");
+        latencies.push(number(hear()));
+    }
+    latencies.sort_unstable();
+    let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
+    println!(
+        "one transfer, arrival to final: median {} ms, p99 {} ms",
+        at(50),
+        at(99)
+    );
+    tell("load");
+    let took_ms = number(hear());
+    let blocks = number(hear());
+    let txs = PAYERS * EACH;
+    println!(
+        "{txs} transfers in {took_ms} ms and {blocks} blocks: {} a second",
+        txs * 1000 / took_ms
+    );
+    tell("end");
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+fn start(at: usize, count: usize) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["validator", &at.to_string(), &count.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn key(kind: u8, number: u64) -> Signer {
+    let mut seed = [kind; 32];
+    seed[..8].copy_from_slice(&number.to_le_bytes());
+    Signer::from_seed(&seed)
+}
+
+/// The validators' keys, in the order of their node keys.
+fn validators(count: usize) -> Vec<(Signer, SecretKey)> {
+    let mut keys: Vec<Signer> = (0..count as u64).map(|number| key(1, number)).collect();
+    keys.sort_by_key(Signer::node);
+    let bls = |key: &Signer| SecretKey::from_seed(&key.node().0);
+    keys.into_iter()
+        .map(|key| (key.clone(), bls(&key)))
+        .collect()
+}
+
+fn genesis(count: usize) -> State {
+    let mut params = Params::profile(Profile::Dev).with_epoch(Millis(24 * 3_600_000));
+    params.block_interval = Millis(20);
+    params.faucet = None;
+    let mut allocation: Vec<_> = (0..PAYERS)
+        .map(|number| (key(2, number).account(), Amount::from_credits(1_000)))
+        .collect();
+    allocation.sort_unstable_by_key(|(account, _)| *account);
+    let validators = validators(count);
+    State::genesis(&Genesis {
+        version: larder_ledger::VERSION,
+        network: "bench".into(),
+        start: Time(1_700_000_000_000),
+        params,
+        founder: key(3, 0).account(),
+        supply: Supply::Fixed { allocation },
+        consensus: Consensus::Bft,
+        validators: validators
+            .iter()
+            .map(|(node, bls)| Founding::new(node.node(), bls))
+            .collect(),
+        nonce: [4; 32],
+    })
+    .unwrap()
+}
+
+fn payment(payer: u64, nonce: u64, state: &State) -> Tx {
+    let from = AccountSigner::own(key(2, payer));
+    let to = key(3, 0).account();
+    let auth = Auth {
+        nonce,
+        expiry: 10_000,
+    };
+    Tx::Transfer(Transfer::sign(
+        &from,
+        to,
+        Amount(1),
+        auth,
+        &state.genesis_hash(),
+    ))
+}
+
+struct Unmarked;
+
+impl KeyMark for Unmarked {
+    fn read(&self) -> io::Result<Option<InUse>> {
+        Ok(None)
+    }
+
+    fn write(&self, _: &InUse) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct NoBlocks;
+
+#[async_trait]
+impl Blocks for NoBlocks {
+    async fn certified(&self, _: RangeInclusive<u64>) -> Vec<Certified> {
+        Vec::new()
+    }
+}
+
+#[tokio::main]
+async fn validator(at: usize, count: usize) {
+    let state = genesis(count);
+    let dir = tempfile::tempdir().unwrap();
+    let (node, bls) = validators(count).remove(at);
+    let clock: Clock = Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Time(u64::try_from(since.as_millis()).unwrap())
+    });
+    let Spawned { bft, blocks, .. } = Bft::spawn(BftConfig {
+        node,
+        bls,
+        dir: dir.path().join("consensus"),
+        mark: Box::new(Unmarked),
+        listen: "/ip4/127.0.0.1/tcp/0".into(),
+        peers: Vec::new(),
+        state: state.clone(),
+        limits: Limits {
+            count: 65_536,
+            bytes: 64 << 20,
+        },
+        clock,
+        blocks: Arc::new(NoBlocks),
+    })
+    .await
+    .unwrap();
+    let (show, mut seen) = watch::channel((0u64, 0u64));
+    tokio::spawn(own(blocks, show));
+    println!("{}", bft.addresses()[0]);
+    let mut words = io::stdin().lines();
+    for peer in words.next().unwrap().unwrap().split(' ') {
+        if peer != bft.addresses()[0] {
+            bft.add_peer(peer).await.unwrap();
+        }
+    }
+    let mut singles = 0;
+    for word in words {
+        let (txs, blocks_before) = *seen.borrow();
+        match word.unwrap().as_str() {
+            "one" => {
+                let began = Instant::now();
+                bft.hear(vec![payment(0, singles, &state)]).await.unwrap();
+                singles += 1;
+                seen.wait_for(|(now, _)| *now > txs).await.unwrap();
+                println!("{}", began.elapsed().as_millis());
+            }
+            "load" => {
+                let pairs = (0..EACH).flat_map(|n| (0..PAYERS).map(move |payer| (payer, n)));
+                let first = |payer| if payer == 0 { singles } else { 0 };
+                let all: Vec<Tx> = pairs
+                    .map(|(payer, n)| payment(payer, first(payer) + n, &state))
+                    .collect();
+                let began = Instant::now();
+                for batch in all.chunks(BATCH) {
+                    bft.hear(batch.to_vec()).await.unwrap();
+                }
+                seen.wait_for(|(now, _)| *now >= txs + PAYERS * EACH)
+                    .await
+                    .unwrap();
+                println!("{}", began.elapsed().as_millis());
+                println!("{}", seen.borrow().1 - blocks_before);
+            }
+            _ => break,
+        }
+    }
+}
+
+/// Transactions and blocks that are final.
+async fn own(mut blocks: mpsc::Receiver<Committed>, show: watch::Sender<(u64, u64)>) {
+    while let Some(committed) = blocks.recv().await {
+        let block = committed.durable();
+        let count = u64::try_from(block.get().txs.len()).unwrap();
+        show.send_modify(|(txs, blocks)| {
+            *txs += count;
+            *blocks += 1;
+        });
+    }
+}
