@@ -258,18 +258,21 @@ impl Bft {
     /// # Errors
     /// [`ProofError`] says why it does not count.
     pub async fn submit_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), ProofError> {
-        self.intake.submit_proof(provider, blob, From::Author).await
+        self.intake.submit_proof(provider, blob, None).await
     }
 
-    /// Takes a proof that another validator passed on: only a good one counts, and none costs the
-    /// provider a try.
+    /// Takes a proof by `provider` that the validator `from`, whom the caller has authenticated, passed
+    /// on: only a good one counts, and none costs the provider a try.
     ///
     /// # Errors
     /// [`ProofError`] says why it does not count.
-    pub async fn hear_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), ProofError> {
-        self.intake
-            .submit_proof(provider, blob, From::Validator)
-            .await
+    pub async fn hear_proof(
+        &self,
+        from: NodeId,
+        provider: NodeId,
+        blob: Vec<u8>,
+    ) -> Result<(), ProofError> {
+        self.intake.submit_proof(provider, blob, Some(from)).await
     }
 
     /// Says that there is a final block of this height: an idle validator then catches up.

@@ -5,7 +5,7 @@
 use crate::Clock;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{
-    AdmitError, Admitted, Mempool, ProofRefusal, ProofsPool, State, Tx, Verified, verify,
+    AdmitError, Admitted, Forward, ForwardRefusal, Mempool, ProofRefusal, ProofsPool, State, Tx, Verified, verify,
 };
 use larder_proofs::{Challenge, VerifyError};
 use larder_types::{GenesisHash, NodeId};
@@ -40,6 +40,9 @@ pub enum ProofError {
     /// It is not looked at.
     #[error(transparent)]
     Refused(#[from] ProofRefusal),
+    /// It is not looked at, though a validator forwards it.
+    #[error(transparent)]
+    Forward(#[from] ForwardRefusal),
     /// It does not answer the challenge.
     #[error(transparent)]
     Wrong(#[from] VerifyError),
@@ -68,17 +71,34 @@ pub(crate) struct TxRequest {
 pub(crate) struct ProofRequest {
     provider: NodeId,
     blob: Vec<u8>,
-    from: From,
+    /// The validator that forwards it; `None`: it is the provider's own sending.
+    via: Option<NodeId>,
     reply: oneshot::Sender<Result<(), ProofError>>,
+}
+
+/// What a proof is checked against.
+enum Question {
+    /// The provider's own sending.
+    Own(Challenge),
+    /// A validator's forwarding.
+    Forwarded(Forward),
 }
 
 /// A proof that was checked.
 pub(crate) struct Checked {
-    challenge: Challenge,
+    question: Question,
     blob: Vec<u8>,
-    from: From,
     result: Result<(), VerifyError>,
     reply: oneshot::Sender<Result<(), ProofError>>,
+}
+
+impl Question {
+    const fn challenge(&self) -> &Challenge {
+        match self {
+            Self::Own(challenge) => challenge,
+            Self::Forwarded(forward) => forward.challenge(),
+        }
+    }
 }
 
 /// The side of those who bring something.
@@ -172,7 +192,7 @@ impl Intake {
         &self,
         provider: NodeId,
         blob: Vec<u8>,
-        from: From,
+        via: Option<NodeId>,
     ) -> Result<(), ProofError> {
         if blob.len() > larder_proofs::MAX_BLOB {
             return Err(VerifyError::OtherChallenge.into());
@@ -181,7 +201,7 @@ impl Intake {
         let request = ProofRequest {
             provider,
             blob,
-            from,
+            via,
             reply,
         };
         self.proofs
@@ -239,27 +259,38 @@ impl Waiting {
         let ProofRequest {
             provider,
             blob,
-            from,
+            via,
             reply,
         } = request;
-        let challenge = match from {
-            From::Author => self.pool.accept(state, &provider, &blob, (self.clock)()),
-            From::Validator => {
-                ProofsPool::challenge(state, &provider, &blob).ok_or(ProofRefusal::NotAsked)
-            }
-        };
-        let challenge = match challenge {
-            Ok(challenge) => challenge,
-            Err(refusal) => return drop(reply.send(Err(refusal.into()))),
+        let question = match self.question(state, (via, provider), &blob) {
+            Ok(question) => question,
+            Err(refusal) => return drop(reply.send(Err(refusal))),
         };
         let genesis = state.genesis_hash();
         self.checks.spawn_blocking(move || Checked {
-            result: larder_proofs::verify(&blob, &challenge, &genesis),
+            result: larder_proofs::verify(&blob, question.challenge(), &genesis),
             blob,
-            challenge,
-            from,
+            question,
             reply,
         });
+    }
+
+    /// What a proof must answer, if it is looked at.
+    fn question(
+        &mut self,
+        state: &State,
+        (via, provider): (Option<NodeId>, NodeId),
+        blob: &[u8],
+    ) -> Result<Question, ProofError> {
+        let now = (self.clock)();
+        Ok(match via {
+            None => Question::Own(self.pool.accept(state, &provider, blob, now)?),
+            Some(from) => {
+                let pool = &mut self.pool;
+                let forward = pool.accept_forward(state, (&from, &provider), blob, now)?;
+                Question::Forwarded(forward)
+            }
+        })
     }
 
     /// The next proof that was checked; never if none is.
@@ -271,34 +302,27 @@ impl Waiting {
     }
 
     /// Records a checked proof; gives it if other validators should have it.
-    pub(crate) fn record(&mut self, checked: Checked, state: &State) -> Option<(NodeId, Vec<u8>)> {
+    pub(crate) fn record(&mut self, checked: Checked) -> Option<(NodeId, Vec<u8>)> {
         let Checked {
-            challenge,
+            question,
             blob,
-            from,
             result,
             reply,
         } = checked;
-        let provider = challenge.provider;
-        let (answer, news) = match (from, result) {
-            (From::Author, result) => {
-                let news = result.is_ok().then(|| (provider, blob.clone()));
-                self.pool.record(&challenge, blob, &result);
-                (result.map_err(ProofError::from), news)
+        let news = match &question {
+            Question::Own(challenge) => {
+                let news = result.is_ok().then(|| (challenge.provider, blob.clone()));
+                self.pool.record(challenge, blob, &result);
+                news
             }
-            (From::Validator, Ok(())) => (self.take(provider, blob, state), None),
-            (From::Validator, Err(wrong)) => (Err(wrong.into()), None),
+            Question::Forwarded(forward) => {
+                self.pool.record_forward(forward, &blob, &result);
+                None
+            }
         };
         // Who asked may have given up; the proof counts all the same.
-        drop(reply.send(answer));
+        drop(reply.send(result.map_err(ProofError::from)));
         news
-    }
-
-    /// A good proof that another validator passed on.
-    fn take(&mut self, provider: NodeId, blob: Vec<u8>, state: &State) -> Result<(), ProofError> {
-        let accepted = self.pool.accept(state, &provider, &blob, (self.clock)());
-        self.pool.record(&accepted?, blob, &Ok(()));
-        Ok(())
     }
 
     /// Drops what the state has no use for any more.

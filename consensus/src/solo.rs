@@ -85,7 +85,7 @@ impl Solo {
     /// # Errors
     /// [`ProofError`] says why it does not count.
     pub async fn submit_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), ProofError> {
-        self.0.submit_proof(provider, blob, From::Author).await
+        self.0.submit_proof(provider, blob, None).await
     }
 }
 
@@ -115,7 +115,7 @@ impl Maker {
                 acknowledged = acknowledged(&mut self.pending) => self.advance(acknowledged)?,
                 checked = self.waiting.checked() => {
                     // Nobody else makes blocks, so nobody else needs the proof.
-                    drop(self.waiting.record(checked?, &self.state));
+                    drop(self.waiting.record(checked?));
                 }
                 proof = requests.proofs.recv(), if has_room => match proof {
                     Some(proof) => self.waiting.check(proof, &self.state),

@@ -3,9 +3,15 @@
 //! it. A clone costs nothing, a change copies the list of buckets and the one that it touches, and
 //! each bucket keeps its digest and its credit until it changes: a block costs what it changes. A
 //! bucket is one sorted slice as long as its entries, and costs 104 bytes beside them. Order, digest
-//! and credit follow from the content alone, never from the history. ADR 9.
+//! and credit follow from the content alone, never from the history. Some maps are authenticated
+//! besides: their records can be shown one by one ([`Mapped`]). ADR 9.
+
+mod authentic;
+
+pub(crate) use authentic::{Mapped, part_of};
 
 use crate::pairs;
+use authentic::Summits;
 use larder_types::{AccountId, Hash, NodeId, SubKeyId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -70,9 +76,17 @@ impl Key for [u8; 16] {
 }
 
 /// An entry as the state's root and the sum of all credit see it.
-pub(crate) trait Record<K> {
-    /// Appends a canonical form of key and value.
+pub(crate) trait Record<K>: Sized {
+    /// Appends a canonical form of key and value; of a [`Mapped`] one, of the value alone.
     fn write(&self, key: &K, out: &mut Vec<u8>);
+    /// What names a bucket of these.
+    fn digest(entries: &[(K, Self)]) -> Hash {
+        let mut bytes = Vec::new();
+        for (key, value) in entries {
+            value.write(key, &mut bytes);
+        }
+        Hash(blake3::derive_key("larder v1 state bucket", &bytes))
+    }
     /// The credit in it, nano.
     fn credit(&self) -> u128;
 }
@@ -135,21 +149,41 @@ fn squeeze<T>(row: &mut Vec<T>, at: usize, new: T) {
 impl<K, V: Record<K>> Bucket<K, V> {
     fn summary(&self) -> Summary {
         *self.summary.get_or_init(|| {
-            let mut bytes = Vec::new();
-            let mut credit = 0u128;
-            for (key, value) in &self.entries {
-                value.write(key, &mut bytes);
-                credit = credit.saturating_add(value.credit());
-            }
-            let digest = Hash(blake3::derive_key("larder v1 state bucket", &bytes));
-            let credit = credit.to_le_bytes();
+            let credits = self.entries.iter().map(|(_, value)| value.credit());
+            let credit = credits.fold(0, u128::saturating_add).to_le_bytes();
+            let digest = V::digest(&self.entries);
             Summary { digest, credit }
         })
     }
 }
 
 /// Buckets by their prefix; none is empty.
-type Shelf<K, V> = Vec<(Prefix, Arc<Bucket<K, V>>)>;
+type Row<K, V> = Vec<(Prefix, Arc<Bucket<K, V>>)>;
+
+/// All buckets.
+#[derive(Clone)]
+struct Shelf<K, V> {
+    row: Row<K, V>,
+    /// What is known of many buckets at once, where it is asked for.
+    summits: Summits,
+}
+
+impl<K, V> Default for Shelf<K, V> {
+    fn default() -> Self {
+        Self {
+            row: Vec::new(),
+            summits: Summits::default(),
+        }
+    }
+}
+
+impl<K: Key, V> Shelf<K, V> {
+    /// Its buckets, to be changed below a prefix.
+    fn changed(&mut self, prefix: Prefix) -> &mut Row<K, V> {
+        self.summits.forget(prefix);
+        &mut self.row
+    }
+}
 
 /// The map.
 #[derive(Clone)]
@@ -193,10 +227,8 @@ impl<K: Key, V> Buckets<K, V> {
 
     /// All entries, by key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let entries = self
-            .shelf
-            .iter()
-            .flat_map(|(_, bucket)| bucket.entries.iter());
+        let row = self.shelf.row.iter();
+        let entries = row.flat_map(|(_, bucket)| bucket.entries.iter());
         entries.map(|(key, value)| (key, value))
     }
 
@@ -207,13 +239,14 @@ impl<K: Key, V> Buckets<K, V> {
 
     fn bucket(&self, key: &K) -> Option<&Bucket<K, V>> {
         let at = self.find(key).ok()?;
-        self.shelf.get(at).map(|(_, bucket)| &**bucket)
+        self.shelf.row.get(at).map(|(_, bucket)| &**bucket)
     }
 
     /// Where a key's bucket is, or would be.
     fn find(&self, key: &K) -> Result<usize, usize> {
         let wanted = key.prefix();
-        self.shelf.binary_search_by(|(held, _)| held.cmp(&wanted))
+        let row = &self.shelf.row;
+        row.binary_search_by(|(held, _)| held.cmp(&wanted))
     }
 }
 
@@ -252,7 +285,9 @@ impl<K: Key, V: Clone> Buckets<K, V> {
             }
             Err(at) => {
                 let new = Arc::new(Bucket::of(vec![(key, value)]));
-                squeeze(Arc::make_mut(&mut self.shelf), at, (key.prefix(), new));
+                let prefix = key.prefix();
+                let row = Arc::make_mut(&mut self.shelf).changed(prefix);
+                squeeze(row, at, (prefix, new));
             }
         }
         None
@@ -265,7 +300,8 @@ impl<K: Key, V: Clone> Buckets<K, V> {
         let bucket = self.changed(shelf_at)?;
         let (_, before) = bucket.edit(|entries| entries.remove(at));
         if bucket.entries.is_empty() {
-            Arc::make_mut(&mut self.shelf).remove(shelf_at);
+            let shelf = Arc::make_mut(&mut self.shelf);
+            shelf.changed(key.prefix()).remove(shelf_at);
         }
         self.len = self.len.saturating_sub(1);
         Some(before)
@@ -273,14 +309,18 @@ impl<K: Key, V: Clone> Buckets<K, V> {
 
     /// All values, by key, to be changed. Copies what is shared.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        let buckets = Arc::make_mut(&mut self.shelf).iter_mut();
+        let shelf = Arc::make_mut(&mut self.shelf);
+        shelf.summits = Summits::default();
+        let buckets = shelf.row.iter_mut();
         let entries = buckets.flat_map(|(_, bucket)| alone(bucket).entries.iter_mut());
         entries.map(|(_, value)| value)
     }
 
     /// The bucket in this place, to be changed.
     fn changed(&mut self, at: usize) -> Option<&mut Bucket<K, V>> {
-        let (_, bucket) = Arc::make_mut(&mut self.shelf).get_mut(at)?;
+        let shelf = Arc::make_mut(&mut self.shelf);
+        let (prefix, bucket) = shelf.row.get_mut(at)?;
+        shelf.summits.forget(*prefix);
         Some(alone(bucket))
     }
 }
@@ -296,7 +336,7 @@ impl<K: Key, V: Record<K>> Buckets<K, V> {
     /// Of all entries, whatever the way they came.
     pub(crate) fn digest(&self) -> Hash {
         let mut hasher = blake3::Hasher::new_derive_key("larder v1 state map");
-        for (prefix, bucket) in self.shelf.iter() {
+        for (prefix, bucket) in &self.shelf.row {
             hasher.update(&prefix.to_le_bytes());
             hasher.update(&bucket.summary().digest.0);
         }
@@ -306,7 +346,7 @@ impl<K: Key, V: Record<K>> Buckets<K, V> {
     /// The credit of all entries, nano.
     pub(crate) fn credit(&self) -> u128 {
         let credit = |(_, bucket): &(_, Arc<Bucket<K, V>>)| bucket.summary().credit;
-        let credits = self.shelf.iter().map(credit).map(u128::from_le_bytes);
+        let credits = self.shelf.row.iter().map(credit).map(u128::from_le_bytes);
         credits.fold(0, u128::saturating_add)
     }
 }
@@ -316,15 +356,18 @@ impl<K: Key, V> FromIterator<(K, V)> for Buckets<K, V> {
         // Of several with one key the last counts.
         let sorted: BTreeMap<K, V> = entries.into_iter().collect();
         let len = sorted.len();
-        let mut shelf: Vec<(Prefix, Vec<(K, V)>)> = Vec::new();
+        let mut row: Vec<(Prefix, Vec<(K, V)>)> = Vec::new();
         for (key, value) in sorted {
-            match shelf.last_mut() {
+            match row.last_mut() {
                 Some((prefix, bucket)) if *prefix == key.prefix() => bucket.push((key, value)),
-                Some(_) | None => shelf.push((key.prefix(), vec![(key, value)])),
+                Some(_) | None => row.push((key.prefix(), vec![(key, value)])),
             }
         }
         let filled = |(prefix, bucket)| (prefix, Arc::new(Bucket::of(bucket)));
-        let shelf = Arc::new(shelf.into_iter().map(filled).collect());
+        let shelf = Arc::new(Shelf {
+            row: row.into_iter().map(filled).collect(),
+            summits: Summits::default(),
+        });
         Self { shelf, len }
     }
 }
@@ -339,8 +382,8 @@ impl<K: Key, V: Clone> IntoIterator for Buckets<K, V> {
                 .entries
                 .into_vec()
         };
-        let shelf = Arc::unwrap_or_clone(self.shelf);
-        let entries: Vec<(K, V)> = shelf.into_iter().flat_map(take).collect();
+        let row = Arc::unwrap_or_clone(self.shelf).row;
+        let entries: Vec<(K, V)> = row.into_iter().flat_map(take).collect();
         entries.into_iter()
     }
 }

@@ -2,7 +2,8 @@
 //! signature. `docs/protocol.md` §3.1, §3.12.
 
 use larder_proofs::bls::{PublicKey, SecretKey, Signature};
-use larder_proofs::{SetError, Validator, ValidatorSet};
+use larder_proofs::{SetError, Trusted, Validator, ValidatorSet};
+use larder_types::codec::DecodeError;
 use larder_types::{AccountId, Amount, GenesisHash, NodeId, Params, Time, codec};
 use serde::{Deserialize, Serialize};
 
@@ -223,6 +224,12 @@ pub enum GenesisError {
     /// Validators that are no set.
     #[error(transparent)]
     Set(#[from] SetError),
+    /// Bytes that are no genesis document.
+    #[error("this is no genesis document: {0}")]
+    Unreadable(#[from] DecodeError),
+    /// Another network's document.
+    #[error("this is the genesis of network {0}, another one than was asked for")]
+    OtherNetwork(GenesisHash),
     /// Several where one makes the blocks.
     #[error("a network of one validator begins with one, not {0}")]
     Solo(usize),
@@ -244,6 +251,21 @@ impl Genesis {
     #[must_use]
     pub fn hash(&self) -> GenesisHash {
         GenesisHash(*blake3::hash(&codec::encode(self)).as_bytes())
+    }
+
+    /// What who knows a network's hash alone begins to trust: the validators in its document, whoever
+    /// handed that over.
+    ///
+    /// # Errors
+    /// [`GenesisError`]: it is not that network's document, or no network can begin with it.
+    pub fn trusted(document: &[u8], network: &GenesisHash) -> Result<Trusted, GenesisError> {
+        let genesis: Self = codec::decode(document)?;
+        let hash = genesis.hash();
+        if hash != *network {
+            return Err(GenesisError::OtherNetwork(hash));
+        }
+        genesis.check()?;
+        Ok(Trusted::beginning(hash, genesis.start, genesis.set()?))
     }
 
     /// Whether a network can begin with it.

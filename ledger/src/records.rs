@@ -1,9 +1,10 @@
 //! The state's records as its root and the sum of all credit see them. `docs/protocol.md` §3.5.
 
-use crate::buckets::Record;
+use crate::buckets::{Mapped, Record, part_of};
 use crate::state::Queue;
 use crate::{Account, Left, Line, Provider, SubKey};
-use larder_types::{AccountId, Amount, NodeId, SubKeyId, codec};
+use larder_proofs::map;
+use larder_types::{AccountId, Amount, Hash, NodeId, SubKeyId, codec};
 
 /// With its tree's root in the tree's place.
 impl Record<NodeId> for Provider {
@@ -11,18 +12,39 @@ impl Record<NodeId> for Provider {
         out.extend(record_bytes(self));
     }
 
+    fn digest(providers: &[(NodeId, Self)]) -> Hash {
+        part_of(providers).hash()
+    }
+
     fn credit(&self) -> u128 {
         Self::credit(self).expect("eleven u64 fit a u128")
     }
 }
 
+impl Mapped<NodeId> for Provider {
+    fn key(id: &NodeId) -> map::Key {
+        id.0
+    }
+}
+
+/// Decodes by itself: who is shown an account's record reads its balance.
 impl Record<AccountId> for Account {
-    fn write(&self, id: &AccountId, out: &mut Vec<u8>) {
-        out.extend(codec::encode(&(id, self)));
+    fn write(&self, _: &AccountId, out: &mut Vec<u8>) {
+        out.extend(codec::encode(self));
+    }
+
+    fn digest(accounts: &[(AccountId, Self)]) -> Hash {
+        part_of(accounts).hash()
     }
 
     fn credit(&self) -> u128 {
         u128::from(self.balance.0).saturating_add(u128::from(self.deposit.0))
+    }
+}
+
+impl Mapped<AccountId> for Account {
+    fn key(id: &AccountId) -> map::Key {
+        id.0
     }
 }
 

@@ -1,8 +1,7 @@
 //! The ledger's state: what every node holds after each block, read here, advanced by
-//! [`State::apply`]. Serialising it gives a snapshot; its root is a hash over accounts, provider
-//! records with their active roots, and pending operations. The root is a hash over buckets of
-//! records: proofs of single accounts need an authenticated map, which a later issue brings.
-//! `docs/protocol.md` §3.3, §3.5.
+//! [`State::apply`]. Serialising it gives a snapshot; its root covers accounts and provider records,
+//! each of which can be shown alone ([`State::prove_account`]), and all the rest as one hash.
+//! `docs/protocol.md` §3.3, §3.5, §3.8.
 
 use crate::buckets::Buckets;
 use crate::check::Place;
@@ -16,7 +15,7 @@ use crate::{
 };
 use larder_contracts::life::{EXPIRING, Stage};
 use larder_contracts::{Remains, SignedLeaf, Voucher};
-use larder_proofs::{ContractLeaf, ValidatorSet};
+use larder_proofs::{ContractLeaf, Roots, StateProof, ValidatorSet};
 use larder_types::{
     AccountId, Amount, BlockHash, ContractId, Epoch, GenesisHash, Hash, NodeId, Params, Schedule,
     SlotNo, Time, codec,
@@ -497,12 +496,43 @@ impl State {
         self.is_mutual
     }
 
-    /// BLAKE3 over accounts, sub-keys, providers with their active roots, pending operations and
-    /// the calendar's position; costs what has changed since it was last asked for. The head's hash
-    /// is not in it: a header holds both.
+    /// Over the maps of accounts and of providers, and the hash of all else; costs what has changed
+    /// since it was last asked for. The head's hash is not in it: a header holds both.
     #[must_use]
     pub fn root(&self) -> Hash {
-        let mut hasher = blake3::Hasher::new_derive_key("larder v1 state root");
+        self.roots().state_root()
+    }
+
+    /// What the root is made of.
+    #[must_use]
+    pub fn roots(&self) -> Roots {
+        Roots {
+            accounts: self.accounts.part().hash(),
+            providers: self.providers.part().hash(),
+            rest: self.rest(),
+        }
+    }
+
+    /// An account's record, or that it has none, with the way up to the state's root.
+    #[must_use]
+    pub fn prove_account(&self, id: &AccountId) -> StateProof {
+        let (value, path) = self.accounts.prove(id);
+        let roots = self.roots();
+        StateProof { value, path, roots }
+    }
+
+    /// A provider's record, or that it has none, with the way up to the state's root.
+    #[must_use]
+    pub fn prove_provider(&self, id: &NodeId) -> StateProof {
+        let (value, path) = self.providers.prove(id);
+        let roots = self.roots();
+        StateProof { value, path, roots }
+    }
+
+    /// BLAKE3 over sub-keys, pending operations, the calendar's position and all else that is not shown
+    /// piece by piece.
+    fn rest(&self) -> Hash {
+        let mut hasher = blake3::Hasher::new_derive_key("larder v1 state rest");
         let mut put = |bytes: &[u8]| {
             hasher.update(bytes);
         };
@@ -523,12 +553,10 @@ impl State {
             self.targets.iter().collect::<Vec<_>>(),
             self.lost_alone.iter().collect::<Vec<_>>(),
         )));
-        put(&self.accounts.digest().0);
         put(&self.subkeys.digest().0);
         put(&self.lines.digest().0);
         put(&self.vouches.digest().0);
         put(&self.left.digest().0);
-        put(&self.providers.digest().0);
         put(&self.pending.digest().0);
         Hash(*hasher.finalize().as_bytes())
     }

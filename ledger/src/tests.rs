@@ -17,6 +17,7 @@ mod mutual;
 mod objections;
 mod replays;
 mod sharing;
+mod shown;
 mod slashing;
 mod storms;
 mod subkeys;

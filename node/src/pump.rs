@@ -195,7 +195,7 @@ impl Pump {
         }
         let pump = self.clone();
         tokio::spawn(async move {
-            let answer = taken(pump.validators.hear_proof(provider, blob).await);
+            let answer = taken(pump.validators.hear_proof(from, provider, blob).await);
             pump.answer(respond, answer);
         });
     }

@@ -60,15 +60,21 @@ impl Own {
         }
     }
 
-    /// Takes a proof of `provider` that another validator accepted.
+    /// Takes a proof of `provider` that the validator `from`, whom the caller has authenticated,
+    /// accepted.
     ///
     /// # Errors
     /// [`ProofError`] says why it does not count.
-    pub async fn hear_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), ProofError> {
+    pub async fn hear_proof(
+        &self,
+        from: NodeId,
+        provider: NodeId,
+        blob: Vec<u8>,
+    ) -> Result<(), ProofError> {
         match self {
             // Its set has nobody else.
             Self::Solo(_) => Err(ProofError::Stopped),
-            Self::Bft(bft) => bft.hear_proof(provider, blob).await,
+            Self::Bft(bft) => bft.hear_proof(from, provider, blob).await,
         }
     }
 

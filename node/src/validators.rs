@@ -9,7 +9,7 @@ use crate::seat::Seat;
 use larder_consensus::{ProofError, SubmitError as OwnError};
 use larder_engine::handing::{Handing, Word};
 use larder_engine::io::{Submission, SubmitError};
-use larder_ledger::{AdmitError, ProofRefusal};
+use larder_ledger::{AdmitError, ForwardRefusal, ProofRefusal};
 use larder_proofs::ValidatorSet;
 use larder_types::{NodeId, codec};
 use rand::RngExt as _;
@@ -176,13 +176,18 @@ impl Validators {
         }
     }
 
-    /// Takes a proof of `provider` that another validator accepted.
+    /// Takes a proof of `provider` that the validator `from` accepted.
     ///
     /// # Errors
     /// [`SubmitError`].
-    pub async fn hear_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), SubmitError> {
+    pub async fn hear_proof(
+        &self,
+        from: NodeId,
+        provider: NodeId,
+        blob: Vec<u8>,
+    ) -> Result<(), SubmitError> {
         let own = self.seat.own().ok_or(SubmitError::NoAnswer)?;
-        proof_taken(own.hear_proof(provider, blob).await)
+        proof_taken(own.hear_proof(from, provider, blob).await)
     }
 
     /// Takes a proof of `provider`, as the validator that we are.
@@ -198,7 +203,11 @@ impl Validators {
 fn proof_taken(taken: Result<(), ProofError>) -> Result<(), SubmitError> {
     match taken {
         // Another validator, or the same message twice, was faster.
-        Ok(()) | Err(ProofError::Refused(ProofRefusal::Proven)) => Ok(()),
+        Ok(())
+        | Err(
+            ProofError::Refused(ProofRefusal::Proven)
+            | ProofError::Forward(ForwardRefusal::Proven | ForwardRefusal::Repeated),
+        ) => Ok(()),
         Err(why) => Err(not_taken(proof_passes(&why), &why)),
     }
 }
@@ -229,9 +238,14 @@ fn passes(why: &OwnError) -> Passes {
 fn proof_passes(why: &ProofError) -> Passes {
     match why {
         // Our chain may be a block behind the prover's.
-        ProofError::Refused(ProofRefusal::NotAsked) | ProofError::Stopped => Passes::Yes,
+        ProofError::Refused(ProofRefusal::NotAsked)
+        | ProofError::Forward(ForwardRefusal::NotAsked)
+        | ProofError::Stopped => Passes::Yes,
         ProofError::Refused(
             ProofRefusal::Late { .. } | ProofRefusal::Proven | ProofRefusal::Tries,
+        )
+        | ProofError::Forward(
+            ForwardRefusal::Proven | ForwardRefusal::NotAValidator | ForwardRefusal::Repeated,
         )
         | ProofError::Wrong(_) => Passes::No,
     }

@@ -13,10 +13,11 @@ use larder_keys::{Signer, Tag};
 use larder_proofs::bls::SecretKey;
 use larder_proofs::chunk::GROUP;
 use larder_proofs::{
-    Challenge, Commitment, Commitments, ContentTree, ContractLeaf, Kind, Outboard, ProviderTree,
-    ShardHasher, ShardLeaf, ShardReader, Sibling, Single, convicts, prove, verify,
+    Certificate, Challenge, Commitment, Commitments, ContentTree, ContractLeaf, Final, Kind,
+    Outboard, ProviderTree, ShardHasher, ShardLeaf, ShardReader, Sibling, Single, Validator,
+    ValidatorSet, convicts, prove, verify,
 };
-use larder_types::{Amount, ContractId, GenesisHash, ShardRoot};
+use larder_types::{Amount, BlockHash, ContractId, GenesisHash, NodeId, ShardRoot};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -270,10 +271,57 @@ fn beacon(check: Duration) {
     row("check a beacon", checking, "ed25519 check", check);
 }
 
+/// One plain check of one signature: a point hashed to, and two pairings as one product.
+fn pairing() -> Duration {
+    let key = SecretKey::from_seed(&[5; 32]);
+    let (public, signature) = (key.public(), key.sign(Tag("bench"), &NET, b"bytes"));
+    median(50, || {
+        public.verify(Tag("bench"), &NET, black_box(b"bytes"), &signature)
+    })
+}
+
+/// What makes a block final, of 100 validators of whom 67 signed.
+fn certificate(pairing: Duration) {
+    let key = |seed| SecretKey::from_seed(&[seed; 32]);
+    let member = |seed| Validator {
+        node: NodeId([seed; 32]),
+        bls: key(seed).public(),
+        power: 1,
+    };
+    let set = ValidatorSet::new((0..100).map(member).collect()).unwrap();
+    let of = Final {
+        height: 7,
+        round: 0,
+        block: BlockHash([8; 32]),
+    };
+    let votes: Vec<_> = (0..67)
+        .map(|seed| (usize::from(seed), of.vote(&key(seed), &NET)))
+        .collect();
+    let summing = median(50, || Certificate::sum(of, black_box(&votes), &set));
+    row("sum 67 votes up", summing, "pairing check", pairing);
+    let bytes = Certificate::sum(of, &votes, &set).to_bytes();
+    println!(
+        "{:<48} {:>12}   bytes (wanted: 160)",
+        "  a certificate of 100 validators",
+        bytes.len()
+    );
+    let checking = median(50, || {
+        let read = Certificate::from_bytes(black_box(&bytes), &set).unwrap();
+        read.verify(&set, &NET).unwrap();
+    });
+    row(
+        "read and check it (wanted: 5 ms)",
+        checking,
+        "pairing check",
+        pairing,
+    );
+}
+
 fn main() {
     let key = Signer::from_seed(&[2; 32]);
     let check = ed25519(&key);
     shards();
     proofs(&key, check);
     beacon(check);
+    certificate(pairing());
 }

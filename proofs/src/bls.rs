@@ -41,7 +41,7 @@ pub struct SecretKey(Fr);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey(G1Affine);
 
-/// A signature: a point of G2.
+/// A signature: a point of G2. One that is read is not the identity.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature(G2Affine);
 
@@ -172,11 +172,12 @@ impl Signature {
     /// Reads the compressed form.
     ///
     /// # Errors
-    /// Bytes that are no point, not the canonical form of one, or outside the subgroup.
+    /// Bytes that are no point, not the canonical form of one, outside the subgroup, or the
+    /// identity, which no key of ours makes.
     pub fn from_bytes(bytes: &[u8; 96]) -> Result<Self, PointError> {
         let refuse = PointError("signature");
         let signature = Self(G2Affine::deserialize_compressed(&bytes[..]).map_err(|_| refuse)?);
-        if signature.to_bytes() != *bytes {
+        if signature.0.is_zero() || signature.to_bytes() != *bytes {
             return Err(refuse);
         }
         Ok(signature)
@@ -222,6 +223,9 @@ impl<'de> Deserialize<'de> for PublicKey {
     }
 }
 
+#[cfg(test)]
+#[path = "bls/interop.rs"]
+mod interop;
 #[cfg(test)]
 #[path = "bls/tests.rs"]
 mod tests;

@@ -3,7 +3,9 @@
 //! one set can follow to the next without the blocks between. `docs/protocol.md` §3.5, §3.8.
 
 use crate::Reveal;
+use crate::layout_reader::Reader;
 use larder_keys::{Signer, Tag, verify};
+use larder_types::codec::DecodeError;
 use larder_types::layout::Layout;
 use larder_types::{BlockHash, Epoch, GenesisHash, Hash, NodeId, Signature, SlotNo, Time};
 use serde::{Deserialize, Serialize};
@@ -69,6 +71,40 @@ impl Header {
             .finish()
     }
 
+    /// Reads what [`to_layout`](Self::to_layout) gives.
+    ///
+    /// # Errors
+    /// Another length, or other than zeros where the header says that there is nothing.
+    pub fn from_layout(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let header = Self {
+            height: reader.u64("height")?,
+            round: reader.u32("round")?,
+            time: Time(reader.u64("time")?),
+            prev: BlockHash(reader.array("prev")?),
+            proposer: NodeId(reader.array("proposer")?),
+            validators: Hash(reader.array("validators")?),
+            next_validators: Hash(reader.array("next_validators")?),
+            epoch: reader.u32("epoch")?,
+            slot: {
+                let has = reader.u8("has_slot")? != 0;
+                Some(reader.u64("slot")?).filter(|_| has)
+            },
+            beacon: {
+                let has = reader.u8("has_beacon")? != 0;
+                Some(Reveal(reader.array("beacon")?)).filter(|_| has)
+            },
+            tx_root: Hash(reader.array("tx_root")?),
+            verdict_root: Hash(reader.array("verdict_root")?),
+            state_root: Hash(reader.array("state_root")?),
+        };
+        reader.end()?;
+        match header.to_layout() == bytes {
+            true => Ok(header),
+            false => Err(reader.bad("canonical form")),
+        }
+    }
+
     /// The block's hash.
     #[must_use]
     pub fn hash(&self) -> BlockHash {
@@ -85,5 +121,49 @@ impl Header {
     #[must_use]
     pub fn verify(&self, sig: &Signature, genesis: &GenesisHash) -> bool {
         verify(&self.proposer.0, BLOCK, genesis, &self.hash().0, sig)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layout_reads_as_written_and_has_one_form() {
+        let bare = Header {
+            height: 1,
+            round: 2,
+            time: Time(3),
+            prev: BlockHash([4; 32]),
+            proposer: NodeId([5; 32]),
+            validators: Hash([6; 32]),
+            next_validators: Hash([7; 32]),
+            epoch: 8,
+            slot: None,
+            beacon: None,
+            tx_root: Hash([9; 32]),
+            verdict_root: Hash([10; 32]),
+            state_root: Hash([11; 32]),
+        };
+        let opens = Header {
+            slot: Some(12),
+            beacon: Some(Reveal([13; 96])),
+            ..bare.clone()
+        };
+        for header in [&bare, &opens] {
+            let bytes = header.to_layout();
+            assert_eq!(Header::from_layout(&bytes), Ok(header.clone()));
+            assert!(Header::from_layout(&bytes[1..]).is_err());
+            assert!(Header::from_layout(&[&bytes[..], &[0]].concat()).is_err());
+        }
+        // A slot under a header that opens none, and a truth other than 1.
+        let (none, some) = (bare.to_layout(), opens.to_layout());
+        let has_slot = 8 + 4 + 8 + 4 * 32 + 4;
+        let mut bent = none;
+        bent[has_slot + 1] = 1;
+        assert!(Header::from_layout(&bent).is_err());
+        let mut bent = some;
+        bent[has_slot] = 2;
+        assert!(Header::from_layout(&bent).is_err());
     }
 }

@@ -15,6 +15,7 @@ mod hasher;
 mod hashes;
 pub mod header;
 mod layout_reader;
+pub mod light;
 pub mod map;
 mod outboard;
 pub mod prove;
@@ -22,6 +23,7 @@ pub mod provider;
 #[cfg(test)]
 mod reference;
 mod shard_leaf;
+pub mod state_proof;
 mod sum_tree;
 #[cfg(test)]
 mod testing;
@@ -40,10 +42,12 @@ pub use content::{ClearError, ContentTree, LostShard, Sibling, appended, cleared
 pub use contract_leaf::{APPEND_ONLY, AUTO_RENEW, ContractLeaf, TRANSFERABLE};
 pub use hasher::ShardHasher;
 pub use header::Header;
+pub use light::{Checkpoint, LightError, Trusted};
 pub use outboard::Outboard;
 pub use prove::{Pick, Plan, PlanError, ProveError, ShardReader, prove};
 pub use provider::{ProviderRoot, ProviderTree, TreeError};
 pub use shard_leaf::ShardLeaf;
+pub use state_proof::{Roots, StateProof, StateProofError, check_account, check_provider};
 pub use validators::{SetError, Validator, ValidatorSet};
 pub use verify::{VerifyError, convicts, verify};
 pub use vote::{SignedVote, Vote, VoteKind, is_equivocation};

@@ -4,7 +4,10 @@
 //! node of its two halves. So the root follows from the records alone. `docs/protocol.md` §3.8.
 
 use crate::hashes::{MAP_LEAF, MAP_NODE, MAP_VALUE};
+use crate::layout_reader::Reader;
 use larder_types::Hash;
+use larder_types::codec::DecodeError;
+use larder_types::layout::Layout;
 
 /// A record's key: an account, a provider.
 pub type Key = [u8; 32];
@@ -110,9 +113,21 @@ impl MapProof {
     /// value of the record at a place.
     #[must_use]
     pub fn of(records: &[(Key, Part)], key: &Key, digest: impl Fn(usize) -> Hash) -> Self {
+        Self::below(0, records, key, digest)
+    }
+
+    /// As [`of`](Self::of), of all records whose keys have their first `top` bits in common with `key`,
+    /// or of the only record on its way: the lower end of a proof, without the first `top` siblings.
+    #[must_use]
+    pub fn below(
+        top: usize,
+        records: &[(Key, Part)],
+        key: &Key,
+        digest: impl Fn(usize) -> Hash,
+    ) -> Self {
         let (mut rest, mut begin) = (records, 0);
         let mut siblings = Vec::new();
-        for depth in 0..BITS {
+        for depth in top..BITS {
             if rest.len() < 2 {
                 break;
             }
@@ -169,6 +184,52 @@ impl MapProof {
         } else {
             Err(MapError::Root)
         }
+    }
+
+    /// `end u8 ‖ [key[32] ‖ digest[32]] ‖ count u16 ‖ siblings[32] each`: 0 the record is there, 1
+    /// nothing is, 2 another is, of this key and value's digest.
+    ///
+    /// # Panics
+    /// With more than 65,535 siblings, which no key has bits for.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let end = match &self.end {
+            End::Here => Layout::new().u8(0),
+            End::Nothing => Layout::new().u8(1),
+            End::Other(key, digest) => Layout::new().u8(2).fixed(key).fixed(digest),
+        };
+        let count = u16::try_from(self.siblings.len()).expect("a proof has at most 256 siblings");
+        let siblings = self.siblings.iter();
+        let begun = end.fixed(count.to_le_bytes());
+        siblings.fold(begun, Layout::fixed).finish()
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) gives.
+    ///
+    /// # Errors
+    /// Another end than those, more siblings than a key has bits, or another length.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let end = match reader.u8("end")? {
+            0 => End::Here,
+            1 => End::Nothing,
+            2 => End::Other(reader.array("key")?, Hash(reader.array("digest")?)),
+            _ => {
+                return Err(DecodeError::Field {
+                    field: "end",
+                    offset: 0,
+                });
+            }
+        };
+        let count = usize::from(reader.u16("count")?);
+        if count > BITS || reader.left() != 32 * count {
+            return Err(reader.bad("siblings"));
+        }
+        let siblings = (0..count).map(|_| reader.array("sibling").map(Hash));
+        Ok(Self {
+            end,
+            siblings: siblings.collect::<Result<_, _>>()?,
+        })
     }
 }
 

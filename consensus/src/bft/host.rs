@@ -251,7 +251,7 @@ impl Host {
                 },
                 () = ended(&mut self.engine.handle) => return Err(BftEnd::Engine),
                 checked = self.waiting.checked() => {
-                    let good = self.waiting.record(checked?, &self.state);
+                    let good = self.waiting.record(checked?);
                     self.news.forward(good);
                 }
                 event = self.events.recv() => self.overhear(event),

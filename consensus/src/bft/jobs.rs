@@ -6,18 +6,15 @@ use super::bodies::{Body, keep};
 use super::context::{Node, Share};
 use super::engine::VoteExtensionError;
 use super::parts::Whole;
+use larder_ledger::propose::objection;
 use larder_ledger::{Authority, Block, ProofsPool, State, Verified, verify};
 use larder_proofs::bls::Signature;
 use larder_proofs::{Certificate, Final, ValidatorSet};
-use larder_types::{GenesisHash, Millis, Time, TxId, codec};
+use larder_types::{GenesisHash, Time, TxId, codec};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// How far ahead of our clock a block may be for us to vote for it: clocks of honest validators differ
-/// by less.
-pub(super) const MAX_AHEAD: Millis = Millis(500);
 
 /// How a block came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +60,7 @@ impl Check {
         let Ok(block) = verify::proposed(&authority, block, &self.known) else {
             return Ok(Outcome::Bad);
         };
-        let is_approved = self.origin == Origin::Settled || !self.has_objection(block.get());
+        let is_approved = self.origin == Origin::Settled || !self.has_objection(&block);
         let mut next = self.state;
         if let Err(e) = next.apply(&block) {
             tracing::warn!(
@@ -92,11 +89,13 @@ impl Check {
         is_it.then_some(block)
     }
 
-    /// Whether we must not vote for a block, though it breaks no rule of the ledger: the place of
-    /// `larder_ledger::propose::objection`.
-    fn has_objection(&self, block: &Block) -> bool {
-        let _ = &self.pool;
-        block.header.time > self.now.after(MAX_AHEAD)
+    /// Whether we must not vote for a block, though it breaks no rule of the ledger.
+    fn has_objection(&self, block: &Verified<Block>) -> bool {
+        let why = objection(&self.state, &self.pool, block, self.now);
+        if let Some(why) = &why {
+            tracing::info!(height = self.whole.height, "not voted for: {why}");
+        }
+        why.is_some()
     }
 }
 

@@ -63,6 +63,8 @@ proptest! {
         let proof = prove(&records, &key);
         let value = records.get(&key).map(Vec::as_slice);
         prop_assert_eq!(proof.verify(&root, &key, value), Ok(()));
+        let bytes = proof.to_bytes();
+        prop_assert_eq!(MapProof::from_bytes(&bytes), Ok(proof.clone()));
         // And nothing else is.
         prop_assert!(proof.verify(&root, &key, Some(b"another value, longer than any")).is_err());
         if value.is_some() {
@@ -120,6 +122,24 @@ fn an_absence_is_not_shown_by_a_record_elsewhere() {
         endless.verify(&root, &absent, None),
         Err(MapError::Long(BITS + 1))
     );
+}
+
+#[test]
+fn bytes_that_are_no_proof_are_refused() {
+    let records: Records = (0..32u8).map(|i| ([i << 3; 32], vec![i])).collect();
+    for key in [[8; 32], [9; 32]] {
+        let bytes = prove(&records, &key).to_bytes();
+        assert!((0..bytes.len()).all(|cut| MapProof::from_bytes(&bytes[..cut]).is_err()));
+        assert!(MapProof::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
+        let mut end = bytes;
+        end[0] = 3;
+        assert!(MapProof::from_bytes(&end).is_err());
+    }
+    let endless = MapProof {
+        end: End::Nothing,
+        siblings: vec![Hash([0; 32]); BITS + 1],
+    };
+    assert!(MapProof::from_bytes(&endless.to_bytes()).is_err());
 }
 
 #[test]
