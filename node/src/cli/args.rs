@@ -1,12 +1,14 @@
 //! The words of the command line, their help and their examples.
 
+mod network;
+
+pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
+
 use crate::demo::DemoArgs;
-use crate::net::node_id;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use larder_ledger::Consensus;
 use larder_types::amount::ParseAmountError;
-use larder_types::{AccountId, Amount, Bytes, Class, ContractId, Millis, NodeId, Profile};
+use larder_types::{AccountId, Amount, Bytes, Class, ContractId, Millis, Profile};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -156,26 +158,6 @@ pub(crate) struct InitArgs {
     /// Use the words in this file instead of new ones.
     #[arg(long, value_name = "FILE")]
     pub(crate) words_file: Option<PathBuf>,
-}
-
-/// How a network's blocks are put in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ConsensusArg {
-    /// By this node alone, for good. It can reorder, leave out and roll back: for yourself and for
-    /// friends who trust you.
-    Solo,
-    /// By validators that agree, more than two thirds of them; this node is the first, and more are
-    /// taken in by `larder network add-validator`. From four on, one may fail or cheat.
-    Bft,
-}
-
-impl From<ConsensusArg> for Consensus {
-    fn from(kind: ConsensusArg) -> Self {
-        match kind {
-            ConsensusArg::Solo => Self::Solo,
-            ConsensusArg::Bft => Self::Bft,
-        }
-    }
 }
 
 #[derive(Debug, Args)]
@@ -449,45 +431,6 @@ pub(crate) enum ContractsCommand {
     Show {
         /// The contract.
         contract: ContractId,
-    },
-}
-
-/// A node, by its libp2p peer id or its node id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PeerArg(pub(crate) NodeId);
-
-impl FromStr for PeerArg {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let by_peer = text.parse().ok().and_then(|peer| node_id(&peer));
-        let node = by_peer.or_else(|| text.parse().ok());
-        let why = "not a peer id; `larder network validators` shows them";
-        node.map(Self).ok_or(why)
-    }
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum NetworkCommand {
-    /// Show the rules that the network's genesis fixes.
-    Params,
-    /// List those who make blocks, those who would, and what is being decided.
-    Validators,
-    /// Approve that a candidate becomes a validator.
-    #[command(
-        after_help = "Example:\n  larder network add-validator 12D3KooW…\n\nOn a validator's node. The candidate has put itself forward by `larder up --validate`."
-    )]
-    AddValidator {
-        /// Its peer id, as `larder network validators` shows it, or its node id.
-        peer: PeerArg,
-    },
-    /// Approve that a validator or candidate goes; of this node itself: it resigns, at once.
-    #[command(
-        after_help = "Examples:\n  larder network remove-validator 12D3KooW…\n\nOn a validator's node. Its bond stays locked for a while, and then is paid back."
-    )]
-    RemoveValidator {
-        /// Its peer id, as `larder network validators` shows it, or its node id.
-        peer: PeerArg,
     },
 }
 
