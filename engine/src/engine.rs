@@ -238,6 +238,8 @@ impl Parts<'_> {
             Command::Release { segment } => self.renter.release(ctx, segment),
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
             Command::Submit { job, tx } => self.wallet.submit(ctx, job, *tx),
+            Command::Withdraw { job, amount } => self.wallet.withdraw(ctx, job, amount),
+            Command::Stand(bls) => self.wallet.stand(ctx, &bls),
             Command::Damaged(roots) => {
                 if let Some(provider) = &mut self.provider {
                     provider.damaged(ctx, &roots);

@@ -130,6 +130,15 @@ pub enum Command {
         /// It, with good signatures.
         tx: Box<Tx>,
     },
+    /// Take free collateral of this node's provider back; answered by [`Notice::TxQueued`].
+    Withdraw {
+        /// The caller's name for this.
+        job: u64,
+        /// How much.
+        amount: Amount,
+    },
+    /// Put this node forward for validator with its BLS key, unless that is on its way already.
+    Stand(Box<larder_proofs::bls::SecretKey>),
     /// The addresses that peers reach this node by have changed.
     Addresses(Vec<String>),
     /// Shards of ours that the disk does not give back as they were stored: found by the scrubber,

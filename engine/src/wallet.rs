@@ -8,7 +8,8 @@ use crate::ops::Pending;
 use crate::rows::Write;
 use larder_contracts::Auth;
 use larder_ledger::nonce::WINDOW;
-use larder_ledger::{CloseFaulted, Faucet, Transfer, Tx};
+use larder_ledger::{Candidacy, CloseFaulted, Faucet, Transfer, Tx, Withdraw};
+use larder_proofs::bls::SecretKey;
 use larder_types::{AccountId, Amount, ContractId, Epoch, Params, Time, TxId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -299,6 +300,48 @@ impl Wallet {
             &ctx.me.genesis,
         ));
         Ok(self.queue_durable(ctx, tx))
+    }
+
+    /// Takes free collateral back to the account that it is paid to.
+    pub(crate) fn withdraw(&mut self, ctx: &mut Ctx<'_>, job: u64, amount: Amount) {
+        let queued = self.withdrawal(ctx, amount);
+        ctx.tell(Notice::TxQueued { job, tx: queued });
+        self.flush(ctx);
+    }
+
+    fn withdrawal(&mut self, ctx: &mut Ctx<'_>, amount: Amount) -> Result<TxId, SendRefusal> {
+        if !ctx.chain.live {
+            return Err(SendRefusal::NoLedger);
+        }
+        if !ctx.chain.authorised {
+            return Err(SendRefusal::NotAuthorised);
+        }
+        if self.outbox.len() >= MAX_OUTBOX {
+            return Err(SendRefusal::Busy);
+        }
+        let auth = self.reserve(ctx).ok_or(SendRefusal::Busy)?;
+        let me = ctx.me;
+        let withdraw = Withdraw::sign(me.node(), &me.ledger_key, amount, auth, &me.genesis);
+        Ok(self.queue_durable(ctx, Tx::Withdraw(withdraw)))
+    }
+
+    /// Puts this node forward for validator, as soon as the account can put the bond down; not while
+    /// that is on its way. `docs/protocol.md` §3.8.
+    pub(crate) fn stand(&mut self, ctx: &mut Ctx<'_>, bls: &SecretKey) {
+        let bond = ctx.me.params.validator_bond;
+        let waits = |out: &Outgoing| matches!(out.tx, Tx::Candidacy(_));
+        let is_known = ctx.chain.account.is_some() && ctx.chain.authorised;
+        if !is_known || self.spendable(ctx) < bond || self.outbox.values().any(waits) {
+            return;
+        }
+        let Some(auth) = self.reserve(ctx) else {
+            return;
+        };
+        let me = ctx.me;
+        let keys = (&me.node_key, bls);
+        let candidacy = Candidacy::sign(keys, &me.ledger_key, bond, auth, &me.genesis);
+        self.queue_durable(ctx, Tx::Candidacy(Box::new(candidacy)));
+        self.flush(ctx);
     }
 
     /// Has what was signed elsewhere sent until it stands in a block.

@@ -14,6 +14,7 @@ use crate::invite::Invite as InviteString;
 use crate::jobs::{Jobs, browse_error, paths, resolve_error};
 use crate::net::NetHandle;
 use crate::recovery::Recovery;
+use crate::seat::Seat;
 use crate::settings::ConfigFile;
 use crate::shown::{as_of, count, entry, internal, stopping, transaction};
 use crate::store::Store;
@@ -22,18 +23,19 @@ use larder_backup::{BackupOptions, Depth};
 use larder_contracts::same_money;
 use larder_engine::Engine;
 use larder_engine::report::ContractReport;
+use larder_keys::Signer;
 use larder_ledger::{Genesis, State};
 use larder_proofs::Checkpoint;
 use larder_rpc::{
-    Absence, AbsenceParams, Account, AccountParams, Api, AtParams, Audit, BackupParams, Balance,
-    Block, BlockCertificate, BlockHeader, BrowseParams, ChainValidators, ChangesParams, Code,
-    ContractParams, Done, Empty, Entry, Estimate, EstimateParams, GenesisDocument, Head,
-    HeldContract, Invite, Job, JobParams, JobStarted, KeeperStatus, LedgerContract, LedgerParams,
-    LedgerProvider, Limit, Moment, Nano, NodeInfo, NodeStatus, Offer, OfferChange, Page,
-    PageParams, Peer, Proof, ProofParams, ProviderOffer, ProviderParams, ProviderStatus,
-    RemoveVolumeParams, RenterContract, Repairs, RestoreParams, Role, RpcError, SendParams, Sent,
-    Snapshot, SubmitParams, Taking, Text, Transaction, Unsigned, ValidatorChange, Validators,
-    Volume, VolumeParams, VolumeRemoved,
+    Absence, AbsenceParams, Account, AccountParams, Api, Approved, AtParams, Audit, BackupParams,
+    Balance, Block, BlockCertificate, BlockHeader, BrowseParams, ChainValidators, ChangeParams,
+    ChangesParams, Code, ContractParams, Done, Empty, Entry, Estimate, EstimateParams,
+    GenesisDocument, Head, HeldContract, Invite, Job, JobParams, JobStarted, KeeperStatus,
+    LedgerContract, LedgerParams, LedgerProvider, Limit, Moment, Nano, NodeInfo, NodeStatus, Offer,
+    OfferChange, Page, PageParams, Peer, Proof, ProofParams, ProviderOffer, ProviderParams,
+    ProviderStatus, RemoveVolumeParams, RenterContract, Repairs, RestoreParams, Role, RpcError,
+    SendParams, Sent, Snapshot, SubmitParams, Taking, Text, Transaction, Unsigned, ValidatorChange,
+    Validators, Volume, VolumeParams, VolumeRemoved, WithdrawParams, Withdrawn,
 };
 use larder_types::params::CHUNK;
 use larder_types::{AccountId, Amount, NodeId, SubKeyId, Time};
@@ -75,7 +77,11 @@ pub struct NodeApi {
     pub config: ConfigFile,
     /// What of the offer a flag or the environment said.
     pub given: Vec<String>,
-    /// Whether it makes blocks.
+    /// Its key, which signs approvals.
+    pub node_key: Signer,
+    /// Our place among the validators.
+    pub seat: Seat,
+    /// Whether it makes blocks, or would.
     pub validates: bool,
     /// When it started.
     pub started: Time,
@@ -169,6 +175,7 @@ impl Api for NodeApi {
             offers: count(offers as u64),
             balance: self.balance(self.account).available,
             jobs: count(self.jobs.open() as u64),
+            consensus: self.consensus_now().await,
             keeper: self.keeper_now().await?,
             provider: self.provider_now().await?,
         })
@@ -290,6 +297,10 @@ impl Api for NodeApi {
         Ok(self.validators_now())
     }
 
+    async fn network_approve(&self, params: ChangeParams) -> Result<Approved, RpcError> {
+        self.approve(params).await
+    }
+
     async fn wallet_get_balance(&self, _: Empty) -> Result<Balance, RpcError> {
         let available = self.engine(Engine::spendable).await?;
         Ok(Balance {
@@ -365,6 +376,10 @@ impl Api for NodeApi {
             ..OfferChange::default()
         })
         .await
+    }
+
+    async fn provider_withdraw(&self, params: WithdrawParams) -> Result<Withdrawn, RpcError> {
+        self.withdraw(params).await
     }
 
     async fn provider_maintenance(&self, params: AbsenceParams) -> Result<Absence, RpcError> {

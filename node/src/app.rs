@@ -20,6 +20,7 @@ use crate::follow::Follower;
 use crate::heads;
 use crate::home::{Home, now};
 use crate::jobs::Jobs;
+use crate::meeting::Meeting;
 use crate::net::{Multiaddr, Net, NetConfig, NetHandle, node_id};
 use crate::pool::{Pool, Turns};
 use crate::pump::Pump;
@@ -34,6 +35,7 @@ use crate::spread::Spread;
 use crate::store::Store;
 use crate::validators::Validators;
 use crate::volumes::Keeper;
+use crate::voting::{self, Stage, Voter};
 use larder_backup::Vault;
 use larder_consensus::{Clock, Solo};
 use larder_engine::{Engine, Identity, Provide};
@@ -129,7 +131,8 @@ async fn up(
     let mut tasks: JoinSet<(&'static str, Result<(), AppError>)> = JoinSet::new();
     let seat = Seat::default();
     let mut own_blocks = None;
-    if settings.validate {
+    let may_change = voting::may_change(genesis.consensus);
+    if settings.validate && !may_change {
         let spawned = validate(&home, &chain)?;
         seat.take(Own::Solo(spawned.solo));
         own_blocks = Some(spawned.blocks);
@@ -153,6 +156,27 @@ async fn up(
         net: net.clone(),
     };
     let spread = Spread::new(genesis.hash(), seat.clone(), net.clone());
+    let meeting = Meeting {
+        seat: seat.clone(),
+        ledger: ledger.clone(),
+        net: net.clone(),
+        called: Arc::default(),
+    };
+    let voter = (settings.validate && may_change).then(|| Voter {
+        node: home.keys.node.clone(),
+        bls: home.keys.bls.clone(),
+        account,
+        home: home.dir.clone(),
+        listen: settings.consensus_listen.to_string(),
+        store: store.clone(),
+        seat: seat.clone(),
+        ledger: ledger.clone(),
+        meeting: meeting.clone(),
+        spread: spread.clone(),
+        validators: validators.clone(),
+        driver: driver.clone(),
+        stage: Stage::default(),
+    });
     let identity = Identity {
         genesis: genesis.hash(),
         params: settings.faucet.params(&genesis.params),
@@ -229,7 +253,9 @@ async fn up(
         net: net.clone(),
         driver: driver.clone(),
         own: own_blocks,
-        seat,
+        seat: seat.clone(),
+        voter,
+        meeting: meeting.clone(),
     };
     let token = stop.clone();
     tasks.spawn(async move {
@@ -245,6 +271,7 @@ async fn up(
         store: store.clone(),
         validators,
         spread,
+        meeting: meeting.clone(),
         streams,
         ledger: ledger.clone(),
         genesis: codec::encode(&genesis),
@@ -254,6 +281,11 @@ async fn up(
     tasks.spawn(async move {
         pump.run(events, token).await;
         ("network", Ok(()))
+    });
+    let token = stop.clone();
+    tasks.spawn(async move {
+        token.run_until_cancelled(meeting.run()).await;
+        ("meeting", Ok(()))
     });
     if let Some(shards) = shards {
         let scrubber = Scrubber {
@@ -342,6 +374,8 @@ async fn up(
         volumes: keeper,
         config,
         given: settings.given,
+        seat,
+        node_key: home.keys.node.clone(),
         validates: settings.validate,
         started,
         stop: stop.clone(),

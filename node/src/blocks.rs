@@ -187,8 +187,8 @@ impl Fetcher {
 
     /// Asks one after another until the round has what it is for.
     async fn catch_up(&mut self, round: Round) {
-        if self.seat.is_taken() {
-            return;
+        if let Some(own) = self.seat.own() {
+            return own.wake(round.wanted);
         }
         let own = self.net.node();
         let set = self.ledger.read().0.authority().validators;

@@ -35,6 +35,8 @@ pub enum Call {
     },
     /// The network's genesis document.
     Genesis,
+    /// Where your consensus listens: from one validator to another.
+    Consensus,
 }
 
 /// The answer to a [`Call`].
@@ -52,6 +54,9 @@ pub enum Answer {
     Blocks(Vec<ByteBuf>),
     /// The encoded genesis document.
     Genesis(ByteBuf),
+    /// The TCP port of the consensus, at the address by which the node is reached; none if it does not
+    /// vote.
+    Consensus(Option<u16>),
 }
 
 /// What is gossiped of a new block: its head, and what makes it final. The block itself is asked for.

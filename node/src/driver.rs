@@ -107,6 +107,8 @@ pub enum Payment {
         /// How much.
         amount: Amount,
     },
+    /// Free collateral of this node's provider, back to its account.
+    Withdraw(Amount),
     /// Signed elsewhere, and checked.
     Signed(Box<Tx>),
 }
@@ -352,6 +354,7 @@ fn admit(
             waiting.sent.insert(job, (done, ended));
             Some(Input::Command(match what {
                 Payment::Transfer { to, amount } => Command::Send { job, to, amount },
+                Payment::Withdraw(amount) => Command::Withdraw { job, amount },
                 Payment::Signed(tx) => Command::Submit { job, tx },
             }))
         }

@@ -1,18 +1,21 @@
 //! Following the chain: the task that owns it applies our own consensus's blocks or those that
 //! [`crate::blocks`] fetched, and tells the engine of each block that it has made durable. It waits
-//! for no peer.
+//! for no peer. Where validators change, it takes and leaves our place among them as the ledger says.
 
 use crate::blocks::{Fetched, Fetcher, Heard};
 use crate::call::HeadNote;
 use crate::chain::{Chain, ChainError};
 use crate::driver::DriverHandle;
+use crate::meeting::Meeting;
 use crate::net::{NetHandle, Topic};
 use crate::rota::Rota;
 use crate::seat::Seat;
+use crate::voting::{Voter, VotingError};
 use larder_consensus::Committed;
 use larder_engine::Input;
 use larder_types::codec;
 use serde_bytes::ByteBuf;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -29,21 +32,40 @@ pub struct Follower {
     pub own: Option<mpsc::Receiver<Committed>>,
     /// Whether we make any.
     pub seat: Seat,
+    /// Where validators change: what takes our place among them, if this node is to validate.
+    pub voter: Option<Voter>,
+    /// Where validators find each other: told when the set changes.
+    pub meeting: Meeting,
 }
+
+/// Why following ends. The node ends with it.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// Our own database failed, or our own block was refused.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// Our consensus failed, or must not start.
+    #[error(transparent)]
+    Voting(#[from] VotingError),
+}
+
+/// How long the proposer of a block has to publish its head, before the others do.
+const HEAD_WAIT: Duration = Duration::from_secs(1);
 
 impl Follower {
     /// Follows until the node stops.
     ///
     /// # Errors
-    /// [`ChainError`] when our own database fails or our own block is refused: the node stops.
+    /// [`FollowError`]: the node stops.
     pub async fn run(
         mut self,
         heard: mpsc::Receiver<Heard>,
         stop: CancellationToken,
-    ) -> Result<(), ChainError> {
+    ) -> Result<(), FollowError> {
         if let Some(standing) = self.chain.standing() {
             self.tell(standing).await;
         }
+        self.look().await?;
         let mut fetched = self.fetch(heard, stop.clone());
         loop {
             tokio::select! {
@@ -51,14 +73,32 @@ impl Follower {
                 () = stop.cancelled() => return Ok(()),
                 block = own_block(&mut self.own) => match block {
                     Some(block) => self.own_block(block).await?,
-                    None => return Ok(()),
+                    None => return self.why_it_ended().await,
                 },
                 blocks = fetched.recv() => match blocks {
                     Some(blocks) => self.take(blocks, &stop).await?,
                     None => return Ok(()),
                 },
+                end = ended(&mut self.voter) => return Err(end.into()),
             }
+            self.look().await?;
         }
+    }
+
+    /// Our consensus has given its last block, though we have our place.
+    async fn why_it_ended(&mut self) -> Result<(), FollowError> {
+        match &mut self.voter {
+            Some(voter) => Err(voter.ended().await.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes or leaves our place among the validators, as the ledger has it now.
+    async fn look(&mut self) -> Result<(), FollowError> {
+        if let Some(voter) = &mut self.voter {
+            voter.look(&mut self.own).await?;
+        }
+        Ok(())
     }
 
     /// Starts the fetcher; its channel closes if it ends.
@@ -79,7 +119,7 @@ impl Follower {
         fetched
     }
 
-    /// A block of our own: durable first, then acknowledged, then published.
+    /// A block of our own consensus: durable first, then acknowledged, then published.
     async fn own_block(&mut self, committed: Committed) -> Result<(), ChainError> {
         let certificate = committed.certificate().to_bytes();
         let input = self
@@ -87,25 +127,40 @@ impl Follower {
             .apply(committed.block(), certificate.clone())
             .await?;
         let block = committed.durable().into_inner();
-        let note = HeadNote {
+        self.publish(HeadNote {
             header: block.header,
             certificate: ByteBuf::from(certificate),
-        };
-        let net = self.net.clone();
+        });
+        self.tell(input).await;
+        Ok(())
+    }
+
+    /// Publishes a head: at once if the block is ours. Else its proposer does; should it not, and no
+    /// other block have come, so do all others, since each has a certificate of its own.
+    fn publish(&self, note: HeadNote) {
+        let (net, ledger) = (self.net.clone(), self.chain.ledger());
+        if note.header.validators != note.header.next_validators {
+            self.meeting.call();
+        }
         tokio::spawn(async move {
+            if note.header.proposer != net.node() {
+                tokio::time::sleep(HEAD_WAIT).await;
+                if ledger.read().0.head().height > note.header.height {
+                    return;
+                }
+            }
             if let Err(e) = net.publish(Topic::Heads, codec::encode(&note)).await {
                 tracing::debug!("a head was not published: {e}");
             }
         });
-        self.tell(input).await;
-        Ok(())
     }
 
     /// Applies a peer's blocks up to the first that breaks a rule. A peer's fault is only noted;
     /// ours ends the node.
     async fn take(&mut self, fetched: Fetched, stop: &CancellationToken) -> Result<(), ChainError> {
         for block in fetched.blocks {
-            if stop.is_cancelled() {
+            // What was asked for before we took our place comes from our own consensus too.
+            if stop.is_cancelled() || self.own.is_some() {
                 break;
             }
             match self.chain.take(block).await {
@@ -132,6 +187,13 @@ impl Follower {
         {
             tracing::debug!("the engine has stopped");
         }
+    }
+}
+
+async fn ended(voter: &mut Option<Voter>) -> VotingError {
+    match voter {
+        Some(voter) => voter.ended().await,
+        None => std::future::pending().await,
     }
 }
 

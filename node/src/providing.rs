@@ -3,7 +3,7 @@
 
 use crate::api::NodeApi;
 use crate::cli::options::LEAST_QUOTA;
-use crate::driver::Msg;
+use crate::driver::{Msg, Payment};
 use crate::settings::set_up;
 use crate::shown::{count, stopping};
 use crate::volumes::{Removed, VolumeError};
@@ -13,7 +13,7 @@ use larder_engine::{Command, Engine, Input, Provide, ProviderCommand};
 use larder_rpc::{
     Absence, AbsenceParams, Code, HeldContract, Moment, Nano, OfferChange, ProviderOffer,
     ProviderStatus, RemoveVolumeParams, RpcError, Taking, Text, TxStatus, Volume, VolumeParams,
-    VolumeRemoved,
+    VolumeRemoved, WithdrawParams, Withdrawn,
 };
 use larder_types::params::CHUNK;
 use larder_types::{Amount, Bytes, Epoch, Schedule};
@@ -172,6 +172,34 @@ impl NodeApi {
         }
         let absence = larder_ledger::Absence { first, epochs };
         Ok(self.absence(&absence))
+    }
+
+    /// Takes back free collateral: all of it, unless an amount is named.
+    pub(crate) async fn withdraw(&self, params: WithdrawParams) -> Result<Withdrawn, RpcError> {
+        let record = self.state(|state| state.provider(&self.node).map(|p| (p.free, p.payout)));
+        let Some((free, payout)) = record else {
+            return Err(RpcError::new(
+                Code::NotOnLedger,
+                "this node is not registered as a provider: it has no collateral",
+            ));
+        };
+        if payout != self.account {
+            let why =
+                format_args!("its collateral belongs to the account {payout}, not to this home's");
+            return Err(RpcError::new(Code::TransactionRefused, why));
+        }
+        let amount = params.amount.map_or(free, |amount| amount.0);
+        if amount == Amount::ZERO || amount > free {
+            let why = format_args!(
+                "{free} credits are free: what contracts lock frees as they end; `larder offer` \
+                 shows it"
+            );
+            return Err(RpcError::new(Code::InsufficientCredit, why));
+        }
+        Ok(Withdrawn {
+            amount: Nano(amount),
+            sent: self.sent(Payment::Withdraw(amount)).await?,
+        })
     }
 
     fn absence(&self, absence: &larder_ledger::Absence) -> Absence {

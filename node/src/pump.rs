@@ -7,6 +7,7 @@ use crate::bulk::Streams;
 use crate::call::{Answer, Call};
 use crate::chain::Ledger;
 use crate::driver::{DriverHandle, Msg};
+use crate::meeting::Meeting;
 use crate::net::{MessageToken, NetEvent, NetHandle, Responder, Topic, Verdict};
 use crate::spread::Spread;
 use crate::store::Store;
@@ -47,6 +48,8 @@ pub struct Pump {
     pub validators: Validators,
     /// Gossip of transactions.
     pub spread: Spread,
+    /// Where validators find each other.
+    pub meeting: Meeting,
     /// Bulk streams.
     pub streams: Streams,
     /// The ledger's state.
@@ -164,6 +167,9 @@ impl Pump {
                 self.forwarded(peer, provider, blob.into_vec(), respond);
             }
             Call::Blocks { from } => self.blocks(from, respond),
+            Call::Consensus => {
+                self.answer(respond, Answer::Consensus(self.meeting.port()));
+            }
             Call::Genesis => {
                 self.answer(
                     respond,
@@ -189,7 +195,7 @@ impl Pump {
         }
         let pump = self.clone();
         tokio::spawn(async move {
-            let answer = taken(pump.validators.take_proof(provider, blob).await);
+            let answer = taken(pump.validators.hear_proof(from, provider, blob).await);
             pump.answer(respond, answer);
         });
     }
@@ -285,6 +291,9 @@ impl Pump {
     /// A new peer: it may know blocks and offers that we lack.
     fn connected(&self, peer: NodeId) {
         tracing::debug!(%peer, "connected");
+        if self.validators.is_one(&peer) {
+            self.meeting.call();
+        }
         if self.heard.try_send(Heard::Peer(peer)).is_err() {
             tracing::debug!("the fetcher is busy");
         }

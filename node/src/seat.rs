@@ -1,7 +1,7 @@
 //! This node's place among the validators: empty as long as it only follows. It is taken and left
 //! while the node runs, as the ledger's set of validators changes.
 
-use larder_consensus::{ProofError, Solo, SubmitError};
+use larder_consensus::{Bft, ProofError, Solo, SubmitError};
 use larder_ledger::Tx;
 use larder_types::NodeId;
 use tokio::sync::watch;
@@ -11,6 +11,8 @@ use tokio::sync::watch;
 pub enum Own {
     /// The network's only validator.
     Solo(Solo),
+    /// One of several validators.
+    Bft(Bft),
 }
 
 impl Own {
@@ -21,17 +23,66 @@ impl Own {
     pub async fn submit(&self, tx: Tx) -> Result<(), SubmitError> {
         match self {
             Self::Solo(solo) => solo.submit(tx).await.map(drop),
+            Self::Bft(bft) => bft.submit(tx).await.map(drop),
         }
     }
 
-    /// Hands in a proof from `provider`, whom the caller has authenticated or whom a validator vouches
-    /// for.
+    /// Takes transactions that the others have already. Says whether all of them are signed well.
+    pub async fn hear(&self, txs: Vec<Tx>) -> bool {
+        let is_signed = |taken: &Result<(), SubmitError>| match taken {
+            Err(SubmitError::Verify(_)) => false,
+            Ok(()) | Err(SubmitError::Admit(_) | SubmitError::Stopped) => true,
+        };
+        match self {
+            Self::Solo(solo) => {
+                for tx in txs {
+                    if !is_signed(&solo.submit(tx).await.map(drop)) {
+                        return false;
+                    }
+                }
+                true
+            }
+            Self::Bft(bft) => {
+                let taken = bft.hear(txs).await.unwrap_or_default();
+                taken.into_iter().all(|one| is_signed(&one.map(drop)))
+            }
+        }
+    }
+
+    /// Hands in a proof from `provider`, whom the caller has authenticated.
     ///
     /// # Errors
     /// [`ProofError`] says why it does not count.
     pub async fn submit_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), ProofError> {
         match self {
             Self::Solo(solo) => solo.submit_proof(provider, blob).await,
+            Self::Bft(bft) => bft.submit_proof(provider, blob).await,
+        }
+    }
+
+    /// Takes a proof of `provider` that the validator `from`, whom the caller has authenticated,
+    /// accepted.
+    ///
+    /// # Errors
+    /// [`ProofError`] says why it does not count.
+    pub async fn hear_proof(
+        &self,
+        from: NodeId,
+        provider: NodeId,
+        blob: Vec<u8>,
+    ) -> Result<(), ProofError> {
+        match self {
+            // Its set has nobody else.
+            Self::Solo(_) => Err(ProofError::Stopped),
+            Self::Bft(bft) => bft.hear_proof(from, provider, blob).await,
+        }
+    }
+
+    /// Says that there is a final block of this height.
+    pub fn wake(&self, height: u64) {
+        match self {
+            Self::Solo(_) => {}
+            Self::Bft(bft) => bft.wake(height),
         }
     }
 }

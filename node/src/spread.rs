@@ -3,7 +3,6 @@
 
 use crate::net::{MessageToken, NetHandle, Topic, Verdict};
 use crate::seat::Seat;
-use larder_consensus::SubmitError;
 use larder_ledger::{Tx, verify};
 use larder_types::{GenesisHash, TxId, codec};
 use std::collections::{BTreeSet, VecDeque};
@@ -66,14 +65,7 @@ impl Spread {
             return Verdict::Ignore;
         }
         let are_signed = match self.seat.own() {
-            Some(own) => {
-                let mut are_signed = true;
-                for tx in new {
-                    let taken = own.submit(tx).await;
-                    are_signed &= !matches!(taken, Err(SubmitError::Verify(_)));
-                }
-                are_signed
-            }
+            Some(own) => own.hear(new).await,
             None => self.are_signed(new).await,
         };
         if are_signed {
@@ -89,7 +81,7 @@ impl Spread {
         tokio::task::spawn_blocking(check).await.unwrap_or(false)
     }
 
-    /// Publishes what our consensus admitted, as long as it does, except what it has from gossip.
+    /// Publishes what was handed in here, as long as our consensus takes anything.
     pub async fn publish(self, mut admitted: mpsc::Receiver<Vec<Tx>>) {
         while let Some(txs) = admitted.recv().await {
             for batch in batches(self.new_of(txs)) {

@@ -133,7 +133,13 @@ impl Validators {
         match answer.ok().and_then(|bytes| codec::decode(&bytes).ok()) {
             Some(Answer::Taken) => Word::Taken,
             Some(Answer::Refused(why)) => Word::Refused(why),
-            Some(Answer::Busy | Answer::Engine(_) | Answer::Blocks(_) | Answer::Genesis(_))
+            Some(
+                Answer::Busy
+                | Answer::Engine(_)
+                | Answer::Blocks(_)
+                | Answer::Genesis(_)
+                | Answer::Consensus(_),
+            )
             | None => Word::Silent,
         }
     }
@@ -170,17 +176,39 @@ impl Validators {
         }
     }
 
+    /// Takes a proof of `provider` that the validator `from` accepted.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn hear_proof(
+        &self,
+        from: NodeId,
+        provider: NodeId,
+        blob: Vec<u8>,
+    ) -> Result<(), SubmitError> {
+        let own = self.seat.own().ok_or(SubmitError::NoAnswer)?;
+        proof_taken(own.hear_proof(from, provider, blob).await)
+    }
+
     /// Takes a proof of `provider`, as the validator that we are.
     ///
     /// # Errors
     /// [`SubmitError`].
     pub async fn take_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), SubmitError> {
         let own = self.seat.own().ok_or(SubmitError::NoAnswer)?;
-        match own.submit_proof(provider, blob).await {
-            // Another validator, or the same message twice, was faster.
-            Ok(()) | Err(ProofError::Refused(ProofRefusal::Proven)) => Ok(()),
-            Err(why) => Err(not_taken(proof_passes(&why), &why)),
-        }
+        proof_taken(own.submit_proof(provider, blob).await)
+    }
+}
+
+fn proof_taken(taken: Result<(), ProofError>) -> Result<(), SubmitError> {
+    match taken {
+        // Another validator, or the same message twice, was faster.
+        Ok(())
+        | Err(
+            ProofError::Refused(ProofRefusal::Proven)
+            | ProofError::Forward(ForwardRefusal::Proven | ForwardRefusal::Repeated),
+        ) => Ok(()),
+        Err(why) => Err(not_taken(proof_passes(&why), &why)),
     }
 }
 

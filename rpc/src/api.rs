@@ -5,14 +5,14 @@
 use crate::client::{Client, ClientError};
 use crate::errors::RpcError;
 use crate::types::{
-    Absence, AbsenceParams, Account, AccountParams, AtParams, Audit, BackupParams, Balance, Block,
-    BlockCertificate, BlockHeader, BrowseParams, ChainValidators, ChangesParams, ContractParams,
-    Done, Entry, Estimate, EstimateParams, GenesisDocument, Head, HeldContract, Invite, Job,
-    JobParams, JobStarted, LedgerContract, LedgerParams, LedgerProvider, Limit, NodeInfo,
-    NodeStatus, Offer, OfferChange, Peer, Proof, ProofParams, ProviderOffer, ProviderParams,
-    ProviderStatus, RemoveVolumeParams, RenterContract, Repairs, RestoreParams, SendParams, Sent,
-    Snapshot, SubmitParams, Transaction, Unsigned, ValidatorChange, Validators, Volume,
-    VolumeParams, VolumeRemoved,
+    Absence, AbsenceParams, Account, AccountParams, Approved, AtParams, Audit, BackupParams,
+    Balance, Block, BlockCertificate, BlockHeader, BrowseParams, ChainValidators, ChangeParams,
+    ChangesParams, ContractParams, Done, Entry, Estimate, EstimateParams, GenesisDocument, Head,
+    HeldContract, Invite, Job, JobParams, JobStarted, LedgerContract, LedgerParams, LedgerProvider,
+    Limit, NodeInfo, NodeStatus, Offer, OfferChange, Peer, Proof, ProofParams, ProviderOffer,
+    ProviderParams, ProviderStatus, RemoveVolumeParams, RenterContract, Repairs, RestoreParams,
+    SendParams, Sent, Snapshot, SubmitParams, Transaction, Unsigned, ValidatorChange, Validators,
+    Volume, VolumeParams, VolumeRemoved, WithdrawParams, Withdrawn,
 };
 use crate::values::{Empty, Page, PageParams};
 use jsonrpsee::types::error::{INVALID_PARAMS_CODE, INVALID_PARAMS_MSG};
@@ -129,6 +129,8 @@ methods! {
 
     /// Who makes blocks, who would, and what is being decided about them.
     "network_validators" network_validators(Empty) -> Validators;
+    /// Approves a change of the validators, as the one that this node is.
+    "network_approve" network_approve(ChangeParams) -> Approved;
 
     /// What the home's account can spend.
     "wallet_getBalance" wallet_get_balance(Empty) -> Balance;
@@ -154,6 +156,8 @@ methods! {
     "provider_setOffer" provider_set_offer(OfferChange) -> ProviderOffer;
     /// Leaves: takes on nothing more, and is gone when the last contract has ended.
     "provider_exit" provider_exit(Empty) -> ProviderOffer;
+    /// Takes free collateral back to the account that this provider is paid to.
+    "provider_withdraw" provider_withdraw(WithdrawParams) -> Withdrawn;
     /// Announces that this provider will be away; answers once that is in a block.
     "provider_maintenance" provider_maintenance(AbsenceParams) -> Absence;
     /// How the ledger judged this provider, newest first.

@@ -185,6 +185,15 @@ impl Trace {
                 self.number(*job);
                 self.0.update(&tx.id().0);
             }
+            Command::Withdraw { job, amount } => {
+                self.kind(13);
+                self.number(*job);
+                self.number(amount.0);
+            }
+            Command::Stand(bls) => {
+                self.kind(14);
+                self.0.update(&bls.public().to_bytes());
+            }
             Command::Addresses(addrs) => {
                 self.kind(6);
                 self.text(addrs);

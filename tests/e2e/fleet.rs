@@ -4,8 +4,8 @@
 use crate::until::until;
 use larder_rpc::client::all;
 use larder_rpc::{
-    Client, ClientError, Empty, LedgerProvider, NodeInfo, NodeStatus, ProviderParams,
-    ProviderStatus, RenterContract,
+    Client, ClientError, Empty, Head, LedgerProvider, NodeInfo, NodeStatus, ProviderParams,
+    ProviderStatus, RenterContract, Validators,
 };
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -313,6 +313,38 @@ impl Node {
             .unwrap()
     }
 
+    /// Who makes blocks, by this node's ledger.
+    pub(crate) fn validators(&self) -> Validators {
+        self.ask(|node| async move { node.network_validators(&Empty {}).await })
+            .unwrap()
+    }
+
+    /// The newest block that this node applied.
+    pub(crate) fn head(&self) -> Head {
+        self.ask(|node| async move { node.chain_head(&Empty {}).await })
+            .unwrap()
+    }
+
+    /// Waits until this node makes blocks.
+    pub(crate) fn votes(&self) {
+        until("a validator votes", SETTLE, || {
+            let consensus = self.status().consensus;
+            (consensus.seated && consensus.votes).then_some(())
+        });
+    }
+
+    /// What the process has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.home.join("err.log")).unwrap()
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(crate) fn ends(&mut self) {
+        until("a node ends by itself", START, || {
+            (!self.runs()).then_some(())
+        });
+    }
+
     /// What this node's ledger holds of a provider.
     pub(crate) fn provider(&self, provider: &NodeInfo) -> LedgerProvider {
         let provider = provider.node;
@@ -388,12 +420,22 @@ impl Fleet {
         Self::found_at(epoch, Site::default(), Site::default())
     }
 
+    /// The same, a network whose validators agree: the first is running, as yet alone.
+    pub(crate) fn found_bft(epoch: &str) -> Self {
+        let words = ["--epoch", epoch, "--consensus", "bft"];
+        Self::found_by(&words, Site::default(), Site::default())
+    }
+
     /// The same, its validator at `site` and the others at `others`.
     pub(crate) fn found_at(epoch: &str, site: Site, others: Site) -> Self {
+        Self::found_by(&["--epoch", epoch], site, others)
+    }
+
+    fn found_by(words: &[&str], site: Site, others: Site) -> Self {
         let dir = tempfile::Builder::new().prefix("larder-e2e-").tempdir();
         let dir = dir.unwrap();
         let home = dir.path().join("founder");
-        larder(&home, &["init", "--new-network", "--epoch", epoch]).done();
+        larder(&home, &[&["init", "--new-network"], words].concat()).done();
         let mut founder = Node::new(home, site, &["--validate"]);
         founder.start();
         let invite = founder.larder(&["invite"]).done();
@@ -435,6 +477,35 @@ impl Fleet {
         providers.iter_mut().for_each(Node::spawn);
         providers.iter_mut().for_each(Node::wait_ready);
         providers
+    }
+
+    /// A node that would validate: running, and a candidate on the ledger.
+    pub(crate) fn candidate(&self, number: usize) -> Node {
+        let mut node = self.join(&format!("validator-{number}"), &["--validate"]);
+        node.start();
+        let id = node.info().node;
+        until("a node is a candidate", SETTLE, || {
+            let shown = self.founder.validators();
+            shown.candidates.iter().any(|c| c.node == id).then_some(())
+        });
+        node
+    }
+
+    /// As many validators beside the founder, each taken in by those before it.
+    pub(crate) fn validators(&self, count: usize) -> Vec<Node> {
+        let mut seated: Vec<Node> = Vec::new();
+        for number in 2..count + 2 {
+            let candidate = self.candidate(number);
+            let peer = candidate.info().peer_id;
+            for voter in std::iter::once(&self.founder).chain(&seated) {
+                if voter.larder(&["network", "add-validator", &peer]).done()["acted"] == true {
+                    break;
+                }
+            }
+            candidate.votes();
+            seated.push(candidate);
+        }
+        seated
     }
 
     /// A keeper, running.

@@ -28,6 +28,7 @@ mod rot;
 mod simulation;
 mod split;
 mod until;
+mod validators;
 mod verify;
 mod volumes;
 mod wires;

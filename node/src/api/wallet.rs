@@ -87,7 +87,7 @@ impl NodeApi {
     }
 
     /// Has something sent, and waits a while for the block that holds it.
-    pub(super) async fn sent(&self, what: Payment) -> Result<Sent, RpcError> {
+    pub(crate) async fn sent(&self, what: Payment) -> Result<Sent, RpcError> {
         let (done, queued) = oneshot::channel();
         let (ended, end) = oneshot::channel();
         self.driver

@@ -1,6 +1,7 @@
 //! Why a node does not start, or ends before it was asked to; each says what mends it.
 
 use crate::chain::ChainError;
+use crate::follow::FollowError;
 use crate::home::HomeError;
 use crate::net::NetError;
 use crate::store::StoreError;
@@ -25,6 +26,9 @@ pub enum AppError {
     /// The chain.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The chain as it is followed, or our own consensus.
+    #[error("{0}")]
+    Follow(#[from] FollowError),
     /// The engine's rows.
     #[error("{0}; restore node.db from a copy")]
     Rows(#[from] larder_engine::rows::RowError),
@@ -44,7 +48,10 @@ pub enum AppError {
     #[error("the runtime: {0}")]
     Runtime(std::io::Error),
     /// The home's keys are not the validator's.
-    #[error("this home did not found the network: only its founder's node can --validate")]
+    #[error(
+        "this network has one validator for good, and its keys are not in this home: leave --validate out, \
+         and `validate = true` in config.toml"
+    )]
     NotValidator,
     /// The network's genesis is none that this version reads.
     #[error(
@@ -72,6 +79,7 @@ impl AppError {
             Self::Net(_)
             | Self::Store(_)
             | Self::Chain(_)
+            | Self::Follow(_)
             | Self::Rows(_)
             | Self::Shards(_)
             | Self::Vault(_)

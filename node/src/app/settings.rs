@@ -8,10 +8,13 @@ use crate::shards::VolumeConfig;
 use larder_engine::Provide;
 use larder_keys::{AccountSigner, Signer};
 use larder_types::{Amount, Params};
+use libp2p::multiaddr::Protocol;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// Where a node listens without `--listen`.
 const LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/4750", "/ip4/0.0.0.0/udp/4750/quic-v1"];
+/// Where the consensus listens if the node has no TCP address of its own.
+const CONSENSUS_PORT: u16 = 4751;
 /// Where the RPC listens without `--rpc`.
 const RPC_PORT: u16 = 4730;
 /// What a provider asks without `--price`, per GiB and 30 days: a hundredth of a credit.
@@ -26,6 +29,8 @@ pub(super) struct Settings {
     pub(super) given: Vec<String>,
     pub(super) volumes: Vec<VolumeConfig>,
     pub(super) validate: bool,
+    /// Where the consensus listens, if this node is one of several validators.
+    pub(super) consensus_listen: Multiaddr,
     /// Whether the node may ask for the grant of an account that the ledger does not know.
     pub(super) faucet: Faucet,
     /// The account key, while the words are at hand.
@@ -62,6 +67,7 @@ impl Settings {
             given: Vec::new(),
             volumes: Vec::new(),
             validate: false,
+            consensus_listen: beside(&[]),
             faucet: Faucet::LeftAlone,
             account_key: Some(AccountSigner::own(account)),
         }
@@ -100,11 +106,16 @@ impl Settings {
             return Err(AppError::LittleQuota(quota));
         }
         let price = price.unwrap_or(PRICE);
+        let address = |text: String| text.parse().map_err(|_| AppError::Addr(text));
+        let listen: Vec<Multiaddr> = listen.into_iter().map(address).collect::<Result<_, _>>()?;
+        let consensus = options.consensus_listen;
+        let consensus = consensus.or_else(|| file.consensus_listen.clone());
         Ok(Self {
-            listen: listen
-                .into_iter()
-                .map(|l| l.parse().map_err(|_| AppError::Addr(l)))
-                .collect::<Result<_, _>>()?,
+            consensus_listen: match consensus {
+                Some(text) => address(text)?,
+                None => beside(&listen),
+            },
+            listen,
             rpc: options
                 .rpc
                 .or(file.rpc)
@@ -126,6 +137,27 @@ impl Settings {
     }
 }
 
+/// The next port at the first address that the node listens on by TCP; any, where that is any.
+fn beside(listen: &[Multiaddr]) -> Multiaddr {
+    let next = |addr: &Multiaddr| {
+        let mut parts = addr.iter();
+        match (parts.next()?, parts.next()?) {
+            (host @ (Protocol::Ip4(_) | Protocol::Ip6(_)), Protocol::Tcp(port)) => {
+                let next = if port == 0 { 0 } else { port.checked_add(1)? };
+                Some(
+                    Multiaddr::empty()
+                        .with(host.acquire())
+                        .with(Protocol::Tcp(next)),
+                )
+            }
+            _ => None,
+        }
+    };
+    let any = Multiaddr::empty().with(Protocol::Ip4(Ipv4Addr::UNSPECIFIED));
+    let found = listen.iter().find_map(next);
+    found.unwrap_or_else(|| any.with(Protocol::Tcp(CONSENSUS_PORT)))
+}
+
 fn given(options: &UpOptions) -> Vec<String> {
     let given = [
         ("quota", options.provide.is_some()),
@@ -142,5 +174,23 @@ fn short(what: &'static str, value: &str, most: usize) -> Result<(), AppError> {
         Err(AppError::TooLong(what, most))
     } else {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_consensus_listens_beside_the_node() {
+        let of = |listen: &[&str]| {
+            let listen: Vec<Multiaddr> = listen.iter().map(|l| l.parse().unwrap()).collect();
+            beside(&listen).to_string()
+        };
+        let quic = "/ip4/127.0.0.1/udp/9/quic-v1";
+        assert_eq!(of(&LISTEN), "/ip4/0.0.0.0/tcp/4751");
+        assert_eq!(of(&[quic, "/ip4/127.0.0.1/tcp/0"]), "/ip4/127.0.0.1/tcp/0");
+        assert_eq!(of(&["/ip6/::1/tcp/70"]), "/ip6/::1/tcp/71");
+        assert_eq!(of(&[quic]), "/ip4/0.0.0.0/tcp/4751");
     }
 }

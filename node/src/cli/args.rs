@@ -1,9 +1,12 @@
 //! The words of the command line, their help and their examples.
 
+mod network;
+
+pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
+
 use crate::demo::DemoArgs;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use larder_ledger::Consensus;
 use larder_proofs::Checkpoint;
 use larder_types::amount::ParseAmountError;
 use larder_types::{AccountId, Amount, Bytes, Class, ContractId, Millis, Profile};
@@ -81,13 +84,13 @@ pub(crate) enum Command {
     Wallet(WalletCommand),
     /// The provider's own offer and its way out.
     #[command(
-        after_help = "Examples:\n  larder offer\n  larder offer set --price 1.5 --quota 40GiB\n  larder offer pause\n  larder offer maintenance --in 2d --for 1\n  larder offer shrink 10GiB\n  larder offer exit"
+        after_help = "Examples:\n  larder offer\n  larder offer set --price 1.5 --quota 40GiB\n  larder offer pause\n  larder offer maintenance --in 2d --for 1\n  larder offer shrink 10GiB\n  larder offer exit\n  larder offer withdraw"
     )]
     Offer(OfferArgs),
     /// Running a ledger together: the network's rules and who makes its blocks.
     #[command(
         subcommand,
-        after_help = "Examples:\n  larder network params\n  larder network validators"
+        after_help = "Examples:\n  larder network params\n  larder network validators --json\n  larder network add-validator 12D3KooW…      its node runs with --validate\n  larder network remove-validator 12D3KooW…\n\nMore than two thirds of the validators must approve a change: each runs the command on its own node."
     )]
     Network(NetworkCommand),
     /// The places where a provider's shards lie.
@@ -109,7 +112,7 @@ pub(crate) enum Command {
     Simulate(SimulateCommand),
     /// Show the whole thing on this machine, with real processes and real files.
     #[command(
-        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --kill 2 --keep"
+        after_help = "Examples:\n  larder demo\n  larder demo ~/Documents --json\n  larder demo --providers 16 --kill 2 --keep\n  larder demo --validators 4"
     )]
     Demo(DemoArgs),
     /// Print a completion script for a shell.
@@ -158,26 +161,6 @@ pub(crate) struct InitArgs {
     pub(crate) words_file: Option<PathBuf>,
 }
 
-/// How a network's blocks are put in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ConsensusArg {
-    /// By this node alone, for good. It can reorder, leave out and roll back: for yourself and for
-    /// friends who trust you.
-    Solo,
-    /// By validators that agree, more than two thirds of them; this node is the first, and more are
-    /// taken in by `larder network add-validator`. From four on, one may fail or cheat.
-    Bft,
-}
-
-impl From<ConsensusArg> for Consensus {
-    fn from(kind: ConsensusArg) -> Self {
-        match kind {
-            ConsensusArg::Solo => Self::Solo,
-            ConsensusArg::Bft => Self::Bft,
-        }
-    }
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct RecoverArgs {
     /// The invite string of the network that the account is on.
@@ -213,9 +196,13 @@ pub(crate) struct UpArgs {
     /// Who runs the provider.
     #[arg(long, value_name = "NAME", env = "LARDER_OPERATOR")]
     pub(crate) operator: Option<String>,
-    /// Make blocks.
+    /// Make blocks: at once if this node is a validator, else it stands as a candidate, with a bond of
+    /// its account's, and begins when the validators have taken it in.
     #[arg(long, env = "LARDER_VALIDATE")]
     pub(crate) validate: bool,
+    /// Where validators' consensus listens [default: the port after the first of --listen].
+    #[arg(long, value_name = "MULTIADDR", env = "LARDER_CONSENSUS_LISTEN")]
+    pub(crate) consensus_listen: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -378,6 +365,14 @@ pub(crate) enum OfferCommand {
         after_help = "Examples:\n  larder offer exit\n  larder offer        shows when the last contract ends\n  larder offer resume stays after all"
     )]
     Exit,
+    /// Take free collateral back to the account.
+    #[command(
+        after_help = "Examples:\n  larder offer withdraw          all that is free\n  larder offer withdraw 12.5\n\nWhat is taken back cannot be locked by new contracts."
+    )]
+    Withdraw {
+        /// How many credits; all that is free unless said.
+        amount: Option<Amount>,
+    },
 }
 
 #[derive(Debug, Clone, Args)]
@@ -460,14 +455,6 @@ pub(crate) enum ContractsCommand {
     },
 }
 
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum NetworkCommand {
-    /// Show the rules that the network's genesis fixes.
-    Params,
-    /// List those who make blocks, and those who would.
-    Validators,
-}
-
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum SimulateCommand {
     /// Nodes come, go and die; keepers repair. Money, proofs and data are checked all along.
@@ -545,9 +532,12 @@ mod tests {
             "larder init --new-network --consensus bft",
             "larder network params",
             "larder network validators --json",
+            "larder network add-validator 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
+            "larder offer withdraw 5",
+            "larder offer withdraw",
             "larder recover --join abc --words-file w --json",
             "larder up --listen /ip4/127.0.0.1/tcp/0 --rpc 127.0.0.1:0 --provide 2GiB --price 2 \
-             --region eu --operator me --validate",
+             --region eu --operator me --validate --consensus-listen /ip4/127.0.0.1/tcp/0",
             "larder backup a b --class high --tag x --tag y --exclude *.o -n",
             "larder restore latest:/a --target t --include x --exclude y --verify",
             "larder wallet balance --json",
@@ -583,11 +573,14 @@ mod tests {
             "larder init --new-network --consensus raft",
             "larder recover",
             "larder recover --words-file w",
+            "larder network add-validator",
+            "larder network add-validator nobody",
             "larder backup",
             "larder backup a --class best",
             "larder up --provide lots",
             "larder restore latest",
             "larder demo --kill some",
+            "larder demo --validators 0",
             "larder offer set",
             "larder offer maintenance",
             "larder offer maintenance --in 2d --from 3",

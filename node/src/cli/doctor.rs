@@ -7,7 +7,7 @@ use super::output::Out;
 use crate::home::read_cert;
 use crate::home::rebirth::is_recovering;
 use larder_rpc::client::all;
-use larder_rpc::{Client, Empty, ProviderStatus};
+use larder_rpc::{Client, ConsensusStatus, Empty, ProviderStatus};
 use larder_types::size::GIB;
 use larder_types::{Amount, Bytes};
 use serde_json::json;
@@ -106,6 +106,7 @@ async fn ask_node(node: &Client, checks: &mut Vec<Check>) -> Asked {
                 FAILED,
             ),
         },
+        blocks(&status.consensus),
         Check {
             name: "market",
             found: format!("{} offers", status.offers),
@@ -176,6 +177,43 @@ async fn ask_node(node: &Client, checks: &mut Vec<Check>) -> Asked {
     }
     checks.extend(status.provider.iter().flat_map(provided));
     Ok(())
+}
+
+/// A validator that does not vote weakens all; a follower that reaches none learns nothing.
+fn blocks(consensus: &ConsensusStatus) -> Check {
+    let ConsensusStatus {
+        seated,
+        votes,
+        stands,
+        validators,
+        validators_reached: reached,
+        ..
+    } = *consensus;
+    let part = match (votes, seated, stands) {
+        (true, _, _) => "this node votes",
+        (false, true, _) => "this node is a validator and does not vote",
+        (false, false, true) => "this node waits to be taken in",
+        (false, false, false) => "this node follows",
+    };
+    let age = consensus.last_block_age_ms / 1_000;
+    let mend = if seated && !votes {
+        Some(
+            "run it with `larder up --validate`, or take it out by `larder network remove-validator`",
+        )
+    } else if reached == 0 {
+        Some("no validator is reached: check the network, and that theirs run")
+    } else if votes && u64::from(reached) * 3 <= u64::from(validators) * 2 {
+        Some("more than two thirds of the validators must be reached for blocks to be made")
+    } else {
+        None
+    };
+    Check {
+        name: "blocks",
+        found: format!(
+            "{part}, {reached} of {validators} validators reached, the newest is {age} s old"
+        ),
+        mend: mend.map(|mend| (mend, FAILED)),
+    }
 }
 
 fn provided(provider: &ProviderStatus) -> Vec<Check> {

@@ -1,9 +1,9 @@
 //! `larder network`: the rules of the network, and who makes its blocks.
 
-use super::args::NetworkCommand;
+use super::args::{NetworkCommand, PeerArg};
 use super::connect::{Asked, ask};
 use super::output::Out;
-use larder_rpc::{Client, Consensus, Empty, Validators};
+use larder_rpc::{ChangeKind, ChangeParams, Client, Consensus, Empty, Text, Validators};
 use serde_json::json;
 use std::path::Path;
 
@@ -12,6 +12,12 @@ pub(super) fn network(home: &Path, command: NetworkCommand, out: Out) -> Asked {
         match command {
             NetworkCommand::Params => params(&node, out).await,
             NetworkCommand::Validators => tell(&node.network_validators(&Empty {}).await?, out),
+            NetworkCommand::AddValidator { peer } => {
+                approve(&node, ChangeKind::Add, peer, out).await
+            }
+            NetworkCommand::RemoveValidator { peer } => {
+                approve(&node, ChangeKind::Remove, peer, out).await
+            }
         }
     })
 }
@@ -79,6 +85,35 @@ async fn params(node: &Client, out: Out) -> Asked {
         .try_for_each(|(name, value)| out.line(format_args!("{name:<8} {value}")))
 }
 
+async fn approve(node: &Client, change: ChangeKind, peer: PeerArg, out: Out) -> Asked {
+    let params = ChangeParams {
+        change,
+        node: Text(peer.0),
+    };
+    let done = node.network_approve(&params).await?;
+    out.object(&json!({
+        "message_type": "summary",
+        "change": change,
+        "node": params.node,
+        "tx": done.sent.tx,
+        "status": done.sent.status,
+        "height": done.sent.height,
+        "acted": done.acted,
+        "missing": done.missing,
+    }))?;
+    out.line(match (done.acted, done.sent.height, change) {
+        (true, _, ChangeKind::Add) => "approved: it is a validator from the next block on".to_owned(),
+        (true, _, ChangeKind::Remove) => "approved: it is none from the next block on".to_owned(),
+        (false, Some(_), _) => format!(
+            "approved by this validator; {} more needed: the others run the same command on their nodes",
+            done.missing
+        ),
+        (false, None, _) => {
+            "on its way: while this node runs, it goes on handing the approval in".to_owned()
+        }
+    })
+}
+
 fn order(who: &Validators) -> String {
     match who.consensus {
         Consensus::Solo => "solo: one validator, which can reorder, leave out and roll back".into(),
@@ -129,8 +164,8 @@ fn tell(who: &Validators, out: Out) -> Asked {
             "missing": it.missing,
         }))?;
         let verb = match it.change {
-            larder_rpc::ChangeKind::Add => "take in",
-            larder_rpc::ChangeKind::Remove => "take out",
+            ChangeKind::Add => "take in",
+            ChangeKind::Remove => "take out",
         };
         out.line(format_args!(
             "to decide  {verb} {}: {} for it, {} more needed",

@@ -7,8 +7,9 @@ use super::output::Out;
 use larder_rpc::client::all;
 use larder_rpc::{
     Absence, AbsenceParams, Audit, Client, Empty, Nano, OfferChange, ProviderOffer, Taking,
+    WithdrawParams,
 };
-use larder_types::{Bytes, Time};
+use larder_types::{Amount, Bytes, Time};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -25,6 +26,7 @@ pub(super) fn offer(home: &Path, command: Option<OfferCommand>, out: Out) -> Ask
             OfferCommand::Maintenance(args) => maintenance(&node, args, out).await,
             OfferCommand::Shrink { size } => shrink(&node, size, out).await,
             OfferCommand::Exit => exit(&node, out).await,
+            OfferCommand::Withdraw { amount } => withdraw(&node, amount, out).await,
         }
     })
 }
@@ -109,15 +111,38 @@ async fn exit(node: &Client, out: Out) -> Asked {
     tell(&offer, out)?;
     let locked = offer.collateral_locked.0;
     out.line(match offer.contracts {
-        0 => "no contract binds this node: it can be stopped for good; its free collateral \
-              cannot be paid back to the account yet"
-            .to_owned(),
+        0 => {
+            "no contract binds this node: `larder offer withdraw` takes its collateral back; then \
+              it can be stopped for good"
+                .to_owned()
+        }
         _ => format!(
             "nothing is taken on or renewed. Leave the node running: it is paid until its \
-             contracts end, {}; their collateral, {locked} credits, frees as they do",
+             contracts end, {}; their collateral, {locked} credits, frees as they do, and `larder \
+             offer withdraw` takes back what is free",
             last(&offer)
         ),
     })
+}
+
+async fn withdraw(node: &Client, amount: Option<Amount>, out: Out) -> Asked {
+    let amount = amount.map(Nano);
+    let done = node.provider_withdraw(&WithdrawParams { amount }).await?;
+    out.object(&json!({
+        "message_type": "summary",
+        "amount": done.amount.0.to_string(),
+        "tx": done.sent.tx,
+        "status": done.sent.status,
+        "height": done.sent.height,
+    }))?;
+    let how = match done.sent.height {
+        Some(height) => format!("in block {height}"),
+        None => "on its way: while the node runs, it goes on handing it in".to_owned(),
+    };
+    out.line(format_args!(
+        "{} credits back to the account, {how}",
+        done.amount.0
+    ))
 }
 
 fn last(offer: &ProviderOffer) -> String {

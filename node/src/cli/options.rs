@@ -68,6 +68,8 @@ pub struct UpOptions {
     pub operator: Option<String>,
     /// Whether to make blocks.
     pub validate: bool,
+    /// The multiaddr on which the consensus listens.
+    pub consensus_listen: Option<String>,
 }
 
 /// What a node says once it serves.

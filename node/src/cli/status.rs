@@ -3,7 +3,7 @@
 use super::connect::{Asked, ask};
 use super::output::Out;
 use larder_rpc::client::all;
-use larder_rpc::{Empty, NodeInfo, NodeStatus, ProviderStatus, Role};
+use larder_rpc::{ConsensusStatus, Empty, NodeInfo, NodeStatus, ProviderStatus, Role};
 use larder_types::Bytes;
 use serde_json::json;
 use std::path::Path;
@@ -68,6 +68,16 @@ fn object(info: &NodeInfo, status: &NodeStatus) -> serde_json::Value {
         "offers": status.offers,
         "balance": status.balance.0.to_string(),
         "jobs": status.jobs,
+        "consensus": {
+            "kind": status.consensus.kind,
+            "seated": status.consensus.seated,
+            "votes": status.consensus.votes,
+            "stands": status.consensus.stands,
+            "validators": status.consensus.validators,
+            "validators_reached": status.consensus.validators_reached,
+            "last_block": status.consensus.last_block,
+            "last_block_age_ms": status.consensus.last_block_age_ms,
+        },
         "snapshots": status.keeper.snapshots,
         "segments": status.keeper.segments,
         "bytes_stored": status.keeper.bytes_stored,
@@ -120,6 +130,7 @@ fn lines(info: &NodeInfo, status: &NodeStatus) -> Vec<(&'static str, String)> {
             "chain",
             format!("block {}, epoch {}", status.height, status.epoch),
         ),
+        ("blocks", blocks(&status.consensus)),
         (
             "market",
             format!("{} peers, {} offers", status.peers, status.offers),
@@ -193,6 +204,22 @@ fn lines(info: &NodeInfo, status: &NodeStatus) -> Vec<(&'static str, String)> {
         }
     }
     lines
+}
+
+/// This node's part in making blocks, and how fresh they are.
+fn blocks(consensus: &ConsensusStatus) -> String {
+    let part = match (consensus.votes, consensus.seated, consensus.stands) {
+        (true, _, _) => "this node makes them",
+        (false, true, _) => "this node is a validator and does NOT vote",
+        (false, false, true) => "this node is a candidate",
+        (false, false, false) => "this node follows",
+    };
+    format!(
+        "{part}; {} of {} validators reached, the newest is {} s old",
+        consensus.validators_reached,
+        consensus.validators,
+        consensus.last_block_age_ms / 1_000
+    )
 }
 
 const fn role(role: Role) -> &'static str {

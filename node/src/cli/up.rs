@@ -25,6 +25,7 @@ pub(super) fn up(home: &Path, args: UpArgs, out: Out) -> Result<(), Failure> {
         region: args.region,
         operator: args.operator,
         validate: args.validate,
+        consensus_listen: args.consensus_listen,
     };
     crate::app::run(home, options, |ready| announce(&ready, out))
         .map_err(|e| Failure::new(e.exit_code(), e))

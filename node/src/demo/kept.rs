@@ -9,13 +9,18 @@ pub(super) fn keep(net: Network, dir: TempDir, out: Out) {
     let dir = dir.keep();
     let Network {
         validator,
+        validators,
         providers,
         keeper,
         ..
     } = net;
     out.note(format_args!("\nstill running in {}:", dir.display()));
     let mut pids = Vec::new();
-    for node in [validator, keeper].into_iter().chain(providers) {
+    for node in [validator, keeper]
+        .into_iter()
+        .chain(validators)
+        .chain(providers)
+    {
         out.note(format_args!(
             "{:<12} {}/rpc  --home {}",
             node.name,

@@ -18,6 +18,7 @@ mod stages;
 mod summary;
 mod table;
 mod usage;
+mod validators;
 
 use crate::cli::{Failure, Out, runtime};
 use clap::Args;
@@ -38,8 +39,10 @@ pub(crate) struct DemoArgs {
     /// How many of them to kill for good, data and all [default: 4, or as many as the code bears].
     #[arg(long, value_name = "N")]
     kill: Option<u16>,
-    /// How many validators to start.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// How many validators to start: one alone, or several that agree. Of 4 and more, one is killed
+    /// and started again on the way; 2 or 3 bear no failure.
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=16))]
     validators: u16,
     /// The length of an epoch.
     #[arg(long, value_name = "DURATION", default_value = "8s")]

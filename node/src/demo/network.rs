@@ -1,12 +1,13 @@
-//! The demo's network: a validator, providers and a keeper, from their homes until the keeper has
+//! The demo's network: validators, providers and a keeper, from their homes until the keeper has
 //! heard every offer and can pay.
 
 use super::chosen::Size;
 use super::fleet::{Node, Yard};
 use super::plan::Plan;
 use super::usage::Usage;
+use super::validators::{gather, votes};
 use crate::cli::Failure;
-use larder_rpc::{Client, Empty, Role};
+use larder_rpc::{Client, Empty};
 use larder_types::NodeId;
 use larder_types::size::GIB;
 use std::path::Path;
@@ -28,7 +29,15 @@ const REGIONS: [&str; 12] = [
 pub(super) struct Network {
     pub(super) yard: Yard,
     pub(super) invite: String,
+    /// The founder's, which is never killed.
     pub(super) validator: Node,
+    /// The other validators that run.
+    pub(super) validators: Vec<Node>,
+    /// The one that is killed for a while.
+    pub(super) absent: Option<String>,
+    /// What validators' processes that are no more had used.
+    pub(super) past_validators: Usage,
+    pub(super) epoch: Duration,
     /// Those that live.
     pub(super) providers: Vec<Node>,
     /// Those that were killed for good.
@@ -61,16 +70,18 @@ impl Network {
     pub(super) fn check(&mut self) -> Result<(), Failure> {
         self.validator.check()?;
         self.keeper.check()?;
+        self.validators.iter_mut().try_for_each(Node::check)?;
         self.providers.iter_mut().try_for_each(Node::check)
     }
 
-    /// How many of the nodes say that they validate.
-    pub(super) fn validators(&self) -> usize {
+    /// How many of the nodes make blocks, by their own word and the ledger's.
+    pub(super) async fn voting(&self) -> Result<usize, Failure> {
         let others = [&self.validator, &self.keeper];
-        let nodes = self.providers.iter().chain(others);
-        nodes
-            .filter(|n| n.info.roles.contains(&Role::Validator))
-            .count()
+        let mut voting = 0;
+        for node in self.providers.iter().chain(others).chain(&self.validators) {
+            voting += usize::from(votes(node).await?);
+        }
+        Ok(voting)
     }
 
     /// All providers by name, those that fell among them.
@@ -99,12 +110,15 @@ impl Network {
 pub(super) async fn start(plan: &Plan, dir: &Path, size: Size) -> Result<Network, Failure> {
     let yard = Yard::new(dir, plan.keep)?;
     let epoch = plan.epoch.to_string();
+    let consensus = if plan.validators == 1 { "solo" } else { "bft" };
+    let words = ["--new-network", "--profile", "dev", "--epoch", &epoch];
     yard.init(
         "validator",
-        &["--new-network", "--profile", "dev", "--epoch", &epoch],
+        &[&words[..], &["--consensus", consensus]].concat(),
     )?;
     let validator = yard.up("validator", &["--validate"])?.ready().await?;
     let invite = validator.client.node_invite(&Empty {}).await?.invite;
+    let validators = gather(&yard, &validator, &invite, plan.validators - 1).await?;
     let quota = quota(size, plan.providers).to_string();
     let mut starting = Vec::new();
     for (i, region) in (1..=plan.providers).zip(REGIONS.iter().cycle()) {
@@ -132,6 +146,10 @@ pub(super) async fn start(plan: &Plan, dir: &Path, size: Size) -> Result<Network
         yard,
         invite,
         validator,
+        validators,
+        absent: None,
+        past_validators: Usage::default(),
+        epoch: plan.epoch.to_std(),
         providers,
         fallen: Vec::new(),
         keeper: keeper.ready().await?,

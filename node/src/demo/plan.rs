@@ -14,6 +14,7 @@ const KILL: u16 = 4;
 pub(super) struct Plan {
     pub(super) providers: u16,
     pub(super) kill: u16,
+    pub(super) validators: u16,
     pub(super) epoch: Millis,
     pub(super) keep: bool,
 }
@@ -22,18 +23,8 @@ impl Plan {
     /// What `args` ask for.
     ///
     /// # Errors
-    /// Exit code 2: more validators than one, or more killed than the data can survive.
+    /// Exit code 2: more killed than the data can survive.
     pub(super) fn of(args: &DemoArgs) -> Result<Self, Failure> {
-        if args.validators != 1 {
-            return Err(Failure::new(
-                USAGE,
-                format_args!(
-                    "--validators {}: a network has one validator so far; more come with the BFT \
-                     engine",
-                    args.validators
-                ),
-            ));
-        }
         let most = most(args.providers);
         let kill = args.kill.unwrap_or_else(|| KILL.min(most));
         if kill > most {
@@ -42,6 +33,7 @@ impl Plan {
         Ok(Self {
             providers: args.providers,
             kill,
+            validators: args.validators,
             epoch: args.epoch,
             keep: args.keep,
         })
@@ -73,12 +65,12 @@ fn too_many(kill: u16, providers: u16, most: u16) -> Failure {
 mod tests {
     use super::*;
 
-    fn plan(providers: u16, kill: Option<u16>, validators: u16) -> Result<Plan, Failure> {
+    fn plan(providers: u16, kill: Option<u16>) -> Result<Plan, Failure> {
         Plan::of(&DemoArgs {
             path: None,
             providers,
             kill,
-            validators,
+            validators: 1,
             epoch: Millis(8_000),
             keep: false,
         })
@@ -86,7 +78,7 @@ mod tests {
 
     #[test]
     fn no_more_are_killed_than_the_data_survives() {
-        let killed = |providers, kill| plan(providers, kill, 1).map(|p| p.kill);
+        let killed = |providers, kill| plan(providers, kill).map(|p| p.kill);
         assert_eq!(killed(12, None), Ok(4));
         assert_eq!(killed(12, Some(0)), Ok(0));
         assert_eq!(killed(1, None), Ok(0));
@@ -98,13 +90,5 @@ mod tests {
             let named = format!("--kill {most} is the most");
             assert!(refused.message.contains(&named), "{}", refused.message);
         }
-    }
-
-    #[test]
-    fn more_validators_than_one_are_refused() {
-        let refused = plan(12, None, 4).unwrap_err();
-        assert_eq!(refused.exit, USAGE);
-        assert!(refused.message.contains("BFT"), "{}", refused.message);
-        assert!(plan(12, None, 0).is_err());
     }
 }

@@ -6,6 +6,7 @@ use super::ledger;
 use super::loss::Loss;
 use super::network::{LOOK, Network, OnDisk, SETTLE};
 use super::plan::Plan;
+use super::validators::Outage;
 use crate::cli::{FAILED, Failure, Out};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use larder_rpc::{Empty, Repairs};
@@ -29,6 +30,8 @@ pub(super) struct Mended {
     pub(super) bytes_read: u64,
     /// Bytes of shards written for that.
     pub(super) bytes_written: u64,
+    /// Whether a validator was killed meanwhile, and came back to vote.
+    pub(super) validator_restarted: bool,
     /// Most segments that were below full redundancy at any look.
     pub(super) worst: u64,
 }
@@ -48,6 +51,7 @@ pub(super) async fn until_mended(
     let missed_before = missed(net).await?;
     let mut shown = Shown::new(out, loss.shards);
     let mut worst = 0;
+    let mut outage = Outage::of(plan.validators);
     loop {
         let repairs = net.keeper.client.renter_repairs(&Empty {}).await?;
         worst = worst.max(repairs.segments_below_full);
@@ -62,8 +66,10 @@ pub(super) async fn until_mended(
         shown.show(now)?;
         if repairs.full_redundancy && net.on_disk().await?.shards >= before.shards {
             shown.clear();
+            outage.end(net, out).await?;
             return Ok(Mended {
                 worst,
+                validator_restarted: outage == Outage::Over,
                 ..mended(&repairs)
             });
         }
@@ -75,6 +81,7 @@ pub(super) async fn until_mended(
                 format_args!("after {span} s: {} {why}", now.words()),
             ));
         }
+        outage.step(net, &repairs, out).await?;
         net.check()?;
         tokio::time::sleep(LOOK).await;
     }
@@ -86,6 +93,7 @@ fn mended(repairs: &Repairs) -> Mended {
         bytes_read: repairs.bytes_read,
         bytes_written: repairs.bytes_written,
         worst: 0,
+        validator_restarted: false,
     }
 }
 

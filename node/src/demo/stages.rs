@@ -63,7 +63,8 @@ async fn play(
     let mut stages = Stages::start();
     let mut rows = Vec::new();
     out.remark(format_args!(
-        "1  a network of a validator, {} providers and a keeper, in {}",
+        "1  a network of {}, {} providers and a keeper, in {}",
+        validators(plan.validators),
         plan.providers,
         dir.display()
     ))?;
@@ -100,6 +101,14 @@ async fn play(
     summary.tell(&stages, out)?;
     judge(&summary, &found, &backup, out)?;
     Ok(net)
+}
+
+fn validators(count: u16) -> String {
+    match count {
+        1 => "a validator".to_owned(),
+        2 | 3 => format!("{count} validators (which bear no failure: 4 bear one)"),
+        _ => format!("{count} validators"),
+    }
 }
 
 fn say_backup(paths: &[PathBuf], size: Size, out: Out) -> Result<(), Failure> {
@@ -217,7 +226,7 @@ async fn sum_up(
         k: backup.k,
         n: backup.n,
         cost: backup.cost.0,
-        validators: net.validators(),
+        validators: net.voting().await?,
         killed: net.fallen.len(),
         mended,
         paid: paid.collect(),
@@ -227,7 +236,10 @@ async fn sum_up(
         full_redundancy: false,
         rows: Vec::new(),
         keeper: net.past_keeper.join(net.keeper.usage()),
-        validator: net.validator.usage(),
+        validator: {
+            let running = [&net.validator].into_iter().chain(&net.validators);
+            running.fold(net.past_validators, |sum, node| sum.join(node.usage()))
+        },
         providers: live
             .chain(net.fallen.iter().map(|f| f.usage))
             .collect::<Vec<Usage>>(),

@@ -128,6 +128,7 @@ impl Summary {
             "n": self.n,
             "providers": self.paid.len(),
             "validators": self.validators,
+            "validator_restarted": self.mended.validator_restarted,
             "killed": self.killed,
             "shards_repaired": self.mended.shards,
             "repair_bytes_read": self.mended.bytes_read,
@@ -200,7 +201,7 @@ impl Summary {
         if out.verbose {
             lines.extend(self.paid.iter().map(Paid::line));
             lines.push(usage_line("keeper", self.keeper));
-            lines.push(usage_line("validator", self.validator));
+            lines.push(usage_line("validators", self.validator));
             lines.push(usage_line("providers", self.all_providers()));
         }
         lines

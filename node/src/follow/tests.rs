@@ -91,7 +91,7 @@ struct Running {
     heard: mpsc::Sender<Heard>,
     told: mpsc::Receiver<Msg>,
     stop: CancellationToken,
-    task: JoinHandle<Result<(), ChainError>>,
+    task: JoinHandle<Result<(), FollowError>>,
     /// The transport ends without a receiver.
     _events: mpsc::Receiver<NetEvent>,
     _dir: TempDir,
@@ -107,12 +107,20 @@ impl Running {
             seat.take(Own::Solo(spawned.solo));
             spawned.blocks
         });
+        let meeting = Meeting {
+            seat: seat.clone(),
+            ledger: node.chain.ledger(),
+            net: node.net.clone(),
+            called: Arc::default(),
+        };
         let follower = Follower {
             chain: node.chain,
             net: node.net,
             driver,
             own,
             seat,
+            voter: None,
+            meeting,
         };
         let task = tokio::spawn(follower.run(hearing, stop.clone()));
         Self {

@@ -77,6 +77,9 @@ pub struct UpConfig {
     /// Whether to make blocks.
     #[serde(default)]
     pub validate: bool,
+    /// The multiaddr on which the consensus listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consensus_listen: Option<String>,
 }
 
 impl Config {

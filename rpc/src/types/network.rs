@@ -1,5 +1,6 @@
 //! `network_*`: running a ledger together.
 
+use crate::types::wallet::Sent;
 use crate::values::{AsOf, Nano, Text};
 use larder_types::{AccountId, NodeId};
 use schemars::JsonSchema;
@@ -75,6 +76,28 @@ pub enum ChangeKind {
     Add,
     /// A validator or candidate goes.
     Remove,
+}
+
+/// A change to be approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeParams {
+    /// What it is.
+    pub change: ChangeKind,
+    /// Whom it is about.
+    pub node: Text<NodeId>,
+}
+
+/// What an approval came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Approved {
+    /// How far the approval is.
+    pub sent: Sent,
+    /// Whether the change has acted.
+    pub acted: bool,
+    /// The weight that is missing until it acts.
+    pub missing: u64,
 }
 
 /// A change that waits for more approvals.

@@ -1,5 +1,6 @@
 //! `node_*`: the node itself.
 
+use crate::types::network::Consensus;
 use crate::values::{Moment, Nano, Text};
 use larder_types::{AccountId, BlockHash, GenesisHash, NodeId};
 use schemars::JsonSchema;
@@ -63,11 +64,35 @@ pub struct NodeStatus {
     pub balance: Nano,
     /// Jobs that wait or run.
     pub jobs: u32,
+    /// How blocks come about, and this node's part in it.
+    pub consensus: ConsensusStatus,
     /// What it keeps with others.
     pub keeper: KeeperStatus,
     /// What it stores for others, if it provides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<ProviderStatus>,
+}
+
+/// How blocks come about, and a node's part in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConsensusStatus {
+    /// How blocks are put in order.
+    pub kind: Consensus,
+    /// Whether the ledger has this node among the validators.
+    pub seated: bool,
+    /// Whether this node makes blocks now.
+    pub votes: bool,
+    /// Whether it waits to be taken in.
+    pub stands: bool,
+    /// Validators in all.
+    pub validators: u32,
+    /// Of them, those that this node is connected to, itself among them.
+    pub validators_reached: u32,
+    /// The newest block's time.
+    pub last_block: Moment,
+    /// How many milliseconds that is ago.
+    pub last_block_age_ms: u64,
 }
 
 /// What a keeper has stored.

@@ -1,5 +1,6 @@
 //! `provider_*`: what a node offers, where its shards lie, how the ledger judges it.
 
+use crate::types::wallet::Sent;
 use crate::values::{Moment, Nano, Text};
 use larder_types::{AccountId, ContractId};
 use schemars::JsonSchema;
@@ -61,6 +62,25 @@ pub struct ProviderOffer {
     /// Settings that this run was given by a flag or the environment: they go before the file when
     /// the node starts that way again.
     pub given: Vec<String>,
+}
+
+/// How much free collateral to take back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WithdrawParams {
+    /// How much; absent: all that is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Nano>,
+}
+
+/// Free collateral on its way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Withdrawn {
+    /// How much.
+    pub amount: Nano,
+    /// How far it is.
+    pub sent: Sent,
 }
 
 /// What is to be offered from now on; what is absent stays.

@@ -1,0 +1,157 @@
+//! Several validators as processes: what they agree on is final everywhere, one may be killed, the set
+//! changes while blocks go on, and a key without its record of votes is refused.
+
+use crate::fleet::{Fleet, Node};
+use crate::until::until;
+use larder_rpc::{AccountParams, Head};
+use std::fs;
+use std::time::Duration;
+
+/// How long a block may take to be everywhere, with a validator away.
+const SETTLE: Duration = Duration::from_secs(60);
+
+fn balance(of: &Node, on: &Node) -> u64 {
+    let account = of.info().account;
+    let shown = on.ask(|node| async move {
+        let params = AccountParams { account };
+        node.ledger_get_balance(&params).await
+    });
+    shown.unwrap().available.0.nano()
+}
+
+/// The founder pays; every node's ledger shows it.
+fn pay(founder: &Node, to: &Node, nodes: &[&Node]) {
+    let before = balance(to, founder);
+    let account = to.info().account.to_string();
+    let sent = founder.larder(&["wallet", "send", &account, "5"]).done();
+    assert_eq!(sent["status"], "included", "{sent}");
+    let after = before + 5_000_000_000;
+    until("a payment is everywhere", SETTLE, || {
+        let is_there = |node: &&Node| balance(to, node) == after;
+        nodes.iter().all(is_there).then_some(())
+    });
+}
+
+/// Waits until all of them show one head; gives it. Its hash covers the state's root.
+fn one_head(nodes: &[&Node]) -> Head {
+    until("all nodes show one block", SETTLE, || {
+        let heads: Vec<Head> = nodes.iter().map(|node| node.head()).collect();
+        heads
+            .windows(2)
+            .all(|two| two[0] == two[1])
+            .then(|| heads[0].clone())
+    })
+}
+
+#[test]
+fn what_four_agree_on_is_final_and_one_may_be_killed_but_not_forget_its_votes() {
+    let fleet = Fleet::found_bft("4s");
+    let mut validators = fleet.validators(3);
+    let keeper = fleet.keeper();
+    let shown = keeper.larder(&["network", "validators"]).done();
+    let facts = (&shown["validators"], &shown["quorum"], &shown["bears"]);
+    assert_eq!(facts, (&4.into(), &3.into(), &1.into()));
+
+    let founder = &fleet.founder;
+    {
+        let mut nodes = vec![founder, &keeper];
+        nodes.extend(&validators);
+        pay(founder, &keeper, &nodes);
+        one_head(&nodes);
+    }
+
+    let mut killed = validators.pop().unwrap();
+    killed.kill();
+    {
+        let mut nodes = vec![founder, &keeper];
+        nodes.extend(&validators);
+        pay(founder, &keeper, &nodes);
+    }
+    killed.start();
+    killed.votes();
+    {
+        let mut nodes = vec![founder, &keeper, &killed];
+        nodes.extend(&validators);
+        pay(founder, &keeper, &nodes);
+        one_head(&nodes);
+    }
+
+    killed.stop();
+    for entry in fs::read_dir(&killed.home).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("node.db") {
+            fs::remove_file(path).unwrap();
+        } else if name == "consensus" {
+            fs::remove_dir_all(path).unwrap();
+        }
+    }
+    killed.spawn();
+    killed.ends();
+    let said = killed.log();
+    for mend in ["record of votes", "remove-validator", "add-validator"] {
+        assert!(said.contains(mend), "{said}");
+    }
+    pay(founder, &keeper, &[founder, &keeper]);
+}
+
+#[test]
+fn validators_are_taken_in_and_out_while_blocks_go_on() {
+    let fleet = Fleet::found_bft("4s");
+    let validators = fleet.validators(3);
+    let keeper = fleet.keeper();
+    let fifth = fleet.candidate(5);
+    let peer = fifth.info().peer_id;
+    let founder = &fleet.founder;
+
+    let refused = keeper
+        .larder(&["network", "add-validator", &peer])
+        .refused(1);
+    assert!(refused.contains(&founder.info().peer_id), "{refused}");
+    let stranger = keeper.info().peer_id;
+    let refused = founder.larder(&["network", "add-validator", &stranger]);
+    assert!(refused.refused(1).contains("--validate"));
+
+    let change = |verb: &str| {
+        for (voter, missing) in [founder, &validators[0], &validators[1]]
+            .into_iter()
+            .zip([2, 1, 0])
+        {
+            let done = voter.larder(&["network", verb, &peer]).done();
+            let facts = (&done["missing"], &done["acted"]);
+            assert_eq!(facts, (&missing.into(), &(missing == 0).into()), "{done}");
+        }
+    };
+    change("add-validator");
+    fifth.votes();
+    let mut nodes = vec![founder, &keeper, &fifth];
+    nodes.extend(&validators);
+    pay(founder, &keeper, &nodes);
+    assert_eq!(founder.validators().validators.len(), 5);
+
+    let open = founder
+        .larder(&["network", "remove-validator", &peer])
+        .done();
+    assert_eq!(
+        (&open["missing"], &open["acted"]),
+        (&3.into(), &false.into())
+    );
+    let shown = keeper.larder(&["network", "validators"]).objects();
+    let waiting = shown
+        .iter()
+        .find(|o| o["message_type"] == "change")
+        .unwrap();
+    assert_eq!(waiting["approved"][0], founder.info().peer_id);
+    let others = [&validators[0], &validators[1], &validators[2]];
+    for (voter, missing) in others.into_iter().zip([2, 1, 0]) {
+        let done = voter.larder(&["network", "remove-validator", &peer]).done();
+        assert_eq!(done["missing"], missing, "{done}");
+    }
+    until("the fifth follows", SETTLE, || {
+        let consensus = fifth.status().consensus;
+        (!consensus.seated && !consensus.votes).then_some(())
+    });
+    assert_eq!(founder.validators().validators.len(), 4);
+    pay(founder, &keeper, &nodes);
+    one_head(&nodes);
+}
