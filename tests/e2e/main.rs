@@ -25,6 +25,7 @@ mod refusals;
 mod repair_and_recover;
 mod restore_damage;
 mod rot;
+mod seven;
 mod simulation;
 mod split;
 mod until;

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How long a block may take to be everywhere, with a validator away.
 const SETTLE: Duration = Duration::from_secs(60);
 
-fn balance(of: &Node, on: &Node) -> u64 {
+pub(crate) fn balance(of: &Node, on: &Node) -> u64 {
     let account = of.info().account;
     let shown = on.ask(|node| async move {
         let params = AccountParams { account };
@@ -20,7 +20,7 @@ fn balance(of: &Node, on: &Node) -> u64 {
 }
 
 /// The founder pays; every node's ledger shows it.
-fn pay(founder: &Node, to: &Node, nodes: &[&Node]) {
+pub(crate) fn pay(founder: &Node, to: &Node, nodes: &[&Node]) {
     let before = balance(to, founder);
     let account = to.info().account.to_string();
     let sent = founder.larder(&["wallet", "send", &account, "5"]).done();
@@ -33,7 +33,7 @@ fn pay(founder: &Node, to: &Node, nodes: &[&Node]) {
 }
 
 /// Waits until all of them show one head; gives it. Its hash covers the state's root.
-fn one_head(nodes: &[&Node]) -> Head {
+pub(crate) fn one_head(nodes: &[&Node]) -> Head {
     until("all nodes show one block", SETTLE, || {
         let heads: Vec<Head> = nodes.iter().map(|node| node.head()).collect();
         heads
@@ -48,9 +48,11 @@ fn what_four_agree_on_is_final_and_one_may_be_killed_but_not_forget_its_votes() 
     let fleet = Fleet::found_bft("4s");
     let mut validators = fleet.validators(3);
     let keeper = fleet.keeper();
-    let shown = keeper.larder(&["network", "validators"]).done();
-    let facts = (&shown["validators"], &shown["quorum"], &shown["bears"]);
-    assert_eq!(facts, (&4.into(), &3.into(), &1.into()));
+    let shown = until("the keeper has heard of all four", SETTLE, || {
+        let shown = keeper.larder(&["network", "validators"]).done();
+        (shown["validators"] == 4).then_some(shown)
+    });
+    assert_eq!((&shown["quorum"], &shown["bears"]), (&3.into(), &1.into()));
 
     let founder = &fleet.founder;
     {
