@@ -187,9 +187,9 @@ impl World {
         let (from, node) = (self.renter(dice), self.provider(dice));
         let account = from.account();
         let (auth, amount) = (self.any_auth(&account, dice), self.amount(&account, dice));
-        match dice.below(14) {
-            10..=12 => self.of_validators(&from, auth, dice),
-            13 => {
+        match dice.below(20) {
+            10..=18 => self.of_validators(&from, auth, dice),
+            19 => {
                 let own = AccountSigner::own(node.clone());
                 let auth = self.any_auth(&own.account(), dice);
                 let free = self.state.provider(&node.node()).map(|p| p.free);

@@ -328,14 +328,15 @@ impl Host {
         }
     }
 
-    /// While we wait, a vote for the next height says that others have begun it.
+    /// While we wait, a vote for the next height says that others have begun it; one for a later height,
+    /// that they are further.
     fn overhear(&mut self, event: Result<Event<Larder>, broadcast::error::RecvError>) {
         let Ok(Event::Received(SignedConsensusMsg::Vote(vote))) = event else {
             return;
         };
         let height = vote.message.height.0;
         let next = self.state.head().height.saturating_add(1);
-        if self.start.is_none() || height != next || self.pace.heard >= height {
+        if self.start.is_none() || height < next || self.pace.heard >= next {
             return;
         }
         let by = vote.message.by.0;
@@ -344,7 +345,7 @@ impl Host {
         if self.state.validators().get(&by).is_some()
             && signed.is_some_and(|signed| signed.is_signed(&by, &genesis, &vote.signature.0))
         {
-            self.pace.heard = height;
+            self.pace.heard = next;
         }
     }
 

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tracing_subscriber::EnvFilter;
 
 const START: Time = Time(1_000_000);
 /// Real time for anything that should take well below a second.
@@ -126,6 +127,9 @@ pub(crate) struct Net {
 impl Net {
     /// Validators that know each other.
     pub(crate) async fn of(validators: usize) -> Self {
+        // What the engine says, if RUST_LOG asks for it. Of several tests in a process the first does it.
+        let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
+        log.with_test_writer().try_init().ok();
         let began = Instant::now();
         let clock: Clock = Arc::new(move || {
             let passed = u64::try_from(began.elapsed().as_millis()).unwrap();

@@ -45,13 +45,25 @@ impl World {
         let since = since.unwrap_or_else(|| Make::make(dice));
         let named = node.node();
         match dice.below(16) {
-            0..=3 => {
+            0..=5 => {
                 let least = self.state.params().validator_bond;
                 let bond = Amount(least.0.saturating_sub(u64::from(dice.once_in(8))));
                 let candidacy = Candidacy::sign((&node, &bls), from, bond, auth, &net);
                 Tx::Candidacy(Box::new(candidacy))
             }
-            4..=11 => {
+            6..=11 => {
+                let stand: Vec<_> = self
+                    .state
+                    .validator_records()
+                    .map(|record| (record.node, record.since))
+                    .collect();
+                let known = dice.pick(&stand).copied();
+                let known = known.filter(|_| !dice.once_in(4));
+                let (named, since) = known.unwrap_or((named, since));
+                let by = match dice.once_in(4) {
+                    true => by,
+                    false => self.maker().0,
+                };
                 let change = match dice.once_in(4) {
                     true => Change::Remove { node: named, since },
                     false => Change::Add { node: named, since },

@@ -66,7 +66,7 @@ fn every_target_has_its_binary() {
 #[test]
 fn histories_reach_every_rule() {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-    for n in 0..40u64 {
+    for n in 0..16u64 {
         let mut bytes = vec![0; 16_000];
         Dice::noise("histories", n).fill(&mut bytes);
         for event in larder_fuzz::ledger::history(&bytes).0 {

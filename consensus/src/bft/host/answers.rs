@@ -239,6 +239,9 @@ impl Host {
         bytes: Vec<u8>,
         reply: Reply<SyncedValueOutcome<Larder>>,
     ) {
+        // Others may be further: the next height begins at once, or it would not be asked for. So it is
+        // even if the engine has decided this one meanwhile, by a body that was here.
+        self.pace.heard = self.pace.heard.max(height.saturating_add(1));
         let next = self.state.head().height.saturating_add(1);
         if height != next || self.pending.is_some() || self.decided.is_some() {
             return drop(reply.send(SyncedValueOutcome::LocalTransientError));
@@ -248,8 +251,6 @@ impl Host {
         let Some(block) = block.map(|block| block.hash()) else {
             return drop(reply.send(SyncedValueOutcome::PeerFault));
         };
-        // Others may be further: the next height begins at once, or it would not be asked for.
-        self.pace.heard = self.pace.heard.max(height.saturating_add(1));
         let whole = Whole {
             height,
             round: round.as_u32().unwrap_or_default(),
