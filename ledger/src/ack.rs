@@ -27,7 +27,7 @@ pub struct ProofAck {
 
 impl ProofAck {
     /// slot u64 ‖ provider[32] ‖ blob_hash[32].
-    fn to_layout(&self) -> Vec<u8> {
+    fn to_layout(self) -> Vec<u8> {
         Layout::new()
             .u64(self.slot)
             .fixed(self.provider)

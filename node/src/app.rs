@@ -261,7 +261,9 @@ async fn up(
     tasks.spawn(async move {
         (
             "chain",
-            follower.run(hearing, token).await.map_err(AppError::from),
+            Box::pin(follower.run(hearing, token))
+                .await
+                .map_err(AppError::from),
         )
     });
     let pump = Pump {
