@@ -34,8 +34,8 @@ pub struct Vote {
 }
 
 impl Vote {
-    /// kind u8 (0 prevote, 1 precommit) ‖ height u64 ‖ round u32 ‖ whether there is a value u8 ‖
-    /// value[32] or zeros.
+    /// `kind u8 ‖ height u64 ‖ round u32 ‖ has_value u8 ‖ value[32]`: kind 0 is a prevote, 1 a precommit;
+    /// zeros where there is no value.
     #[must_use]
     pub fn layout(&self) -> Vec<u8> {
         let kind = match self.kind {
