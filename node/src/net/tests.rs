@@ -320,7 +320,7 @@ async fn gossip_is_passed_on_only_when_accepted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_sends_bad_gossip_is_no_longer_heard() {
-    const PATIENCE: usize = 20;
+    const PATIENCE: usize = 40;
     let mut node = Node::start(1, &[TCP], vec![]).await;
     let bad = Node::start(2, &[], vec![node.addr().await]).await;
     let good = Node::start(3, &[], vec![node.addr().await]).await;
