@@ -64,15 +64,18 @@ impl Spread {
         if new.is_empty() {
             return Verdict::Ignore;
         }
+        let ids: Vec<TxId> = new.iter().map(Tx::id).collect();
         let are_signed = match self.seat.own() {
             Some(own) => own.hear(new).await,
             None => self.are_signed(new).await,
         };
-        if are_signed {
-            Verdict::Accept
-        } else {
-            Verdict::Reject
+        if !are_signed {
+            // Good ones among bad are not held to be known: else whoever mixes them keeps them from
+            // being passed on when they come in good company.
+            return Verdict::Reject;
         }
+        self.note(ids);
+        Verdict::Accept
     }
 
     async fn are_signed(&self, txs: Vec<Tx>) -> bool {
@@ -84,7 +87,9 @@ impl Spread {
     /// Publishes what was handed in here, as long as our consensus takes anything.
     pub async fn publish(self, mut admitted: mpsc::Receiver<Vec<Tx>>) {
         while let Some(txs) = admitted.recv().await {
-            for batch in batches(self.new_of(txs)) {
+            let new = self.new_of(txs);
+            self.note(new.iter().map(Tx::id).collect());
+            for batch in batches(new) {
                 if let Err(e) = self.net.publish(Topic::Txs, batch).await {
                     tracing::debug!("transactions were not spread: {e}");
                 }
@@ -93,8 +98,16 @@ impl Spread {
     }
 
     fn new_of(&self, txs: Vec<Tx>) -> Vec<Tx> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = |tx: &Tx| !seen.ids.contains(&tx.id());
+        txs.into_iter().filter(is_new).collect()
+    }
+
+    fn note(&self, ids: Vec<TxId>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        txs.into_iter().filter(|tx| seen.note(tx.id())).collect()
+        for id in ids {
+            seen.note(id);
+        }
     }
 
     async fn judge(&self, token: MessageToken, verdict: Verdict) {
