@@ -153,8 +153,8 @@ fn none(kind: ChangeKind, node: &NodeId) -> RpcError {
         ChangeKind::Add => RpcError::new(
             Code::NotOnLedger,
             format_args!(
-                "{peer} is no candidate: run its node with `larder up --validate`, which puts it forward; \
-                 `larder network validators` shows it then"
+                "{peer} is no candidate, or is a validator already: `larder network validators` shows which; \
+                 a node that runs with `larder up --validate` is put forward by itself"
             ),
         ),
         ChangeKind::Remove => RpcError::new(
