@@ -23,9 +23,10 @@ use larder_types::{Amount, Millis, Params, Profile, Time};
 use std::io::{self, BufRead, BufReader, Write};
 use std::ops::RangeInclusive;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
+use tracing_subscriber::EnvFilter;
 
 /// Payers, and payments of each under load: within its window of nonces.
 const PAYERS: u64 = 200;
@@ -36,6 +37,9 @@ const SINGLE: u64 = 60;
 const BATCH: usize = 500;
 
 fn main() {
+    // What the engine says, if RUST_LOG asks for it; standard output is what the parent reads.
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
+    log.with_writer(io::stderr).init();
     let args: Vec<String> = std::env::args().collect();
     let number = |at: usize| args.get(at).map(|text| text.parse().unwrap());
     match args.get(1).map(String::as_str) {
@@ -79,6 +83,8 @@ fn measure(count: usize) {
         at(50),
         at(99)
     );
+    tell("sign");
+    hear();
     tell("load");
     let took_ms = number(hear());
     let blocks = number(hear());
@@ -172,12 +178,16 @@ impl KeyMark for Unmarked {
     }
 }
 
-struct NoBlocks;
+/// The owner's chain, in memory: whoever falls behind catches up from it.
+#[derive(Clone, Default)]
+struct Chain(Arc<Mutex<Vec<Certified>>>);
 
 #[async_trait]
-impl Blocks for NoBlocks {
-    async fn certified(&self, _: RangeInclusive<u64>) -> Vec<Certified> {
-        Vec::new()
+impl Blocks for Chain {
+    async fn certified(&self, heights: RangeInclusive<u64>) -> Vec<Certified> {
+        let chain = self.0.lock().unwrap();
+        let wanted = |one: &&Certified| heights.contains(&one.block.header.height);
+        chain.iter().filter(wanted).cloned().collect()
     }
 }
 
@@ -190,7 +200,10 @@ async fn validator(at: usize, count: usize) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Time(u64::try_from(since.as_millis()).unwrap())
     });
-    let Spawned { bft, blocks, .. } = Bft::spawn(BftConfig {
+    let chain = Chain::default();
+    let Spawned {
+        bft, blocks, task, ..
+    } = Bft::spawn(BftConfig {
         node,
         bls,
         dir: dir.path().join("consensus"),
@@ -203,12 +216,12 @@ async fn validator(at: usize, count: usize) {
             bytes: 64 << 20,
         },
         clock,
-        blocks: Arc::new(NoBlocks),
+        blocks: Arc::new(chain.clone()),
     })
     .await
     .unwrap();
     let (show, mut seen) = watch::channel((0u64, 0u64));
-    tokio::spawn(own(blocks, show));
+    tokio::spawn(own(blocks, chain, show));
     println!("{}", bft.addresses()[0]);
     let mut words = io::stdin().lines();
     for peer in words.next().unwrap().unwrap().split(' ') {
@@ -217,6 +230,7 @@ async fn validator(at: usize, count: usize) {
         }
     }
     let mut singles = 0;
+    let mut load: Vec<Tx> = Vec::new();
     for word in words {
         let (txs, blocks_before) = *seen.borrow();
         match word.unwrap().as_str() {
@@ -227,14 +241,17 @@ async fn validator(at: usize, count: usize) {
                 seen.wait_for(|(now, _)| *now > txs).await.unwrap();
                 println!("{}", began.elapsed().as_millis());
             }
-            "load" => {
+            "sign" => {
                 let pairs = (0..EACH).flat_map(|n| (0..PAYERS).map(move |payer| (payer, n)));
                 let first = |payer| if payer == 0 { singles } else { 0 };
-                let all: Vec<Tx> = pairs
+                load = pairs
                     .map(|(payer, n)| payment(payer, first(payer) + n, &state))
                     .collect();
+                println!("{}", load.len());
+            }
+            "load" => {
                 let began = Instant::now();
-                for batch in all.chunks(BATCH) {
+                for batch in load.chunks(BATCH) {
                     bft.hear(batch.to_vec()).await.unwrap();
                 }
                 seen.wait_for(|(now, _)| *now >= txs + PAYERS * EACH)
@@ -246,11 +263,14 @@ async fn validator(at: usize, count: usize) {
             _ => break,
         }
     }
+    drop(bft);
+    task.await.unwrap().unwrap();
 }
 
 /// Transactions and blocks that are final.
-async fn own(mut blocks: mpsc::Receiver<Committed>, show: watch::Sender<(u64, u64)>) {
+async fn own(mut blocks: mpsc::Receiver<Committed>, chain: Chain, show: watch::Sender<(u64, u64)>) {
     while let Some(committed) = blocks.recv().await {
+        chain.0.lock().unwrap().push(committed.certified());
         let block = committed.durable();
         let count = u64::try_from(block.get().txs.len()).unwrap();
         show.send_modify(|(txs, blocks)| {

@@ -183,7 +183,7 @@ impl Intake {
             .await
             .map_err(|_| SubmitError::Stopped)?;
         let genesis = self.genesis;
-        let check = move || txs.into_iter().map(|tx| verify::tx(&genesis, tx)).collect();
+        let check = move || verify::txs(&genesis, txs, &rand::random());
         let verified = tokio::task::spawn_blocking(check).await;
         drop(permit);
         verified.map_err(|_| SubmitError::Stopped)

@@ -2,12 +2,14 @@
 //! types. Secrets are zeroized when dropped and never printed. `docs/protocol.md` §3.1.
 
 pub mod account;
+pub mod batch;
 pub mod recovery;
 pub mod signing;
 pub mod vault;
 pub mod words;
 
 pub use account::{AccountSigner, signing_key};
+pub use batch::{Claim, verify_all};
 pub use recovery::RecoveryKeys;
 pub use signing::{Signer, Tag, sign_layout, verify, verify_key};
 pub use vault::VaultKeys;

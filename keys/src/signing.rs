@@ -2,6 +2,7 @@
 //! `derive_key("larder v1 <type>", genesis_hash ‖ bytes)`: its type and its network, so that none
 //! is ever good for anything else. `docs/protocol.md` §3.1.
 
+use crate::batch::Claim;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use larder_types::{AccountId, GenesisHash, NodeId, Signature};
 use std::fmt;
@@ -83,11 +84,7 @@ pub fn verify(
     bytes: &[u8],
     signature: &Signature,
 ) -> bool {
-    let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-    VerifyingKey::from_bytes(public).is_ok_and(|key| {
-        key.verify_strict(&sign_layout(tag, genesis, bytes), &signature)
-            .is_ok()
-    })
+    Claim::new(public, tag, genesis, bytes, signature).is_good()
 }
 
 #[cfg(test)]

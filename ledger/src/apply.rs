@@ -2,14 +2,14 @@
 //! state is in, the boundary if the block begins a new epoch, the slot it opens, its transactions.
 //! `docs/protocol.md` §3.3–3.6, §3.12.
 
-use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root, verdict_root};
+use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS};
 use crate::check::Place;
 use crate::deal::Deal;
 use crate::pay::judge;
 use crate::state::{Head, Opened};
 use crate::{
-    Block, Event, Evidence, Header, Reveal, State, Tx, TxRefusal, VerdictBatch, Verified, boundary,
-    evidence,
+    Block, Event, Evidence, Header, Reveal, Stamp, State, TxRefusal, VerdictBatch, Verified,
+    boundary, evidence,
 };
 use larder_proofs::beacon::mix;
 use larder_types::{BlockHash, Epoch, Hash, NodeId, SlotNo, Time};
@@ -139,13 +139,13 @@ impl State {
     /// # Panics
     /// If credit was made or lost, which is a bug.
     pub fn apply(&mut self, block: &Verified<Block>) -> Result<Vec<Event>, ApplyError> {
-        let block = block.get();
+        let (block, stamps) = (block.get(), block.stamps());
         check_header(self, &block.header)?;
-        check_body(block)?;
+        check_body(block, stamps)?;
         let mut next = self.clone();
         let mut events = next.begin(&block.header, &block.verdicts, &block.evidence)?;
-        for (index, tx) in block.txs.iter().enumerate() {
-            let event = next.include(tx, Place::of(&block.header));
+        for (index, (tx, stamp)) in block.txs.iter().zip(stamps).enumerate() {
+            let event = next.include(tx, *stamp, Place::of(&block.header));
             events.extend(event.map_err(|why| ApplyError::Tx { index, why })?);
         }
         next.seal(&block.header);
@@ -262,27 +262,21 @@ fn check_header(state: &State, header: &Header) -> Result<(), ApplyError> {
     Ok(())
 }
 
-fn check_body(block: &Block) -> Result<(), ApplyError> {
+fn check_body(block: &Block, stamps: &[Stamp]) -> Result<(), ApplyError> {
     if block.txs.len() > MAX_BLOCK_TXS {
         return Err(ApplyError::TooLarge);
     }
-    let bytes = block
-        .txs
+    let bytes = stamps
         .iter()
-        .map(Tx::size)
+        .map(|stamp| stamp.bytes)
         .fold(0usize, usize::saturating_add);
     if bytes > MAX_BLOCK_TX_BYTES {
         return Err(ApplyError::TooLarge);
     }
-    let Header {
-        tx_root: txs,
-        verdict_root: verdicts,
-        ..
-    } = &block.header;
-    if *txs != tx_root(&block.txs) || *verdicts != verdict_root(&block.verdicts, &block.evidence) {
-        return Err(ApplyError::BodyRoot);
+    match block.is_whole(stamps) {
+        true => Ok(()),
+        false => Err(ApplyError::BodyRoot),
     }
-    Ok(())
 }
 
 /// Opens a slot: its beacon is mixed (the reveal itself was checked before); an epoch's first deals the slots.

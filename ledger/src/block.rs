@@ -2,9 +2,9 @@
 //! ([`Header`]) covers everything else through roots. `docs/protocol.md` §3.5, §3.8.
 
 use crate::verdict::merkle_root;
-use crate::{Evidence, Tx, VerdictBatch};
+use crate::{Evidence, Stamp, Tx, VerdictBatch};
 use larder_proofs::Header;
-use larder_types::{BlockHash, Hash, Signature, codec};
+use larder_types::{BlockHash, Hash, Signature, TxId, codec};
 use serde::{Deserialize, Serialize};
 
 const TXS_CONTEXT: &str = "larder v1 tx root";
@@ -49,10 +49,9 @@ impl Block {
         self.header.hash()
     }
 
-    /// Whether the body is the one that the header covers.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        tx_root(&self.txs) == self.header.tx_root
+    /// Whether the body is the one that the header covers; `stamps` are its transactions'.
+    pub(crate) fn is_whole(&self, stamps: &[Stamp]) -> bool {
+        tx_root_of(stamps.iter().map(|stamp| stamp.id)) == self.header.tx_root
             && verdict_root(&self.verdicts, &self.evidence) == self.header.verdict_root
     }
 }
@@ -60,7 +59,12 @@ impl Block {
 /// The root over transactions.
 #[must_use]
 pub fn tx_root(txs: &[Tx]) -> Hash {
-    let ids: Vec<Hash> = txs.iter().map(|tx| Hash(tx.id().0)).collect();
+    tx_root_of(txs.iter().map(Tx::id))
+}
+
+/// The root over transactions with these ids.
+pub(crate) fn tx_root_of(ids: impl Iterator<Item = TxId>) -> Hash {
+    let ids: Vec<Hash> = ids.map(|id| Hash(id.0)).collect();
     merkle_root(TXS_CONTEXT, &ids)
 }
 

@@ -84,7 +84,12 @@ impl State {
     /// # Errors
     /// [`TxRefusal`] names the first rule it breaks.
     pub fn check(&self, tx: &Tx, place: Place) -> Result<(), TxRefusal> {
-        let fee = self.fee(tx);
+        self.check_sized(tx, tx.size(), place)
+    }
+
+    /// The same of a transaction whose length is known.
+    pub(crate) fn check_sized(&self, tx: &Tx, bytes: usize, place: Place) -> Result<(), TxRefusal> {
+        let fee = self.fee_of(tx, bytes);
         match tx {
             Tx::Faucet(tx) => self.check_faucet(tx, place),
             Tx::Transfer(tx) => self.check_transfer(tx, fee, place),
@@ -92,12 +97,12 @@ impl State {
             Tx::Deposit(tx) => self.check_deposit(tx, fee, place),
             Tx::TreeUpdate(update) => {
                 self.check_update(update, place)?;
-                self.check_postage(&update.provider, tx, place)
+                self.check_postage(&update.provider, bytes, place)
             }
             Tx::CloseFaulted(tx) => self.check_close_faulted(tx, place),
             Tx::Maintenance(notice) => {
                 self.check_maintenance(notice, place)?;
-                self.check_postage(&notice.provider, tx, place)
+                self.check_postage(&notice.provider, bytes, place)
             }
             Tx::CloseByRenter(tx) => self.check_notice(tx, place),
             Tx::ForceRevision(tx) => self.check_forced(tx, fee, place),

@@ -21,8 +21,12 @@ impl State {
     /// What a transaction costs whoever signs it.
     #[must_use]
     pub fn fee(&self, tx: &Tx) -> Amount {
+        self.fee_of(tx, tx.size())
+    }
+
+    /// What a transaction of `bytes` costs whoever signs it.
+    pub(crate) fn fee_of(&self, tx: &Tx, bytes: usize) -> Amount {
         match tx {
-            _ if self.params.tx_fee_per_byte == Amount::ZERO => Amount::ZERO,
             Tx::Faucet(_)
             | Tx::TreeUpdate(_)
             | Tx::Maintenance(_)
@@ -42,12 +46,12 @@ impl State {
             | Tx::Vouch(_)
             | Tx::Leave(_)
             | Tx::Candidacy(_)
-            | Tx::Withdraw(_) => self.per_byte(tx.size()),
+            | Tx::Withdraw(_) => self.per_byte(bytes),
         }
     }
 
-    /// What a provider's transaction costs it, and how much it has sent in the epoch with it.
-    fn postage(&self, record: &Provider, tx: &Tx, place: Place) -> (Amount, u32) {
+    /// What a provider's transaction of `bytes` costs it, and how much it has sent in the epoch with it.
+    fn postage(&self, record: &Provider, bytes: usize, place: Place) -> (Amount, u32) {
         if self.params.tx_fee_per_byte == Amount::ZERO {
             return (Amount::ZERO, record.sent);
         }
@@ -55,7 +59,7 @@ impl State {
             true => record.sent,
             false => 0,
         };
-        let bytes = u32::try_from(tx.size()).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let after = before.saturating_add(bytes);
         let beyond = after.saturating_sub(before.max(FREE_BYTES));
         (self.per_byte(beyond as usize), after)
@@ -64,11 +68,11 @@ impl State {
     pub(crate) fn check_postage(
         &self,
         provider: &NodeId,
-        tx: &Tx,
+        bytes: usize,
         place: Place,
     ) -> Result<(), TxRefusal> {
         let record = self.provider(provider).ok_or(TxRefusal::Unregistered)?;
-        let (needed, _) = self.postage(record, tx, place);
+        let (needed, _) = self.postage(record, bytes, place);
         match record.free < needed {
             true => Err(TxRefusal::Postage {
                 needed,
@@ -81,11 +85,11 @@ impl State {
     pub(crate) fn pay_postage(
         &mut self,
         provider: &NodeId,
-        tx: &Tx,
+        bytes: usize,
         place: Place,
     ) -> Result<(), TxRefusal> {
         let record = self.provider(provider).ok_or(TxRefusal::Unregistered)?;
-        let (fee, sent) = self.postage(record, tx, place);
+        let (fee, sent) = self.postage(record, bytes, place);
         let free = record.free.checked_sub(fee).ok_or(TxRefusal::Overflow)?;
         if (free, sent) != (record.free, record.sent)
             && let Some(record) = self.providers.get_mut(provider)

@@ -89,10 +89,10 @@ pub use skip::Skip;
 pub use state::{Head, State, verbs};
 pub use subkey::{Deed, May, SubKey, SubKeyError, SubKeys};
 pub use targeted::Targeted;
-pub use tx::{CloseFaulted, Deposit, Faucet, Loss, Op, Register, Transfer, TreeUpdate, Tx};
+pub use tx::{CloseFaulted, Deposit, Faucet, Loss, Op, Register, Stamp, Transfer, TreeUpdate, Tx};
 pub use validator::{Parting, Standing, ValidatorRecord};
 pub use verdict::{Reason, Verdict, VerdictBatch};
-pub use verify::{Authority, Verified, VerifyError};
+pub use verify::{Authority, Stamped, Verified, VerifyError};
 pub use vouch::Vouch;
 pub use withdraw::Withdraw;
 

@@ -4,9 +4,10 @@
 
 use crate::approval::Change;
 use crate::check::Place;
-use crate::{State, Tx, TxRefusal, Verified};
+use crate::{Stamp, State, Tx, TxRefusal, Verified};
 use larder_types::{NodeId, SlotNo, Time, TxId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How much may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,19 +106,14 @@ const fn subject(tx: &Tx) -> Option<Subject> {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Waiting {
-    tx: Verified<Tx>,
-    bytes: usize,
-}
-
 /// The waiting transactions.
 #[derive(Debug, Clone)]
 pub struct Mempool {
     limits: Limits,
     /// By order of arrival.
-    queue: BTreeMap<u64, Waiting>,
-    ids: BTreeSet<TxId>,
+    queue: BTreeMap<u64, Verified<Tx>>,
+    /// Of those; shared with who checks a block meanwhile.
+    ids: Arc<BTreeSet<TxId>>,
     subjects: BTreeSet<Subject>,
     bytes: usize,
     next: u64,
@@ -130,7 +126,7 @@ impl Mempool {
         Self {
             limits,
             queue: BTreeMap::new(),
-            ids: BTreeSet::new(),
+            ids: Arc::default(),
             subjects: BTreeSet::new(),
             bytes: 0,
             next: 0,
@@ -147,7 +143,7 @@ impl Mempool {
         state: &State,
         now: Time,
     ) -> Result<Admitted, AdmitError> {
-        let (id, bytes) = (tx.get().id(), tx.get().size());
+        let Stamp { id, bytes } = *tx.stamps();
         if self.ids.contains(&id) {
             return Ok(Admitted::Known(id));
         }
@@ -157,7 +153,7 @@ impl Mempool {
                 most: MAX_TX_BYTES,
             });
         }
-        state.check(tx.get(), Place::next(state, now))?;
+        state.check_sized(tx.get(), bytes, Place::next(state, now))?;
         let subject = subject(tx.get());
         if subject.is_some_and(|subject| self.subjects.contains(&subject)) {
             return Err(TxRefusal::Waits.into());
@@ -168,10 +164,10 @@ impl Mempool {
                 count: self.queue.len(),
             });
         }
-        self.ids.insert(id);
+        Arc::make_mut(&mut self.ids).insert(id);
         self.subjects.extend(subject);
         self.bytes = grown;
-        self.queue.insert(self.next, Waiting { tx, bytes });
+        self.queue.insert(self.next, tx);
         self.next = self.next.saturating_add(1);
         Ok(Admitted::New(id))
     }
@@ -180,31 +176,31 @@ impl Mempool {
     /// included, what expired, what another made impossible.
     pub fn prune(&mut self, state: &State, now: Time) {
         let place = Place::next(state, now);
-        let (ids, subjects, total) = (&mut self.ids, &mut self.subjects, &mut self.bytes);
-        self.queue.retain(|_, Waiting { tx, bytes }| {
-            let stays = state.check(tx.get(), place).is_ok();
+        let ids = Arc::make_mut(&mut self.ids);
+        let (subjects, total) = (&mut self.subjects, &mut self.bytes);
+        self.queue.retain(|_, tx| {
+            let Stamp { id, bytes } = *tx.stamps();
+            let stays = state.check_sized(tx.get(), bytes, place).is_ok();
             if !stays {
-                ids.remove(&tx.get().id());
+                ids.remove(&id);
                 if let Some(subject) = subject(tx.get()) {
                     subjects.remove(&subject);
                 }
-                *total = total.saturating_sub(*bytes);
+                *total = total.saturating_sub(bytes);
             }
             stays
         });
     }
 
-    /// The waiting transactions in order of arrival, with their sizes in bytes.
-    pub fn iter(&self) -> impl Iterator<Item = (&Tx, usize)> {
-        self.queue
-            .values()
-            .map(|waiting| (waiting.tx.get(), waiting.bytes))
+    /// The waiting transactions in order of arrival.
+    pub fn iter(&self) -> impl Iterator<Item = &Verified<Tx>> {
+        self.queue.values()
     }
 
-    /// Whether a transaction waits: then its signatures are good.
+    /// Those that wait now: their signatures are good.
     #[must_use]
-    pub fn holds(&self, id: &TxId) -> bool {
-        self.ids.contains(id)
+    pub fn ids(&self) -> Arc<BTreeSet<TxId>> {
+        Arc::clone(&self.ids)
     }
 
     /// How many wait.

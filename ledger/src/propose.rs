@@ -1,13 +1,13 @@
 //! What the next block holds and when it is owed: a pure function of state, waiting transactions
 //! and proof results. `docs/protocol.md` §3.5.
 
-use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root, verdict_root};
+use crate::block::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, tx_root_of, verdict_root};
 use crate::check::Place;
 use crate::mempool::Mempool;
 use crate::objection::says_verdicts;
 pub use crate::objection::{Objection, objection};
 use crate::proofs_pool::ProofsPool;
-use crate::{Block, Header, Reveal, State, Tx};
+use crate::{Block, Header, Reveal, Stamp, State, Tx};
 use larder_types::{Hash, Signature, SlotNo, Time};
 
 /// When to make or reconsider the next block, seen at `now`: at the earliest time allowed if there
@@ -38,17 +38,25 @@ pub fn unchecked(state: &State, pool: &ProofsPool, now: Time) -> Vec<SlotNo> {
     slots
 }
 
+/// A block that is not yet signed.
+pub(crate) struct Proposal {
+    pub(crate) block: Block,
+    pub(crate) stamps: Vec<Stamp>,
+    /// The state after it, but for the head's hash.
+    pub(crate) next: State,
+}
+
 /// The next block, not yet signed, made at `now` for a round of consensus by whoever's turn it is;
 /// `reveal`, that validator's, is there iff the state owes a slot ([`State::slot_to_open`]). Transactions that do not apply are left out. `None` if no block can
 /// be made at `now`: the clock is behind the chain, or the reveal is missing or too much.
 #[must_use]
-pub fn propose(
+pub(crate) fn propose(
     state: &State,
     mempool: &Mempool,
     pool: &ProofsPool,
     (round, reveal): (u32, Option<Reveal>),
     now: Time,
-) -> Option<Block> {
+) -> Option<Proposal> {
     let slot = state.slot_to_open(now);
     if now < state.earliest_block() || slot.is_some() != reveal.is_some() {
         return None;
@@ -76,35 +84,42 @@ pub fn propose(
     };
     let mut next = state.clone();
     next.begin(&header, &verdicts, &evidence).ok()?;
-    let txs = include(&mut next, mempool, Place::of(&header));
+    let (txs, stamps) = include(&mut next, mempool, Place::of(&header));
     next.seal(&header);
-    header.tx_root = tx_root(&txs);
+    header.tx_root = tx_root_of(stamps.iter().map(|stamp| stamp.id));
     header.next_validators = next.validators().hash();
     header.state_root = next.root();
-    Some(Block {
+    let block = Block {
         header,
         sig: Signature::default(),
         txs,
         verdicts,
         evidence,
+    };
+    Some(Proposal {
+        block,
+        stamps,
+        next,
     })
 }
 
 /// The waiting transactions that apply, oldest first, as many as a block holds.
-fn include(next: &mut State, mempool: &Mempool, place: Place) -> Vec<Tx> {
-    let mut txs = Vec::new();
+fn include(next: &mut State, mempool: &Mempool, place: Place) -> (Vec<Tx>, Vec<Stamp>) {
+    let (mut txs, mut stamps) = (Vec::new(), Vec::new());
     let mut room = MAX_BLOCK_TX_BYTES;
-    for (tx, bytes) in mempool.iter() {
+    for tx in mempool.iter() {
         if txs.len() >= MAX_BLOCK_TXS {
             break;
         }
-        let Some(left) = room.checked_sub(bytes) else {
+        let stamp = *tx.stamps();
+        let Some(left) = room.checked_sub(stamp.bytes) else {
             continue;
         };
-        if next.include(tx, place).is_ok() {
+        if next.include(tx.get(), stamp, place).is_ok() {
             room = left;
-            txs.push(tx.clone());
+            txs.push(tx.get().clone());
+            stamps.push(stamp);
         }
     }
-    txs
+    (txs, stamps)
 }

@@ -3,7 +3,7 @@
 
 use crate::mempool::Mempool;
 use crate::proofs_pool::ProofsPool;
-use crate::propose::propose;
+use crate::propose::{Proposal, propose};
 use crate::{Block, Header, State, Verified};
 use larder_keys::Signer;
 use larder_proofs::bls::{SecretKey, Signature};
@@ -92,6 +92,20 @@ impl Proposer {
         round: u32,
         now: Time,
     ) -> Option<Verified<Block>> {
+        let made = self.make_next(state, mempool, pool, round, now);
+        made.map(|(block, _)| block)
+    }
+
+    /// The same, with the state after the block: it need not be applied once more.
+    #[must_use]
+    pub fn make_next(
+        &self,
+        state: &State,
+        mempool: &Mempool,
+        pool: &ProofsPool,
+        round: u32,
+        now: Time,
+    ) -> Option<(Verified<Block>, State)> {
         if state.proposer(round) != self.node() {
             return None;
         }
@@ -99,9 +113,14 @@ impl Proposer {
         let reveal = state
             .slot_to_open(now)
             .map(|slot| Single::next(state.beacon(), &genesis, slot, &self.bls).1);
-        let mut block = propose(state, mempool, pool, (round, reveal), now)?;
+        let Proposal {
+            mut block,
+            stamps,
+            mut next,
+        } = propose(state, mempool, pool, (round, reveal), now)?;
         block.sig = block.header.sign(&self.node, &genesis);
-        Some(Verified::own(block))
+        next.head.hash = block.hash();
+        Some((Verified::own(block, stamps), next))
     }
 }
 

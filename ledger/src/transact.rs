@@ -7,29 +7,35 @@ use crate::purse::Purse;
 use crate::state::{Lost, Pending};
 use crate::{
     Absence, CloseFaulted, Delegate, Deposit, Event, Faucet, Maintenance, May, Op, Register,
-    Revoke, State, SubKey, Transfer, TreeUpdate, Tx, TxRefusal,
+    Revoke, Stamp, State, SubKey, Transfer, TreeUpdate, Tx, TxRefusal,
 };
 use larder_contracts::{Auth, SignedLeaf};
 use larder_types::{AccountId, Amount, SubKeyId, TxId};
 use std::sync::Arc;
 
 impl State {
-    /// Includes one transaction at `place`; on error nothing changes.
-    pub(crate) fn include(&mut self, tx: &Tx, place: Place) -> Result<Vec<Event>, TxRefusal> {
-        self.check(tx, place)?;
-        let (id, fee) = (tx.id(), self.fee(tx));
+    /// Includes one transaction, of which `stamp` is, at `place`; on error nothing changes.
+    pub(crate) fn include(
+        &mut self,
+        tx: &Tx,
+        stamp: Stamp,
+        place: Place,
+    ) -> Result<Vec<Event>, TxRefusal> {
+        let Stamp { id, bytes } = stamp;
+        self.check_sized(tx, bytes, place)?;
+        let fee = self.fee_of(tx, bytes);
         match tx {
             Tx::Faucet(tx) => grant(self, tx, id),
             Tx::Transfer(tx) => transfer(self, tx, fee, place, id),
             Tx::Register(tx) => register(self, tx, fee, place, id),
             Tx::Deposit(tx) => deposit(self, tx, fee, place, id),
             Tx::TreeUpdate(update) => {
-                self.pay_postage(&update.provider, tx, place)?;
+                self.pay_postage(&update.provider, bytes, place)?;
                 Ok(merge_all(self, update, place))
             }
             Tx::CloseFaulted(tx) => close_faulted(self, tx),
             Tx::Maintenance(notice) => {
-                self.pay_postage(&notice.provider, tx, place)?;
+                self.pay_postage(&notice.provider, bytes, place)?;
                 announce(self, notice, id)
             }
             Tx::CloseByRenter(tx) => self.give_notice(tx),

@@ -7,7 +7,7 @@ use crate::{
     Maintenance, Reduction, Resign, Revoke, Targeted, Vouch, Withdraw,
 };
 use larder_contracts::{Auth, Remains, SignedLeaf, Voucher};
-use larder_keys::{AccountSigner, Signer, Tag, sign_layout, signing_key, verify};
+use larder_keys::{AccountSigner, Claim, Signer, Tag, sign_layout, signing_key, verify};
 use larder_proofs::{ClearError, ContractLeaf, LostShard, cleared};
 use larder_types::layout::Layout;
 use larder_types::{
@@ -507,11 +507,39 @@ impl CloseFaulted {
     }
 }
 
+/// What is known of a transaction's signatures.
+pub(crate) enum Signed {
+    /// It has one, which may be checked with others.
+    Once(Claim),
+    /// Whether those that it has are good.
+    Checked(bool),
+}
+
+/// What a transaction is known by and charged for: computed where its signatures are checked, and
+/// carried along, since encoding costs more than applying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its id: BLAKE3 of the canonical encoding.
+    pub id: TxId,
+    /// That encoding's length, bytes.
+    pub bytes: usize,
+}
+
 impl Tx {
     /// BLAKE3 of the canonical encoding.
     #[must_use]
     pub fn id(&self) -> TxId {
-        TxId(*blake3::hash(&codec::encode(self)).as_bytes())
+        self.stamp().id
+    }
+
+    /// Its id and length, by one encoding.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        let bytes = codec::encode(self);
+        Stamp {
+            id: TxId(*blake3::hash(&bytes).as_bytes()),
+            bytes: bytes.len(),
+        }
     }
 
     /// Length of the canonical encoding, bytes.
@@ -523,22 +551,37 @@ impl Tx {
     /// Whether every signature in it is good. [`crate::verify`] is what calls this.
     #[must_use]
     pub(crate) fn is_signed(&self, genesis: &GenesisHash) -> bool {
-        let signed = |account: &AccountId, by, tag, bytes: &[u8], sig| {
-            verify(&signing_key(account, by), tag, genesis, bytes, sig)
+        match self.signed(genesis) {
+            Signed::Once(claim) => claim.is_good(),
+            Signed::Checked(is_good) => is_good,
+        }
+    }
+
+    /// What is left to be checked of its signatures.
+    pub(crate) fn signed(&self, genesis: &GenesisHash) -> Signed {
+        let once = |account: &AccountId, by, tag, bytes: &[u8], sig| {
+            Signed::Once(Claim::new(
+                &signing_key(account, by),
+                tag,
+                genesis,
+                bytes,
+                sig,
+            ))
         };
-        match self {
-            Self::Faucet(tx) => signed(&tx.account, tx.by, FAUCET, &tx.to_layout(), &tx.sig),
-            Self::Transfer(tx) => signed(&tx.from, tx.by, TRANSFER, &tx.to_layout(), &tx.sig),
+        let is_good = match self {
+            Self::Faucet(tx) => return once(&tx.account, tx.by, FAUCET, &tx.to_layout(), &tx.sig),
+            Self::Transfer(tx) => return once(&tx.from, tx.by, TRANSFER, &tx.to_layout(), &tx.sig),
+            Self::Deposit(tx) => return once(&tx.from, tx.by, DEPOSIT, &tx.to_layout(), &tx.sig),
+            Self::CloseFaulted(tx) => {
+                return once(&tx.renter, tx.by, CLOSE_FAULTED, &tx.to_layout(), &tx.sig);
+            }
             Self::Register(tx) => {
                 let (bytes, node) = (tx.to_layout(), &tx.provider.0);
-                signed(&tx.account, tx.by, REGISTER, &bytes, &tx.sig_account)
+                let account = signing_key(&tx.account, tx.by);
+                verify(&account, REGISTER, genesis, &bytes, &tx.sig_account)
                     && verify(node, REGISTER_PROVIDER, genesis, &bytes, &tx.sig_provider)
             }
-            Self::Deposit(tx) => signed(&tx.from, tx.by, DEPOSIT, &tx.to_layout(), &tx.sig),
             Self::TreeUpdate(tx) => tx.verify(genesis),
-            Self::CloseFaulted(tx) => {
-                signed(&tx.renter, tx.by, CLOSE_FAULTED, &tx.to_layout(), &tx.sig)
-            }
             Self::Maintenance(tx) => tx.verify(genesis),
             Self::CloseByRenter(tx) => tx.is_notice(genesis),
             Self::ForceRevision(tx) => tx.verify(genesis),
@@ -553,6 +596,7 @@ impl Tx {
             Self::Equivocation(tx) => tx.verify(genesis),
             Self::Censored(tx) => tx.verify(genesis),
             Self::Withdraw(tx) => tx.verify(genesis),
-        }
+        };
+        Signed::Checked(is_good)
     }
 }

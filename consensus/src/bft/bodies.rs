@@ -23,8 +23,8 @@ pub(super) struct Body {
     /// The newest round for which it was sent here.
     pub(super) round: u32,
     pub(super) valid_round: Option<u32>,
-    /// The state after it; `None` while it is computed.
-    pub(super) next: Option<Box<State>>,
+    /// The state after it.
+    pub(super) next: Box<State>,
 }
 
 /// Blocks that one proposer may have here for one round: one, and one more if it lies.
@@ -52,10 +52,6 @@ impl Bodies {
 
     pub(super) fn get(&self, block: &BlockHash) -> Option<&Body> {
         self.0.get(block)
-    }
-
-    pub(super) fn get_mut(&mut self, block: &BlockHash) -> Option<&mut Body> {
-        self.0.get_mut(block)
     }
 
     pub(super) fn remove(&mut self, block: &BlockHash) -> Option<Body> {
@@ -91,7 +87,7 @@ pub(super) fn keep(dir: &Path, whole: &Whole) -> io::Result<()> {
         block: whole.bytes.clone(),
     };
     let dir = dir.join(DIR);
-    let mut file = File::create(path(&dir, &whole.block))?;
+    let mut file = File::create(path(&dir, whole.height, &whole.block))?;
     file.write_all(&codec::encode(&kept))?;
     file.sync_data()?;
     File::open(&dir)?.sync_all()
@@ -123,17 +119,27 @@ pub(super) fn load(dir: &Path, height: u64) -> io::Result<Vec<Whole>> {
     Ok(found)
 }
 
-/// Deletes the bodies of a height that is over, but those of the next.
+/// Deletes the bodies of heights that are over, below `height`.
 pub(super) fn drop_below(dir: &Path, height: u64) -> io::Result<()> {
-    load(dir, height).map(drop)
+    for entry in fs::read_dir(dir.join(DIR))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let of = name.to_str().and_then(|name| name.split_once('-'));
+        let of = of.and_then(|(of, _)| of.parse::<u64>().ok());
+        if of.is_none_or(|of| of < height) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn hash(bytes: &[u8]) -> Option<BlockHash> {
     codec::decode::<Block>(bytes).ok().map(|block| block.hash())
 }
 
-fn path(dir: &Path, block: &BlockHash) -> PathBuf {
-    dir.join(block.to_string())
+/// Named by height, so that those that are over are found without reading them.
+fn path(dir: &Path, height: u64, block: &BlockHash) -> PathBuf {
+    dir.join(format!("{height}-{block}"))
 }
 
 #[cfg(test)]
@@ -159,7 +165,7 @@ mod tests {
             is_approved: true,
             round,
             valid_round: None,
-            next: None,
+            next: Box::new(genesis(1)),
         }
     }
 
@@ -204,6 +210,8 @@ mod tests {
         fs::write(&torn, b"half").unwrap();
         assert_eq!(load(dir.path(), 1).unwrap().len(), 2);
         assert!(!torn.exists());
+        drop_below(dir.path(), 1).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join(DIR)).unwrap().count(), 2);
         drop_below(dir.path(), 2).unwrap();
         assert_eq!(fs::read_dir(dir.path().join(DIR)).unwrap().count(), 0);
     }

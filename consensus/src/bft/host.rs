@@ -22,7 +22,7 @@ use super::start::{Engine, address, peer};
 use super::{Ask, BftConfig, BftEnd, BftError, Blocks, guard, proposer};
 use crate::intake::{Requests, Waiting};
 use crate::{Clock, Committed};
-use larder_ledger::{ApplyError, Proposer, State};
+use larder_ledger::{Proposer, State};
 use larder_proofs::{Final, ValidatorSet};
 use larder_types::{BlockHash, Time};
 use news::News;
@@ -104,8 +104,6 @@ enum Done {
     Checked(About, Asker, io::Result<Outcome>),
     /// Our own body is on the disk.
     Kept(Wanted, BlockHash, io::Result<()>),
-    /// The state after our own block is known.
-    After(BlockHash, Result<Box<State>, ApplyError>),
     /// Shares were checked.
     Shares(Reply<Verdicts>, Verdicts),
     /// Nothing more to do.

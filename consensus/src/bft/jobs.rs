@@ -7,7 +7,7 @@ use super::context::{Node, Share};
 use super::engine::VoteExtensionError;
 use super::parts::Whole;
 use larder_ledger::propose::objection;
-use larder_ledger::{Authority, Block, ProofsPool, State, Verified, verify};
+use larder_ledger::{Authority, Block, ProofsPool, State, Verified, VerifyError, verify};
 use larder_proofs::bls::Signature;
 use larder_proofs::{Certificate, Final, ValidatorSet};
 use larder_types::{GenesisHash, Time, TxId, codec};
@@ -32,7 +32,7 @@ pub(super) struct Check {
     pub(super) state: State,
     pub(super) pool: ProofsPool,
     /// Transactions whose signatures are known to be good.
-    pub(super) known: BTreeSet<TxId>,
+    pub(super) known: Arc<BTreeSet<TxId>>,
     pub(super) now: Time,
     pub(super) dir: PathBuf,
 }
@@ -57,8 +57,10 @@ impl Check {
             return Ok(Outcome::Junk);
         };
         let authority = self.state.authority();
-        let Ok(block) = verify::proposed(&authority, block, &self.known) else {
-            return Ok(Outcome::Bad);
+        let block = match verify::proposed(&authority, block, &self.known) {
+            Ok(block) => block,
+            Err(VerifyError::Body) => return Ok(Outcome::Junk),
+            Err(_) => return Ok(Outcome::Bad),
         };
         let is_approved = self.origin == Origin::Settled || !self.has_objection(&block);
         let mut next = self.state;
@@ -75,7 +77,7 @@ impl Check {
             is_approved,
             round: self.whole.round,
             valid_round: self.whole.valid_round,
-            next: Some(Box::new(next)),
+            next: Box::new(next),
         })))
     }
 
@@ -83,9 +85,7 @@ impl Check {
     fn authentic(&self) -> Option<Block> {
         let block: Block = codec::decode(&self.whole.bytes).ok()?;
         let genesis = self.state.genesis_hash();
-        let is_it = block.hash() == self.whole.block
-            && block.is_whole()
-            && block.header.verify(&block.sig, &genesis);
+        let is_it = block.hash() == self.whole.block && block.header.verify(&block.sig, &genesis);
         is_it.then_some(block)
     }
 
@@ -97,18 +97,6 @@ impl Check {
         }
         why.is_some()
     }
-}
-
-/// The state after a block that is known to be good.
-///
-/// # Errors
-/// It does not follow: a bug.
-pub(super) fn after(
-    mut state: State,
-    block: &Verified<Block>,
-) -> Result<Box<State>, larder_ledger::ApplyError> {
-    state.apply(block)?;
-    Ok(Box::new(state))
 }
 
 /// Shares of a certificate to be checked.

@@ -14,6 +14,8 @@ use super::keys::{Checks, Hand};
 use super::parts::{MAX_BLOCK, PART};
 use bytesize::ByteSize;
 use larder_types::NodeId;
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -25,8 +27,9 @@ const REQUESTS: usize = 16;
 const ADDRESSES: usize = 64;
 /// Connections from one address: several validators may share a machine.
 const CONNECTIONS_PER_IP: usize = 64;
-/// A validator says how far it is after each block and to each new peer, not by the clock.
-const STATUS: Duration = Duration::ZERO;
+/// How often a validator says how far it is, besides to each new peer. Said after each block, those that
+/// are about to decide it themselves would ask for it.
+const STATUS: Duration = Duration::from_secs(1);
 /// How long the engine may take to stop.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -35,6 +38,7 @@ pub(super) struct Engine {
     pub(super) channels: Channels<Larder>,
     network: NetworkRef<Larder>,
     pub(super) handle: EngineHandle,
+    log: PathBuf,
 }
 
 /// The engine's configuration.
@@ -113,7 +117,7 @@ impl Engine {
         let checks = Box::new(Checks(hand.genesis));
         let consensus = ConsensusContext::new_validator(Node(node), checks, Box::new(hand));
         let built = EngineBuilder::new(Larder, config)
-            .with_default_wal(WalContext::new(log, Cbor))
+            .with_default_wal(WalContext::new(log.clone(), Cbor))
             .with_custom_network(network.clone(), to_network)
             .with_default_sync(SyncContext::new(Cbor))
             .with_default_consensus(consensus)
@@ -125,6 +129,7 @@ impl Engine {
                 channels,
                 network,
                 handle,
+                log,
             }),
             Err(e) => {
                 network.stop(None);
@@ -155,6 +160,7 @@ impl Engine {
             channels,
             network,
             handle,
+            log,
         } = self;
         drop(channels);
         let cell = handle.actor.get_cell();
@@ -163,6 +169,14 @@ impl Engine {
         handle.actor.stop(None);
         if tokio::time::timeout(STOP, handle.handle).await.is_err() {
             tracing::warn!("the consensus engine did not stop in time");
+        }
+        // Its log is written by a thread that ends by itself, and holds a lock until then.
+        let closed = tokio::task::spawn_blocking(move || File::open(log)?.lock());
+        match tokio::time::timeout(STOP, closed).await {
+            Ok(Ok(Ok(()))) => {}
+            // Deleted meanwhile: nobody holds it.
+            Ok(Ok(Err(e))) if e.kind() == io::ErrorKind::NotFound => {}
+            Ok(_) | Err(_) => tracing::warn!("the consensus engine did not close its log in time"),
         }
     }
 }

@@ -74,7 +74,7 @@ fn every_kind_that_moves_credit_costs() {
         // Of two with one nonce one is taken.
         let mut fork = world.state.clone();
         let place = crate::check::Place::next(&fork, world.now);
-        fork.include(&tx, place).unwrap();
+        fork.include(&tx, tx.stamp(), place).unwrap();
         let left = fork.balance(&leaf.renter);
         assert_eq!(had.0 - left.0, amount + fee);
         assert_eq!(fork.total_credit(), u128::from(fork.supply().0));

@@ -174,7 +174,7 @@ impl Mill {
         };
         for tx in txs {
             let keys = self.state.sub_keys().clone();
-            match self.state.include(&tx, place) {
+            match self.state.include(&tx, tx.stamp(), place) {
                 Ok(events) => {
                     self.included += 1;
                     self.note(&events);

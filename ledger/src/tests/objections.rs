@@ -6,7 +6,7 @@ use super::world::{START, World, dev, signer};
 use super::{ALICE, NODE};
 use crate::objection::{Objection, QUIET_ROUND, ahead, grace, objection};
 use crate::proofs_pool::ForwardRefusal;
-use crate::{Block, Event, ProofsPool, Reason, Unpaid, Verified};
+use crate::{Block, Event, ProofsPool, Reason, Stamped, Unpaid, Verified};
 use larder_types::{Amount, Millis, NodeId, SlotNo, Time};
 
 const FOUR: [u8; 4] = [60, 61, 62, 63];
@@ -381,12 +381,18 @@ fn nobody_is_blamed_for_a_slot_that_no_block_opened() {
     assert_eq!(objection(&world.state, &pool, &block, world.now), None);
     let mut blamed = block.into_inner();
     blamed.verdicts[0].results = vec![Some(Reason::Silent)];
-    let blamed = Verified::own(blamed);
+    let blamed = own(blamed);
     let unasked = Some(Objection::Unasked { slot, provider });
     assert_eq!(objection(&world.state, &pool, &blamed, world.now), unasked);
     let mut away = blamed.into_inner();
     away.verdicts[0].results = vec![Some(Reason::Maintenance)];
-    let away = Verified::own(away);
+    let away = own(away);
     let unexcused = Some(Objection::Unexcused { slot, provider });
     assert_eq!(objection(&world.state, &pool, &away, world.now), unexcused);
+}
+
+/// What a lying proposer makes.
+fn own(block: Block) -> Verified<Block> {
+    let stamps = block.stamps();
+    Verified::own(block, stamps)
 }

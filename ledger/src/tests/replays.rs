@@ -24,7 +24,11 @@ fn the_same_transfer_twice() {
     block.txs = vec![pay];
     let place = crate::check::Place::of(&block.header);
     let mut state = world.state.clone();
-    assert!(state.include(&block.txs[0], place).is_err());
+    assert!(
+        state
+            .include(&block.txs[0], block.txs[0].stamp(), place)
+            .is_err()
+    );
     assert_eq!(world.balance(BOB), Amount::from_credits(1));
 }
 

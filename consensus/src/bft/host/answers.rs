@@ -10,7 +10,6 @@ use crate::bft::jobs::{Check, Shares};
 use crate::bft::parts::MAX_BLOCK;
 use larder_ledger::{Authority, Block};
 use larder_types::codec;
-use std::collections::BTreeSet;
 
 impl Host {
     pub(super) async fn answer(&mut self, message: AppMsg<Larder>) -> Result<(), BftEnd> {
@@ -101,12 +100,6 @@ impl Host {
                 kept?;
                 self.proposed(wanted, block).await;
             }
-            Done::After(block, next) => {
-                let next = next?;
-                if let Some(body) = self.bodies.get_mut(&block) {
-                    body.next = Some(next);
-                }
-            }
             Done::Shares(reply, verdicts) => drop(reply.send(verdicts)),
             Done::Nothing(result) => result?,
         }
@@ -183,16 +176,12 @@ impl Host {
 
     fn check(&mut self, whole: Whole, origin: Origin, asker: Asker) {
         let about = whole_about(&whole);
-        let block: Option<Block> = codec::decode(&whole.bytes).ok();
-        let txs = block.iter().flat_map(|block| &block.txs);
-        let ids = txs.map(larder_ledger::Tx::id);
-        let known: BTreeSet<_> = ids.filter(|id| self.waiting.mempool.holds(id)).collect();
         let check = Check {
             whole,
             origin,
             state: self.state.clone(),
             pool: self.waiting.pool.clone(),
-            known,
+            known: self.waiting.mempool.ids(),
             now: self.now(),
             dir: self.dir.clone(),
         };

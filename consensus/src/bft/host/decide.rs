@@ -8,7 +8,6 @@ use crate::bft::engine::core::{
     CommitCertificate, ExtendedCommitCertificate, Round, VoteExtensions,
 };
 use crate::bft::engine::{MisbehaviorEvidence, StreamContent, StreamId, StreamMessage};
-use crate::bft::jobs::after;
 use crate::bft::parts::cut;
 use larder_ledger::propose;
 use larder_proofs::bls::Signature;
@@ -60,15 +59,10 @@ impl Host {
             let height = self.state.head().height.saturating_add(1);
             return Err(BftEnd::Missing { height });
         };
-        let Some(next) = body.next else {
-            self.bodies.insert(body);
-            self.decided = Some(decided);
-            return Ok(());
-        };
         let (committed, acknowledged) = Committed::new(body.block, decided.certificate);
         self.owner.try_send(committed).map_err(|_| BftEnd::Owner)?;
         self.pending = Some(Pending {
-            next,
+            next: body.next,
             acknowledged,
             reply: decided.reply,
         });
@@ -143,8 +137,8 @@ impl Host {
         let Waiting { mempool, pool, .. } = &self.waiting;
         let made = self
             .proposer
-            .make(&self.state, mempool, pool, wanted.round, now);
-        let (Some(block), Some(wanted)) = (made, self.wanted.take()) else {
+            .make_next(&self.state, mempool, pool, wanted.round, now);
+        let (Some((block, next)), Some(wanted)) = (made, self.wanted.take()) else {
             return None;
         };
         let whole = Whole {
@@ -155,20 +149,18 @@ impl Host {
             bytes: codec::encode(block.get()),
         };
         let (hash, round) = (whole.block, whole.round);
-        let (dir, state, copy) = (self.dir.clone(), self.state.clone(), block.clone());
+        let dir = self.dir.clone();
         self.bodies.insert(Body {
             block,
             is_approved: true,
             round,
             valid_round: None,
-            next: None,
+            next: Box::new(next),
         });
         self.jobs.spawn_blocking(move || {
             let kept = bodies::keep(&dir, &whole);
             Done::Kept(wanted, hash, kept)
         });
-        self.jobs
-            .spawn_blocking(move || Done::After(hash, after(state, &copy)));
         None
     }
 
