@@ -1,23 +1,32 @@
 //! What several validators on this machine do: as many processes as are asked for (4), each with the
 //! real engine, ledger, log and checks, over loopback. Prints the time from a transfer's arrival to
-//! its final block, one at a time, and final signed transfers per second under load. Transactions come
-//! to all validators at once, as after gossip; the owner keeps blocks in memory.
+//! its final block, one at a time, and final signed transfers per second under load; then the same of
+//! the engine by itself ([`bare`]). Transactions come to all validators at once, as after gossip; the
+//! owner keeps blocks in memory.
 //!
 //! `cargo run --release -p larder-consensus --example validators -- 4`
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    dead_code,
+    unused_imports,
     missing_docs,
-    reason = "a measuring program: it prints, and ends at the first fault"
+    reason = "a measuring program: it prints, and ends at the first fault; of the engine's modules it \
+              uses what it needs"
 )]
 
+mod bare;
+
 use async_trait::async_trait;
+use bare::Bare;
 use larder_consensus::bft::{Bft, BftConfig, Blocks, InUse, KeyMark, Spawned};
 use larder_consensus::{Clock, Committed};
 use larder_contracts::Auth;
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Certified, Consensus, Founding, Genesis, State, Supply, Transfer, Tx};
+use larder_proofs::Validator;
 use larder_proofs::bls::SecretKey;
 use larder_types::{Amount, Millis, Params, Profile, Time};
 use std::io::{self, BufRead, BufReader, Write};
@@ -44,13 +53,23 @@ fn main() {
     let number = |at: usize| args.get(at).map(|text| text.parse().unwrap());
     match args.get(1).map(String::as_str) {
         Some("validator") => validator(number(2).unwrap(), number(3).unwrap()),
-        Some(_) | None => measure(number(1).unwrap_or(4)),
+        Some("bare") => bare_validator(number(2).unwrap(), number(3).unwrap()),
+        Some(_) | None => {
+            let count = number(1).unwrap_or(4);
+            let ours = measure("validator", count);
+            let bare = measure("bare", count);
+            println!(
+                "transfers a second beside the bare engine: {:.2}",
+                ours / bare
+            );
+        }
     }
 }
 
-/// The parent: starts the validators, says when to do what, and reckons.
-fn measure(count: usize) {
-    let mut children: Vec<Child> = (0..count).map(|at| start(at, count)).collect();
+/// The parent: starts the validators, says when to do what, and reckons. Transfers a second.
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn measure(kind: &str, count: usize) -> f64 {
+    let mut children: Vec<Child> = (0..count).map(|at| start(kind, at, count)).collect();
     let mut lines: Vec<_> = children
         .iter_mut()
         .map(|child| BufReader::new(child.stdout.take().unwrap()).lines())
@@ -79,7 +98,7 @@ fn measure(count: usize) {
     latencies.sort_unstable();
     let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
     println!(
-        "one transfer, arrival to final: median {} ms, p99 {} ms",
+        "{kind}: a block of one transfer: median {} ms, p99 {} ms",
         at(50),
         at(99)
     );
@@ -89,19 +108,18 @@ fn measure(count: usize) {
     let took_ms = number(hear());
     let blocks = number(hear());
     let txs = PAYERS * EACH;
-    println!(
-        "{txs} transfers in {took_ms} ms and {blocks} blocks: {} a second",
-        txs * 1000 / took_ms
-    );
+    let speed = txs as f64 * 1000.0 / took_ms as f64;
+    println!("{kind}: {txs} transfers in {took_ms} ms and {blocks} blocks: {speed:.0} a second");
     tell("end");
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
+    speed
 }
 
-fn start(at: usize, count: usize) -> Child {
+fn start(kind: &str, at: usize, count: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["validator", &at.to_string(), &count.to_string()])
+        .args([kind, &at.to_string(), &count.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -278,4 +296,68 @@ async fn own(mut blocks: mpsc::Receiver<Committed>, chain: Chain, show: watch::S
             *blocks += 1;
         });
     }
+}
+
+/// The same with the engine alone.
+#[tokio::main]
+async fn bare_validator(at: usize, count: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = validators(count);
+    let member = |(node, bls): &(Signer, SecretKey)| Validator {
+        node: node.node(),
+        bls: bls.public(),
+        power: 1,
+    };
+    let members = keys.iter().map(member).collect();
+    let (txs, take) = mpsc::channel(64);
+    let (tell, mut decided) = mpsc::unbounded_channel();
+    let bare = Bare::start(
+        keys[at].0.clone(),
+        members,
+        &dir.path().join("wal"),
+        take,
+        tell,
+    )
+    .await;
+    println!("{}", bare.address().await);
+    let mut words = io::stdin().lines();
+    let others = words.next().unwrap().unwrap();
+    let others = others.split(' ').map(str::to_owned).collect();
+    let task = tokio::spawn(bare.run(others));
+    let mut load = Vec::new();
+    loop {
+        let word = words.next().unwrap().unwrap();
+        while decided.try_recv().is_ok() {}
+        match word.as_str() {
+            // From one decision to the next.
+            "one" => {
+                let (_, before) = decided.recv().await.unwrap();
+                let (_, after) = decided.recv().await.unwrap();
+                println!("{}", (after - before).as_millis());
+            }
+            "sign" => {
+                let pairs = (0..EACH).flat_map(|n| (0..PAYERS).map(move |payer| (payer, n)));
+                load = pairs
+                    .map(|(payer, n)| bare::transfer(&key(2, payer), n))
+                    .collect();
+                println!("{}", load.len());
+            }
+            "load" => {
+                let began = Instant::now();
+                for batch in load.chunks(BATCH) {
+                    txs.send(batch.concat()).await.unwrap();
+                }
+                let (mut count, mut blocks) = (0, 0);
+                while count < load.len() {
+                    count += decided.recv().await.unwrap().0;
+                    blocks += 1;
+                }
+                println!("{}", began.elapsed().as_millis());
+                println!("{blocks}");
+            }
+            _ => break,
+        }
+    }
+    drop(txs);
+    task.await.unwrap();
 }
