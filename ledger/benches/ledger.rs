@@ -164,8 +164,8 @@ impl Table {
     }
 }
 
-/// 256 signatures by 256 keys, checked at once. Nothing in Larder does: it accepts signatures that
-/// strict verification refuses, so that nodes could disagree.
+/// 256 signatures by 256 keys, checked at once by the usual equation. Nothing in Larder does: it accepts
+/// signatures that strict verification refuses, so that nodes could disagree ([`larder_keys::verify_all`]).
 fn batched() -> Duration {
     use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey, verify_batch};
     let keys: Vec<SigningKey> = (0..=255)

@@ -29,7 +29,7 @@ const ADDRESSES: usize = 64;
 const CONNECTIONS_PER_IP: usize = 64;
 /// How often a validator says how far it is, besides to each new peer. Said after each block, those that
 /// are about to decide it themselves would ask for it.
-const STATUS: Duration = Duration::from_secs(1);
+const STATUS: Duration = Duration::from_secs(3);
 /// How long the engine may take to stop.
 const STOP: Duration = Duration::from_secs(10);
 
