@@ -205,4 +205,4 @@ async fn own_block(own: &mut Option<mpsc::Receiver<Committed>>) -> Option<Commit
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

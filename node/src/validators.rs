@@ -279,3 +279,6 @@ fn proof_passes(why: &ProofError) -> Passes {
         | ProofError::Wrong(_) => Passes::No,
     }
 }
+
+#[cfg(test)]
+mod tests;
