@@ -94,6 +94,14 @@ enum Question {
     Forwarded(Forward),
 }
 
+/// What is to become of a proof that was brought.
+enum Look {
+    /// It is checked.
+    Ask(Question),
+    /// It is not: the answer to who brought it.
+    Answer(Taken),
+}
+
 /// A proof that was checked, and written down where it is to be acknowledged.
 pub(crate) struct Checked {
     question: Question,
@@ -302,13 +310,13 @@ impl Waiting {
             via,
             reply,
         } = request;
-        match self.question(state, (via, provider), &blob) {
-            Ok(question) => {
+        match self.look(state, (via, provider), &blob) {
+            Look::Ask(question) => {
                 let keeper = self.acks.as_ref().map(Acks::keeper);
                 self.spawn(question, blob, (keeper, Some(reply)), state);
             }
             // Who asked may have given up.
-            Err(answer) => drop(reply.send(answer)),
+            Look::Answer(answer) => drop(reply.send(answer)),
         }
     }
 
@@ -336,41 +344,40 @@ impl Waiting {
         });
     }
 
-    /// What a proof must answer, if it is looked at; else the answer to who brought it.
-    fn question(
+    /// What is to become of a proof that was brought.
+    fn look(
         &mut self,
         state: &State,
         (via, provider): (Option<NodeId>, NodeId),
         blob: &[u8],
-    ) -> Result<Question, Taken> {
+    ) -> Look {
         let now = (self.clock)();
         let pool = &mut self.pool;
         match via {
             Some(from) => match pool.accept_forward(state, (&from, &provider), blob, now) {
-                Ok(forward) => Ok(Question::Forwarded(forward)),
-                Err(refusal) => Err(Err(refusal.into())),
+                Ok(forward) => Look::Ask(Question::Forwarded(forward)),
+                Err(refusal) => Look::Answer(Err(refusal.into())),
             },
             None => match pool.accept(state, &provider, blob, now) {
-                Ok(challenge) => Ok(Question::Own(challenge, now)),
+                Ok(challenge) => Look::Ask(Question::Own(challenge, now)),
                 Err(ProofRefusal::Proven) => self.again(state, provider, blob),
-                Err(refusal) => Err(Err(refusal.into())),
+                Err(refusal) => Look::Answer(Err(refusal.into())),
             },
         }
     }
 
     /// A provider sends what is known to be good: it has the acknowledgement, again or at last.
-    fn again(&mut self, state: &State, provider: NodeId, blob: &[u8]) -> Result<Question, Taken> {
-        let proven = Err(Err(ProofRefusal::Proven.into()));
-        let Some((challenge, came)) = self.pool.known(state, &provider, blob) else {
+    fn again(&mut self, state: &State, provider: NodeId, blob: &[u8]) -> Look {
+        let proven = Look::Answer(Err(ProofRefusal::Proven.into()));
+        let known = self.pool.known(state, &provider, blob);
+        let known = known.filter(|(challenge, _)| challenge.contract.is_none());
+        let (Some((challenge, came)), Some(acks)) = (known, self.acks.as_mut()) else {
             return proven;
         };
         let slot = challenge.slot_no;
-        let Some(acks) = self.acks.as_mut().filter(|_| challenge.contract.is_none()) else {
-            return proven;
-        };
         match acks.given(slot, provider) {
-            Some(ack) if ack.is_of((slot, &provider), blob) => Err(Ok(Some(ack))),
-            None if acks.begin(slot, provider) => Ok(Question::Known(challenge, came)),
+            Some(ack) if ack.is_of((slot, &provider), blob) => Look::Answer(Ok(Some(ack))),
+            None if acks.begin(slot, provider) => Look::Ask(Question::Known(challenge, came)),
             Some(_) | None => proven,
         }
     }

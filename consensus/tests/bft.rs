@@ -198,7 +198,7 @@ async fn verdict(net: &Net, slot: u64) -> Option<Reason> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_validator_keeps_its_word() {
-    let (mut net, provider, ack) = stopped_after_its_word().await;
+    let (mut net, provider, ack) = Box::pin(stopped_after_its_word()).await;
     net.restart(0).await.unwrap();
     let slot = provider.judged(&net).await;
     assert_eq!(verdict(&net, slot).await, None, "a pass");
@@ -209,7 +209,7 @@ async fn a_restarted_validator_keeps_its_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validator_that_throws_its_word_away_is_struck_by_it() {
-    let (mut net, provider, ack) = stopped_after_its_word().await;
+    let (mut net, provider, ack) = Box::pin(stopped_after_its_word()).await;
     std::fs::remove_dir_all(net.dir(0).join("acknowledged")).unwrap();
     net.restart(0).await.unwrap();
     let slot = provider.judged(&net).await;

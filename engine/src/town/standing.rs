@@ -33,12 +33,15 @@ impl Bench {
     /// Whether the node is put forward now.
     fn step(&mut self, input: Input) -> bool {
         let effects = self.engine.step(START, &mut self.rng, input);
-        let candidacy = effects.into_iter().find_map(|effect| match effect {
-            Effect::Submit {
+        let candidacy = effects.into_iter().find_map(|effect| {
+            let Effect::Submit {
                 op,
                 what: Submission::Tx(tx),
-            } if matches!(*tx, Tx::Candidacy(_)) => Some(op),
-            _ => None,
+            } = effect
+            else {
+                return None;
+            };
+            matches!(*tx, Tx::Candidacy(_)).then_some(op)
         });
         self.op = candidacy.or(self.op);
         candidacy.is_some()
