@@ -1,7 +1,8 @@
 //! Networks that can be cut: each side is a network namespace, the cut is a link that goes down.
 
-use crate::fleet::Site;
+use crate::site::{Site, within};
 use crate::until::until;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,7 +16,14 @@ impl Space {
     fn new(address: &str) -> Option<Self> {
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "KILL", "unshare", "--net", "sleep", "600"])
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "unshare",
+                "--net",
+                "sleep",
+                "infinity",
+            ])
             .stdin(Stdio::null());
         let holder = command.spawn().ok()?;
         let space = Self {
@@ -23,7 +31,7 @@ impl Space {
             address: address.to_owned(),
         };
         let own = std::fs::read_link("/proc/self/ns/net").ok()?;
-        let theirs = format!("/proc/{}/ns/net", space.holder.id());
+        let theirs = space.network();
         // Until `unshare` has run, the holder is in our own.
         until("a namespace is there", Duration::from_secs(10), || {
             let seen = std::fs::read_link(&theirs);
@@ -33,17 +41,13 @@ impl Space {
         space.ip("link set lo up").then_some(space)
     }
 
-    /// What becomes a program in this namespace.
-    fn within(&self) -> Vec<String> {
-        let pid = self.holder.id().to_string();
-        ["nsenter", "--target", &pid, "--net"]
-            .map(str::to_owned)
-            .to_vec()
+    fn network(&self) -> PathBuf {
+        format!("/proc/{}/ns/net", self.holder.id()).into()
     }
 
     /// Runs `ip` there; whether it succeeded.
     fn ip(&self, words: &str) -> bool {
-        let within = self.within();
+        let within = within(&self.network());
         let mut command = Command::new(&within[0]);
         command
             .args(&within[1..])
@@ -54,7 +58,7 @@ impl Space {
 
     fn site(&self) -> Site {
         Site {
-            within: self.within().into_iter().map(Into::into).collect(),
+            network: Some(self.network()),
             listen: format!("/ip4/{}/tcp/0", self.address),
         }
     }
