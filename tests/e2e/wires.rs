@@ -85,7 +85,9 @@ impl Wires {
         let is_root = rustix::process::geteuid().is_root();
         let laid = is_root.then(|| Self::try_lay(cables)).flatten();
         if laid.is_none() {
-            eprintln!("this machine forbids network namespaces: splits are not tested");
+            eprintln!(
+                "this machine forbids network namespaces: nothing that needs a cut is tested"
+            );
         }
         laid
     }
@@ -123,8 +125,12 @@ impl Wires {
 
     /// Where nodes are at the end of a cable.
     pub(crate) fn end(&self, cable: &str) -> Site {
+        self.space(cable).site()
+    }
+
+    fn space(&self, cable: &str) -> &Space {
         let end = self.ends.iter().find(|(name, _)| name == cable);
-        end.expect("the cable was laid").1.site()
+        &end.expect("the cable was laid").1
     }
 
     pub(crate) fn cut(&self, cable: &str) {
@@ -133,5 +139,17 @@ impl Wires {
 
     pub(crate) fn heal(&self, cable: &str) {
         assert!(self.hub.ip(&format!("link set {cable} up")));
+    }
+
+    /// Nothing goes between the ends of these two cables any more.
+    pub(crate) fn part(&self, cable: &str, from: &str) {
+        let there = &self.space(from).address;
+        let ip = format!("route add blackhole {there}/32");
+        assert!(self.space(cable).ip(&ip));
+    }
+
+    /// Takes back all that [`Self::part`] did at the end of this cable.
+    pub(crate) fn rejoin(&self, cable: &str) {
+        assert!(self.space(cable).ip("route flush type blackhole"));
     }
 }
