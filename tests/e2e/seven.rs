@@ -15,6 +15,9 @@ use std::time::Duration;
 
 /// How long what is awaited here may take.
 const WITHIN: Duration = Duration::from_secs(90);
+/// Who was cut off may be heard only after this: TCP tries again after as long as the cut lasted, 2 minutes at
+/// most.
+pub(crate) const HEALS: Duration = Duration::from_secs(180);
 /// The ends at which the six others are, and the copy of one of them.
 const CABLES: [&str; 7] = [
     "second", "third", "fourth", "fifth", "sixth", "seventh", "copy",
@@ -148,13 +151,19 @@ impl Seven {
     }
 }
 
-/// Those in the set take a node out or in, one after another, until it acts.
+/// Those in the set take a node out or in, one after another; waits until the first of them sees it.
 pub(crate) fn change(verb: &str, peer: &str, voters: &[&Node]) {
-    let acted = voters.iter().any(|voter| {
-        let done = voter.larder(&["network", verb, peer]).done();
-        done["acted"] == true
+    for voter in voters {
+        let said = voter.larder(&["network", verb, peer]);
+        // One that was only on its way may have been the last; the next is refused then.
+        if said.code != 0 || said.done()["acted"] == true {
+            break;
+        }
+    }
+    let is_in = verb == "add-validator";
+    until("a change has acted", HEALS, || {
+        (seat(voters[0], peer).is_some() == is_in).then_some(())
     });
-    assert!(acted, "{verb} {peer}");
 }
 
 /// What a node knows of a validator, if it is one.

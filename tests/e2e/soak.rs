@@ -5,16 +5,13 @@
 //! `LARDER_SOAK_SEED` repeats what was drawn.
 
 use crate::fleet::Node;
-use crate::seven::Seven;
+use crate::seven::{HEALS, Seven};
 use crate::until::until;
 use crate::validators::{balance, pay_within};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::time::{Duration, Instant};
 
-/// How long what is awaited here may take: who was cut off is heard when TCP tries again, which it does
-/// after as long again as the cut lasted, 120 s at most.
-const HEALS: Duration = Duration::from_secs(180);
 /// How long random faults go on, seconds, unless the environment says otherwise.
 const SOAK: u64 = 60;
 /// How many of seven may fail.
