@@ -1,5 +1,6 @@
 #!/bin/sh
-# Half an hour of random faults among seven validators; the tests hold a minute of it.
+# Half an hour of random faults among seven validators: killed, frozen, wiped, and, as root, cut off. The tests
+# hold a minute of it.
 #   tests/soak.sh [SECONDS] [SEED]
 set -eu
 cd "$(dirname "$0")/.."

@@ -33,7 +33,7 @@ use crate::{Clock, Committed, ProofError, SubmitError};
 use async_trait::async_trait;
 use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
-use larder_ledger::{Admitted, ApplyError, Certified, Proposer, State, Tx};
+use larder_ledger::{Admitted, ApplyError, Certified, ProofAck, Proposer, State, Tx};
 use larder_proofs::SignedVote;
 use larder_proofs::bls::SecretKey;
 use larder_types::NodeId;
@@ -253,11 +253,17 @@ impl Bft {
     }
 
     /// Hands in a proof from `provider`, whom the caller has authenticated (its tries are counted), and
-    /// resolves once it is checked. Other validators get it through [`Spawned::forward`].
+    /// resolves once it is checked. Other validators get it through [`Spawned::forward`]. Gives an
+    /// acknowledgement that a restart does not lose; none for an answer about a single contract, or
+    /// where another proof of the provider's was faster.
     ///
     /// # Errors
     /// [`ProofError`] says why it does not count.
-    pub async fn submit_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), ProofError> {
+    pub async fn submit_proof(
+        &self,
+        provider: NodeId,
+        blob: Vec<u8>,
+    ) -> Result<Option<ProofAck>, ProofError> {
         self.intake.submit_proof(provider, blob, None).await
     }
 
@@ -272,7 +278,8 @@ impl Bft {
         provider: NodeId,
         blob: Vec<u8>,
     ) -> Result<(), ProofError> {
-        self.intake.submit_proof(provider, blob, Some(from)).await
+        let taken = self.intake.submit_proof(provider, blob, Some(from)).await;
+        taken.map(drop)
     }
 
     /// Says that there is a final block of this height: an idle validator then catches up.

@@ -3,13 +3,15 @@
 //! `docs/protocol.md` §3.5, §3.12.
 
 use crate::Clock;
+use crate::acks::{Acks, Keeper, Kept};
 use larder_ledger::mempool::Limits;
 use larder_ledger::{
-    AdmitError, Admitted, Forward, ForwardRefusal, Mempool, ProofRefusal, ProofsPool, State, Tx,
-    Verified, verify,
+    AdmitError, Admitted, Forward, ForwardRefusal, Mempool, ProofAck, ProofRefusal, ProofsPool,
+    State, Tx, Verified, verify,
 };
 use larder_proofs::{Challenge, VerifyError};
-use larder_types::{GenesisHash, NodeId};
+use larder_types::{GenesisHash, NodeId, Time};
+use std::io;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
@@ -68,36 +70,66 @@ pub(crate) struct TxRequest {
     reply: oneshot::Sender<Vec<Result<Admitted, AdmitError>>>,
 }
 
+/// What becomes of a proof: an acknowledgement, if its own provider sent it and this validator gives any.
+type Taken = Result<Option<ProofAck>, ProofError>;
+
 /// A proof that is to be checked.
 pub(crate) struct ProofRequest {
     provider: NodeId,
     blob: Vec<u8>,
     /// The validator that forwards it; `None`: it is the provider's own sending.
     via: Option<NodeId>,
-    reply: oneshot::Sender<Result<(), ProofError>>,
+    reply: oneshot::Sender<Taken>,
 }
 
-/// What a proof is checked against.
+/// What a proof is checked against, and what is to become of it.
 enum Question {
-    /// The provider's own sending.
-    Own(Challenge),
+    /// The provider's own sending, and when it came.
+    Own(Challenge, Time),
+    /// The same, of what another validator was faster with: checked already.
+    Known(Challenge, Time),
+    /// An earlier process acknowledged it.
+    Kept(Challenge),
     /// A validator's forwarding.
     Forwarded(Forward),
 }
 
-/// A proof that was checked.
+/// What is to become of a proof that was brought.
+enum Look {
+    /// It is checked.
+    Ask(Question),
+    /// It is not: the answer to who brought it.
+    Answer(Taken),
+}
+
+/// A proof that was checked, and written down where it is to be acknowledged.
 pub(crate) struct Checked {
     question: Question,
     blob: Vec<u8>,
     result: Result<(), VerifyError>,
-    reply: oneshot::Sender<Result<(), ProofError>>,
+    kept: Option<io::Result<ProofAck>>,
+    /// Who waits for the answer, if anybody does.
+    reply: Option<oneshot::Sender<Taken>>,
 }
 
 impl Question {
-    const fn challenge(&self) -> &Challenge {
-        match self {
-            Self::Own(challenge) => challenge,
+    fn check(&self, blob: &[u8], genesis: &GenesisHash) -> Result<(), VerifyError> {
+        let challenge = match self {
+            Self::Own(challenge, _) | Self::Kept(challenge) => challenge,
+            Self::Known(..) => return Ok(()),
             Self::Forwarded(forward) => forward.challenge(),
+        };
+        larder_proofs::verify(blob, challenge, genesis)
+    }
+
+    /// What is acknowledged, if the proof is good, and when it came. An acknowledgement is about the
+    /// provider's whole tree: its answers for single contracts have none.
+    fn to_acknowledge(&self) -> Option<(&Challenge, Time)> {
+        match self {
+            Self::Own(challenge, came) | Self::Known(challenge, came) => {
+                challenge.contract.is_none().then_some((challenge, *came))
+            }
+            Self::Kept(_) | Self::Forwarded(_) => None,
         }
     }
 }
@@ -194,7 +226,7 @@ impl Intake {
         provider: NodeId,
         blob: Vec<u8>,
         via: Option<NodeId>,
-    ) -> Result<(), ProofError> {
+    ) -> Taken {
         if blob.len() > larder_proofs::MAX_BLOB {
             return Err(VerifyError::OtherChallenge.into());
         }
@@ -218,16 +250,31 @@ pub(crate) struct Waiting {
     pub(crate) mempool: Mempool,
     pub(crate) pool: ProofsPool,
     checks: JoinSet<Checked>,
+    /// What we acknowledged; `None` where nobody would hold it against us.
+    acks: Option<Acks>,
     clock: Clock,
 }
 
 impl Waiting {
-    pub(crate) fn new(limits: Limits, clock: Clock) -> Self {
+    pub(crate) fn new(limits: Limits, clock: Clock, acks: Option<Acks>) -> Self {
         Self {
             mempool: Mempool::new(limits),
             pool: ProofsPool::new(clock()),
             checks: JoinSet::new(),
+            acks,
             clock,
+        }
+    }
+
+    /// Takes up the proofs again that an earlier process acknowledged: they count as having come when
+    /// they did, and the other validators should have them, once each has passed its check anew. Call it
+    /// inside a runtime.
+    pub(crate) fn take_up(&mut self, kept: Vec<Kept>, state: &State) {
+        for Kept { ack, came, blob } in kept {
+            // Not asked for any more: then no batch can be held against us.
+            if let Ok(challenge) = self.pool.accept(state, &ack.provider, &blob, came) {
+                self.spawn(Question::Kept(challenge), blob, (None, None), state);
+            }
         }
     }
 
@@ -263,35 +310,76 @@ impl Waiting {
             via,
             reply,
         } = request;
-        let question = match self.question(state, (via, provider), &blob) {
-            Ok(question) => question,
-            Err(refusal) => return drop(reply.send(Err(refusal))),
-        };
+        match self.look(state, (via, provider), &blob) {
+            Look::Ask(question) => {
+                let keeper = self.acks.as_ref().map(Acks::keeper);
+                self.spawn(question, blob, (keeper, Some(reply)), state);
+            }
+            // Who asked may have given up.
+            Look::Answer(answer) => drop(reply.send(answer)),
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        question: Question,
+        blob: Vec<u8>,
+        (keeper, reply): (Option<Arc<Keeper>>, Option<oneshot::Sender<Taken>>),
+        state: &State,
+    ) {
         let genesis = state.genesis_hash();
-        self.checks.spawn_blocking(move || Checked {
-            result: larder_proofs::verify(&blob, question.challenge(), &genesis),
-            blob,
-            question,
-            reply,
+        self.checks.spawn_blocking(move || {
+            let result = question.check(&blob, &genesis);
+            let kept = keeper.filter(|_| result.is_ok()).and_then(|keeper| {
+                let (challenge, came) = question.to_acknowledge()?;
+                Some(keeper.keep(challenge, came, &blob))
+            });
+            Checked {
+                question,
+                blob,
+                result,
+                kept,
+                reply,
+            }
         });
     }
 
-    /// What a proof must answer, if it is looked at.
-    fn question(
+    /// What is to become of a proof that was brought.
+    fn look(
         &mut self,
         state: &State,
         (via, provider): (Option<NodeId>, NodeId),
         blob: &[u8],
-    ) -> Result<Question, ProofError> {
+    ) -> Look {
         let now = (self.clock)();
-        Ok(match via {
-            None => Question::Own(self.pool.accept(state, &provider, blob, now)?),
-            Some(from) => {
-                let pool = &mut self.pool;
-                let forward = pool.accept_forward(state, (&from, &provider), blob, now)?;
-                Question::Forwarded(forward)
-            }
-        })
+        let pool = &mut self.pool;
+        match via {
+            Some(from) => match pool.accept_forward(state, (&from, &provider), blob, now) {
+                Ok(forward) => Look::Ask(Question::Forwarded(forward)),
+                Err(refusal) => Look::Answer(Err(refusal.into())),
+            },
+            None => match pool.accept(state, &provider, blob, now) {
+                Ok(challenge) => Look::Ask(Question::Own(challenge, now)),
+                Err(ProofRefusal::Proven) => self.again(state, provider, blob),
+                Err(refusal) => Look::Answer(Err(refusal.into())),
+            },
+        }
+    }
+
+    /// A provider sends what is known to be good: it has the acknowledgement, again or at last.
+    fn again(&mut self, state: &State, provider: NodeId, blob: &[u8]) -> Look {
+        let proven = Look::Answer(Err(ProofRefusal::Proven.into()));
+        let known = self.pool.known(state, &provider, blob);
+        let known = known.filter(|(challenge, _)| challenge.contract.is_none());
+        let (Some((challenge, came)), Some(acks)) = (known, self.acks.as_mut()) else {
+            return proven;
+        };
+        let slot = challenge.slot_no;
+        match acks.given(slot, provider) {
+            Some(ack) if ack.is_of((slot, &provider), blob) => Look::Answer(Ok(Some(ack))),
+            None if acks.begin(slot, provider) => Look::Ask(Question::Known(challenge, came)),
+            Some(_) | None => proven,
+        }
     }
 
     /// The next proof that was checked; never if none is.
@@ -308,10 +396,12 @@ impl Waiting {
             question,
             blob,
             result,
+            kept,
             reply,
         } = checked;
+        let ack = self.acknowledge(&question, kept);
         let news = match &question {
-            Question::Own(challenge) => {
+            Question::Own(challenge, _) | Question::Kept(challenge) => {
                 let news = result.is_ok().then(|| (challenge.provider, blob.clone()));
                 self.pool.record(challenge, blob, &result);
                 news
@@ -320,15 +410,45 @@ impl Waiting {
                 self.pool.record_forward(forward, &blob, &result);
                 None
             }
+            Question::Known(..) => None,
         };
-        // Who asked may have given up; the proof counts all the same.
-        drop(reply.send(result.map_err(ProofError::from)));
+        if let Some(reply) = reply {
+            // Who asked may have given up; the proof counts all the same.
+            drop(reply.send(result.map(|()| ack).map_err(ProofError::from)));
+        }
         news
+    }
+
+    /// What a proof's provider is given, now that it is on the disk.
+    fn acknowledge(
+        &mut self,
+        question: &Question,
+        kept: Option<io::Result<ProofAck>>,
+    ) -> Option<ProofAck> {
+        let (acks, (challenge, _)) = (self.acks.as_mut()?, question.to_acknowledge()?);
+        match kept? {
+            Ok(ack) => {
+                acks.gave(ack);
+                Some(ack)
+            }
+            Err(e) => {
+                // The proof counts as long as we run. What could be forgotten is not promised.
+                tracing::warn!("a proof is not acknowledged, as it cannot be written down: {e}");
+                acks.failed(challenge.slot_no, challenge.provider);
+                None
+            }
+        }
     }
 
     /// Drops what the state has no use for any more.
     pub(crate) fn prune(&mut self, state: &State) {
         self.mempool.prune(state, (self.clock)());
         self.pool.prune(state);
+        if let Some(acks) = &mut self.acks {
+            acks.prune(state);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

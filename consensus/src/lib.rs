@@ -5,6 +5,7 @@
 #[cfg(test)]
 extern crate self as larder_consensus;
 
+mod acks;
 pub mod bft;
 mod committed;
 mod intake;

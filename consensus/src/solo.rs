@@ -56,7 +56,8 @@ impl Solo {
         // One place: a block is sent only after the one before was acknowledged.
         let (commits, blocks) = mpsc::channel(1);
         let maker = Maker {
-            waiting: Waiting::new(limits, Clock::clone(&clock)),
+            // No acknowledgements: nobody else makes blocks, in which one could stand against it.
+            waiting: Waiting::new(limits, Clock::clone(&clock), None),
             pending: None,
             proposer,
             state,
@@ -85,7 +86,7 @@ impl Solo {
     /// # Errors
     /// [`ProofError`] says why it does not count.
     pub async fn submit_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), ProofError> {
-        self.0.submit_proof(provider, blob, None).await
+        self.0.submit_proof(provider, blob, None).await.map(drop)
     }
 }
 
@@ -205,4 +206,4 @@ impl fmt::Debug for Maker {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

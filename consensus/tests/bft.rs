@@ -5,9 +5,13 @@
 
 #[path = "bft/net.rs"]
 mod net;
+#[path = "bft/provider.rs"]
+mod provider;
 
 use larder_consensus::bft::{BftError, GuardError, peer_id};
+use larder_ledger::{Censored, ProofAck, Reason, Tx};
 use net::{Net, key};
+use provider::Provider;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_validator_alone_makes_final_blocks() {
@@ -165,4 +169,58 @@ async fn an_address_that_is_none_is_refused() {
         panic!("one address: {:?}", bft.addresses());
     };
     assert!(address.ends_with(&suffix) && !address.contains("/tcp/0"));
+}
+
+/// A validator that has acknowledged a proof, and was stopped then.
+async fn stopped_after_its_word() -> (Net, Provider, ProofAck) {
+    let mut net = Net::of(1).await;
+    let provider = Provider::asked(&net).await;
+    let blob = provider.proof(&net.state(0));
+    let taken = net.bft(0).submit_proof(provider.node(), blob.clone()).await;
+    let ack = taken.unwrap().unwrap();
+    let slot = net.state(0).slot_of(&provider.node());
+    assert!(ack.is_of((slot, &provider.node()), &blob));
+    assert_eq!(ack.by, key(0).node());
+    net.stop(0).await;
+    (net, provider, ack)
+}
+
+/// The one verdict on a slot.
+async fn verdict(net: &Net, slot: u64) -> Option<Reason> {
+    let chain = net.check(&[0]).await;
+    let mut batches = chain.iter().flat_map(|one| &one.block.verdicts);
+    let batch = batches.find(|batch| batch.slot == slot).unwrap();
+    let [verdict] = batch.results[..] else {
+        panic!("one provider: {batch:?}");
+    };
+    verdict
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_validator_keeps_its_word() {
+    let (mut net, provider, ack) = Box::pin(stopped_after_its_word()).await;
+    net.restart(0).await.unwrap();
+    let slot = provider.judged(&net).await;
+    assert_eq!(verdict(&net, slot).await, None, "a pass");
+    assert_eq!(net.state(0).withheld_from(&provider.node()), []);
+    let accused = Tx::Censored(Censored { ack });
+    assert!(net.bft(0).submit(accused).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_throws_its_word_away_is_struck_by_it() {
+    let (mut net, provider, ack) = Box::pin(stopped_after_its_word()).await;
+    std::fs::remove_dir_all(net.dir(0).join("acknowledged")).unwrap();
+    net.restart(0).await.unwrap();
+    let slot = provider.judged(&net).await;
+    assert_eq!(verdict(&net, slot).await, Some(Reason::Excused));
+    let withheld = net.state(0).withheld_from(&provider.node());
+    assert_eq!(withheld, [(ack.slot, ack.by)]);
+    let accused = Tx::Censored(Censored { ack });
+    net.bft(0).submit(accused).await.unwrap();
+    let strikes = |state: &larder_ledger::State| {
+        let record = state.validator(&ack.by);
+        record.is_some_and(|record| record.strikes == 1)
+    };
+    net.until(&[0], strikes).await;
 }

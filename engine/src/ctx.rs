@@ -65,6 +65,8 @@ pub(crate) struct Chain {
     pub(crate) subkeys: SubKeys,
     /// Whether the ledger takes our key's word.
     pub(crate) authorised: bool,
+    /// Whether it knows us as a validator or a candidate.
+    pub(crate) is_on_roll: bool,
     /// What our key may still spend in this epoch; `None`: all there is.
     pub(crate) left: Option<Amount>,
     /// When its newest block was made.
@@ -89,6 +91,7 @@ impl Chain {
         let until = key.map(|key| key.until);
         self.authorised = by.is_none() || until.is_some_and(|until| block.time < until);
         self.left = key.and_then(|key| Some(key.cap?.saturating_sub(key.spent_in(block.epoch))));
+        self.is_on_roll = block.is_on_roll;
         self.time = block.time;
         if let Some(beacon) = block.beacon
             && self.beacons.back() != Some(&beacon)

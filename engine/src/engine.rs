@@ -3,6 +3,7 @@
 use crate::ctx::{Chain, Ctx, Identity, sooner};
 use crate::io::{Command, Effect, Input, OpId, Outcome, PeerInput, SubmitError};
 use crate::ops::{Ops, Pending};
+use crate::provider::acks::Acks;
 use crate::provider::{Provide, Provider};
 use crate::renter::Renter;
 use crate::renter::leases::price_of;
@@ -11,7 +12,8 @@ use crate::view::BlockInput;
 use crate::wallet::Wallet;
 use crate::wire::{Deny, MAX_OFFERS, Request, Response};
 use larder_contracts::SignedOffer;
-use larder_types::Time;
+use larder_ledger::ProofAck;
+use larder_types::{NodeId, Time};
 use rand_core::Rng;
 
 /// The behaviour of one node.
@@ -55,7 +57,8 @@ impl Engine {
             }
         }
         // What a node has promised it keeps, even if its configuration offers nothing any more.
-        let promised = !tables.held.is_empty() || !tables.heads.is_empty();
+        let nothing = tables.held.is_empty() && tables.heads.is_empty() && tables.acks.is_empty();
+        let promised = !nothing;
         let provide = provide.or_else(|| promised.then(Provide::nothing));
         let mut provider = provide.map(|p| {
             let (held, shards) = (tables.held, tables.shards);
@@ -64,6 +67,7 @@ impl Engine {
         });
         if let Some(provider) = &mut provider {
             provider.heads.restore(tables.heads);
+            provider.acks = Acks::restore(tables.acks);
         }
         wallet.restore_apart(tables.apart);
         let mut renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
@@ -124,6 +128,7 @@ impl Engine {
             Input::Offer(offer) => parts.offer(ctx, offer),
             Input::Peer(peer) => parts.peer(ctx, peer),
             Input::Command(command) => parts.command(ctx, command),
+            Input::Acked { from, ack } => parts.acked(ctx, from, ack),
             Input::Done { op, outcome } => parts.done(ctx, op, outcome),
         }
         parts.go_on(ctx);
@@ -167,11 +172,18 @@ impl Parts<'_> {
         self.wallet.block(ctx, &block.txs);
         self.wallet.delegate(ctx);
         self.wallet.ask_faucet(ctx);
+        self.wallet.stand_if_due(ctx);
         if let Some(provider) = &mut self.provider {
             provider.block(ctx, self.wallet, block);
         }
         self.renter.block_leases(ctx, self.wallet, block);
         self.renter.tell_placed(ctx);
+    }
+
+    fn acked(&mut self, ctx: &mut Ctx<'_>, from: NodeId, ack: ProofAck) {
+        if let Some(provider) = &mut self.provider {
+            provider.acknowledged(ctx, from, ack);
+        }
     }
 
     fn offer(&mut self, ctx: &mut Ctx<'_>, offer: SignedOffer) {
@@ -239,7 +251,7 @@ impl Parts<'_> {
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
             Command::Submit { job, tx } => self.wallet.submit(ctx, job, *tx),
             Command::Withdraw { job, amount } => self.wallet.withdraw(ctx, job, amount),
-            Command::Stand(bls) => self.wallet.stand(ctx, &bls),
+            Command::Stand(bls) => self.wallet.stand(ctx, *bls),
             Command::Damaged(roots) => {
                 if let Some(provider) = &mut self.provider {
                     provider.damaged(ctx, &roots);

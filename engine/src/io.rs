@@ -9,7 +9,7 @@ use crate::view::BlockInput;
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_coding::layout::Code;
 use larder_contracts::{ShardAck, SignedOffer};
-use larder_ledger::Tx;
+use larder_ledger::{ProofAck, Tx};
 use larder_proofs::{Challenge, Commitment};
 use larder_types::{
     AccountId, Amount, Class, Epoch, NodeId, SegmentId, ShardRoot, SlotNo, Time, TxId,
@@ -39,6 +39,13 @@ pub enum Input {
     Peer(PeerInput),
     /// The node's own user or backup wants something.
     Command(Command),
+    /// A validator answered a proof of ours with an acknowledgement; nothing of it has been checked.
+    Acked {
+        /// Who answered, authenticated by the transport.
+        from: NodeId,
+        /// With what.
+        ack: ProofAck,
+    },
     /// An operation has ended.
     Done {
         /// Which.
@@ -137,7 +144,8 @@ pub enum Command {
         /// How much.
         amount: Amount,
     },
-    /// Put this node forward for validator with its BLS key, unless that is on its way already.
+    /// Put this node forward for validator with its BLS key: as soon as its account can put the bond down,
+    /// unless the ledger knows it as one.
     Stand(Box<larder_proofs::bls::SecretKey>),
     /// The addresses that peers reach this node by have changed.
     Addresses(Vec<String>),

@@ -17,7 +17,9 @@ pub mod rank;
 mod renter;
 pub mod report;
 mod risk;
+pub mod rota;
 pub mod rows;
+pub mod seating;
 pub mod standing;
 #[cfg(test)]
 mod town;

@@ -1,6 +1,7 @@
 //! The provider's side: what it has promised, what it stores, what it posts, what it proves.
 //! One contract per account; every promise is a durable row before it is sent.
 
+pub(crate) mod acks;
 pub(crate) mod audits;
 pub(crate) mod fitness;
 pub(crate) mod heads;
@@ -146,6 +147,8 @@ pub(crate) struct Provider {
     /// The heads that we keep for the accounts of our contracts.
     pub(crate) heads: heads::KeptHeads,
     pub(crate) audits: audits::Audits,
+    /// What validators said of our proofs.
+    pub(crate) acks: acks::Acks,
 }
 
 /// The proof for one slot, on its way.
@@ -184,6 +187,7 @@ impl Provider {
             registering: None,
             heads: heads::KeptHeads::default(),
             audits: audits::Audits::default(),
+            acks: acks::Acks::default(),
         }
     }
 

@@ -4,10 +4,12 @@
 use crate::head::SignedHead;
 use larder_coding::layout::Code;
 use larder_contracts::{Revision, SignedLeaf};
-use larder_ledger::Tx;
+use larder_ledger::{ProofAck, Tx};
 use larder_proofs::ShardLeaf;
 use larder_types::codec::{self, DecodeError};
-use larder_types::{Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, Signature, TxId};
+use larder_types::{
+    Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, Signature, SlotNo, TxId,
+};
 use serde::{Deserialize, Serialize};
 
 /// Which table a row belongs to.
@@ -38,6 +40,8 @@ pub enum Kind {
     Place = 11,
     /// What the ledger was asked of a single contract: [`AskedRow`] by its provider's node id.
     Asked = 12,
+    /// A validator's acknowledgement of a proof of ours: [`ProofAck`] by slot and validator.
+    Ack = 13,
 }
 
 /// One of the places where a provider's shards lie: the home, or a volume that was added to it.
@@ -274,6 +278,13 @@ impl Write {
         Self::new(Kind::Asked, provider.0.to_vec(), row)
     }
 
+    /// Writes a validator's acknowledgement of a proof of ours.
+    #[must_use]
+    pub fn ack(slot: SlotNo, by: &NodeId, row: Option<&ProofAck>) -> Self {
+        let key = [&slot.to_be_bytes()[..], &by.0].concat();
+        Self::new(Kind::Ack, key, row)
+    }
+
     /// Writes a shard leaf of a contract that we rent.
     #[must_use]
     pub fn rented_leaf(id: &ContractId, index: u64, leaf: Option<&ShardLeaf>) -> Self {
@@ -354,6 +365,7 @@ pub(crate) struct Tables {
     pub(crate) apart: Option<u64>,
     pub(crate) audited: Vec<(NodeId, AuditRow)>,
     pub(crate) asked: Vec<(NodeId, AskedRow)>,
+    pub(crate) acks: Vec<ProofAck>,
 }
 
 impl Tables {
@@ -401,6 +413,7 @@ impl Tables {
                 .places
                 .push((ShardRoot(id(key)?), codec::decode(value)?)),
             12 => self.asked.push((NodeId(id(key)?), codec::decode(value)?)),
+            13 => self.acks.push(codec::decode(value)?),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",

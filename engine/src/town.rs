@@ -4,6 +4,7 @@
 mod audits;
 mod heads;
 mod recovery;
+mod standing;
 mod targeted;
 mod trees;
 
@@ -289,6 +290,8 @@ impl Town {
                 .get(&i)
                 .map(|(_, one)| vec![*one])
                 .unwrap_or_default(),
+            withheld: Vec::new(),
+            is_on_roll: false,
             posted: Vec::new(),
             txs: self.sent.remove(&i).unwrap_or_default(),
         };

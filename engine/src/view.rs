@@ -2,7 +2,9 @@
 
 use larder_ledger::{Account, Event, Provider, State, SubKeys};
 use larder_proofs::{Challenge, ContractLeaf, ProviderTree};
-use larder_types::{AccountId, Amount, BlockHash, ContractId, Epoch, Hash, NodeId, Time, TxId};
+use larder_types::{
+    AccountId, Amount, BlockHash, ContractId, Epoch, Hash, NodeId, SlotNo, Time, TxId,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,6 +33,10 @@ pub struct BlockInput {
     pub challenge: Option<Challenge>,
     /// The questions for single contracts that the node must answer in the same slot.
     pub targeted: Vec<(ContractId, Challenge)>,
+    /// The slots in which the ledger holds the node's pay withheld, and the validators that proposed so.
+    pub withheld: Vec<(SlotNo, NodeId)>,
+    /// Whether the ledger has a record of the node as a validator or a candidate.
+    pub is_on_roll: bool,
     /// Leaves of the node's contracts that stand in this block: contract and revision.
     pub posted: Vec<(ContractId, u64)>,
     /// Transactions in this block.
@@ -113,6 +119,8 @@ impl BlockInput {
             active,
             challenge: state.challenge_for(node),
             targeted: state.targeted_for(node),
+            withheld: state.withheld_from(node),
+            is_on_roll: state.validator(node).is_some(),
             posted: events.iter().filter_map(posted).collect(),
             txs: txs.to_vec(),
         }

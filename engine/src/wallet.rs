@@ -8,10 +8,13 @@ use crate::ops::Pending;
 use crate::rows::Write;
 use larder_contracts::Auth;
 use larder_ledger::nonce::WINDOW;
-use larder_ledger::{Candidacy, CloseFaulted, Faucet, Transfer, Tx, Withdraw};
-use larder_proofs::bls::SecretKey;
+use larder_ledger::{CloseFaulted, Faucet, Transfer, Tx, Withdraw};
 use larder_types::{AccountId, Amount, ContractId, Epoch, Params, Time, TxId};
 use std::collections::{BTreeMap, BTreeSet};
+
+mod standing;
+
+use standing::Candidate;
 
 /// How many blocks ahead a signature's expiry is set.
 const EXPIRY_BLOCKS: u64 = 2_000;
@@ -88,6 +91,7 @@ pub(crate) struct Wallet {
     committed: BTreeMap<ContractId, Amount>,
     outbox: BTreeMap<TxId, Outgoing>,
     apart: Apart,
+    candidate: Option<Candidate>,
 }
 
 /// After a recovery the lost device's promises are unknown. It took the lowest nonces that were
@@ -323,25 +327,6 @@ impl Wallet {
         let me = ctx.me;
         let withdraw = Withdraw::sign(me.node(), &me.ledger_key, amount, auth, &me.genesis);
         Ok(self.queue_durable(ctx, Tx::Withdraw(withdraw)))
-    }
-
-    /// Puts this node forward for validator, as soon as the account can put the bond down; not while
-    /// that is on its way. `docs/protocol.md` §3.8.
-    pub(crate) fn stand(&mut self, ctx: &mut Ctx<'_>, bls: &SecretKey) {
-        let bond = ctx.me.params.validator_bond;
-        let waits = |out: &Outgoing| matches!(out.tx, Tx::Candidacy(_));
-        let is_known = ctx.chain.account.is_some() && ctx.chain.authorised;
-        if !is_known || self.spendable(ctx) < bond || self.outbox.values().any(waits) {
-            return;
-        }
-        let Some(auth) = self.reserve(ctx) else {
-            return;
-        };
-        let me = ctx.me;
-        let keys = (&me.node_key, bls);
-        let candidacy = Candidacy::sign(keys, &me.ledger_key, bond, auth, &me.genesis);
-        self.queue_durable(ctx, Tx::Candidacy(Box::new(candidacy)));
-        self.flush(ctx);
     }
 
     /// Has what was signed elsewhere sent until it stands in a block.

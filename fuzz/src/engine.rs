@@ -129,6 +129,7 @@ pub(crate) fn row_seeds() -> Vec<Vec<u8>> {
         Write::audited(&NodeId([1; 32]), Some(&Make::make(dice))),
         Write::place(&ShardRoot([1; 32]), Some(VolumeId(1))),
         Write::asked(&NodeId([1; 32]), Some(&Make::make(dice))),
+        Write::ack(7, &NodeId([1; 32]), Some(&Make::make(dice))),
     ]
     .into_iter()
     .map(|write| {
@@ -277,6 +278,10 @@ impl Shell {
             4..=6 => self.streams(dice),
             7..=14 => self.ends(dice),
             15 => self.commands(dice),
+            16 if dice.once_in(4) => self.feed(Input::Acked {
+                from: Make::make(dice),
+                ack: Make::make(dice),
+            }),
             16 => {
                 let offer = match dice.once_in(2) {
                     true => Make::make(dice),
@@ -603,6 +608,8 @@ impl Shell {
             }),
             challenge: None,
             targeted: Vec::new(),
+            withheld: Make::make(dice),
+            is_on_roll: false,
             beacon: Make::make(dice),
             posted: std::mem::take(&mut self.posted),
             txs,

@@ -55,6 +55,13 @@ impl ProofAck {
         ack
     }
 
+    /// Whether it is about this proof, by this provider for this slot.
+    #[must_use]
+    pub fn is_of(&self, (slot, provider): (SlotNo, &NodeId), blob: &[u8]) -> bool {
+        (self.slot, &self.provider) == (slot, provider)
+            && self.blob_hash.0 == *blake3::hash(blob).as_bytes()
+    }
+
     /// Whether its validator signed it on this network.
     #[must_use]
     pub fn is_signed(&self, genesis: &GenesisHash) -> bool {

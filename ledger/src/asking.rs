@@ -61,6 +61,12 @@ impl State {
             .collect()
     }
 
+    /// Whether no verdict on a slot can come any more: it is given, or the slot's epoch is over.
+    #[must_use]
+    pub fn is_settled(&self, slot: SlotNo) -> bool {
+        self.judged.contains(&slot) || self.schedule().epoch_of_slot(slot) < self.epoch
+    }
+
     /// Whom each slot of this epoch asks, by ascending index. It changes only where an epoch
     /// begins or deals its slots.
     fn asked(&self) -> &Asked {

@@ -83,6 +83,18 @@ impl State {
         }
     }
 
+    /// The slots in which a provider's pay was withheld and no acknowledgement has been shown yet, each
+    /// with the validator that proposed so and still answers for it. Its acknowledgement of a proof by
+    /// that provider for that slot is evidence ([`Censored`]).
+    #[must_use]
+    pub fn withheld_from(&self, provider: &NodeId) -> Vec<(SlotNo, NodeId)> {
+        let answers = |by| self.validator(by).is_some_and(|record| record.answers());
+        let batches = self.roll.batches.iter();
+        let withheld = batches.filter(|(_, batch)| batch.withheld.contains_key(provider));
+        let punishable = withheld.filter(|(_, batch)| answers(&batch.by));
+        punishable.map(|(slot, batch)| (*slot, batch.by)).collect()
+    }
+
     /// What an acknowledgement shows to have been withheld by who signed it.
     fn censored(&self, ack: &ProofAck) -> Result<Amount, TxRefusal> {
         let batch = self.roll.batches.get(&ack.slot);

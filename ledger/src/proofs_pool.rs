@@ -183,6 +183,23 @@ impl ProofsPool {
         Ok(challenge)
     }
 
+    /// When a provider's valid proof came, if it is this very one, and the challenge that it answers. It
+    /// may have come from another validator: its provider's own sending is then [`ProofRefusal::Proven`].
+    #[must_use]
+    pub fn known(
+        &self,
+        state: &State,
+        provider: &NodeId,
+        blob: &[u8],
+    ) -> Option<(Challenge, Time)> {
+        let challenge = Self::challenge(state, provider, blob)?;
+        let entry = self
+            .entries
+            .get(&(challenge.provider, challenge.contract))?;
+        let (known, came) = entry.valid.filter(|_| entry.slot == challenge.slot_no)?;
+        (known == hash(blob)).then_some((challenge, came))
+    }
+
     /// Takes a proof of `provider` for checking that the validator `from`, whom the caller has
     /// authenticated, accepted and forwards, received at `now`. Each validator may forward one for a
     /// provider and slot, whatever the provider's own tries. Exactly one [`ProofsPool::record_forward`]

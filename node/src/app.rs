@@ -35,9 +35,10 @@ use crate::spread::Spread;
 use crate::store::Store;
 use crate::validators::Validators;
 use crate::volumes::Keeper;
-use crate::voting::{self, Stage, Voter};
+use crate::voting::{self, Voter};
 use larder_backup::Vault;
 use larder_consensus::{Clock, Solo};
+use larder_engine::seating::Stage;
 use larder_engine::{Engine, Identity, Provide};
 use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
@@ -176,6 +177,7 @@ async fn up(
         validators: validators.clone(),
         driver: driver.clone(),
         stage: Stage::default(),
+        task: None,
     });
     let identity = Identity {
         genesis: genesis.hash(),

@@ -7,8 +7,8 @@
 use crate::call::{Answer, Call, HeadNote};
 use crate::chain::Ledger;
 use crate::net::{MessageToken, NetHandle, Verdict};
-use crate::rota::Rota;
 use crate::seat::Seat;
+use larder_engine::rota::Rota;
 use larder_ledger::Certified;
 use larder_types::{NodeId, codec};
 use std::time::Duration;

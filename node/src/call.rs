@@ -2,7 +2,7 @@
 //! beside them (the chain, transactions, proofs). Canonical DAG-CBOR.
 
 use larder_engine::wire::{Request, Response};
-use larder_ledger::{Authority, Header, Tx, verify};
+use larder_ledger::{Authority, Header, ProofAck, Tx, verify};
 use larder_types::{NodeId, SlotNo};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -46,6 +46,9 @@ pub enum Answer {
     Engine(Response),
     /// Taken, or known already.
     Taken,
+    /// The same, to [`Call::Proof`]: the validator answers for it with this. One that gives no
+    /// acknowledgements says [`Answer::Taken`].
+    Acknowledged(ProofAck),
     /// Not taken, and sending it again will not help.
     Refused(String),
     /// Not taken, though it breaks no rule: later, perhaps.

@@ -399,6 +399,17 @@ fn movement(event: &Event, account: &AccountId, node: &NodeId) -> Option<Moved> 
             account: to,
             amount,
         } if to == account && provider == node => Some(("earned", true, *amount, None, None)),
+        // Out of the bond of the validator that withheld it.
+        Event::Censored {
+            node: by,
+            provider,
+            amount,
+            tx,
+            ..
+        } if provider == node => {
+            let by = Some(by.to_string());
+            Some(("earned", true, *amount, by, Some(*tx)))
+        }
         _ => None,
     }
 }

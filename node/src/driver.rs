@@ -450,7 +450,7 @@ fn act(
         Effect::Submit { op, what } => {
             let (validators, handle) = (shell.validators.clone(), shell.handle.clone());
             tokio::spawn(async move {
-                let outcome = validators.submit(what).await;
+                let outcome = validators.submit(what, &handle).await;
                 handle.done(op, Outcome::Submitted(outcome)).await;
             });
         }

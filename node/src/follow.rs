@@ -8,11 +8,11 @@ use crate::chain::{Chain, ChainError};
 use crate::driver::DriverHandle;
 use crate::meeting::Meeting;
 use crate::net::{NetHandle, Topic};
-use crate::rota::Rota;
 use crate::seat::Seat;
 use crate::voting::{Voter, VotingError};
 use larder_consensus::Committed;
 use larder_engine::Input;
+use larder_engine::rota::Rota;
 use larder_types::codec;
 use serde_bytes::ByteBuf;
 use std::time::Duration;
@@ -205,4 +205,4 @@ async fn own_block(own: &mut Option<mpsc::Receiver<Committed>>) -> Option<Commit
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

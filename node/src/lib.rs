@@ -25,7 +25,6 @@ mod providing;
 pub mod pump;
 pub mod recovery;
 mod repairs;
-pub mod rota;
 pub mod seat;
 pub mod segments;
 pub mod settings;

@@ -51,6 +51,23 @@ pub(crate) fn log(events: &[Event], node: &NodeId) {
                     tracing::warn!(%contract, "all shards of a contract are lost: it is closed");
                 }
             },
+            Event::Censored {
+                node: by,
+                provider,
+                slot,
+                amount,
+                ..
+            } if provider == node => tracing::warn!(
+                slot,
+                validator = %by,
+                "a validator withheld pay for a proof that it had acknowledged: {amount} came out of \
+                 its bond"
+            ),
+            Event::Censored { node: by, slot, .. } if by == node => tracing::error!(
+                slot,
+                "this validator withheld pay for a proof that it had acknowledged: that is a strike, \
+                 and paid out of its bond. Was its record of votes put back from an older copy?"
+            ),
             Event::Skipped {
                 provider,
                 contract,

@@ -16,6 +16,7 @@ use larder_contracts::SignedOffer;
 use larder_engine::io::{Submission, SubmitError};
 use larder_engine::wire::{Request, Response};
 use larder_engine::{Command, Input};
+use larder_ledger::ProofAck;
 use larder_types::{NodeId, codec};
 use serde_bytes::ByteBuf;
 use std::sync::Arc;
@@ -195,7 +196,8 @@ impl Pump {
         }
         let pump = self.clone();
         tokio::spawn(async move {
-            let answer = taken(pump.validators.hear_proof(from, provider, blob).await);
+            let heard = pump.validators.hear_proof(from, provider, blob).await;
+            let answer = taken(heard.map(|()| None));
             pump.answer(respond, answer);
         });
     }
@@ -349,9 +351,10 @@ impl Pump {
     }
 }
 
-fn taken(taken: Result<(), SubmitError>) -> Answer {
+fn taken(taken: Result<Option<ProofAck>, SubmitError>) -> Answer {
     match taken {
-        Ok(()) => Answer::Taken,
+        Ok(Some(ack)) => Answer::Acknowledged(ack),
+        Ok(None) => Answer::Taken,
         Err(SubmitError::NoAnswer) => Answer::Busy,
         Err(SubmitError::Refused(why)) => Answer::Refused(why),
     }

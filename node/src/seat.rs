@@ -2,7 +2,7 @@
 //! while the node runs, as the ledger's set of validators changes.
 
 use larder_consensus::{Bft, ProofError, Solo, SubmitError};
-use larder_ledger::Tx;
+use larder_ledger::{ProofAck, Tx};
 use larder_types::NodeId;
 use tokio::sync::watch;
 
@@ -49,13 +49,18 @@ impl Own {
         }
     }
 
-    /// Hands in a proof from `provider`, whom the caller has authenticated.
+    /// Hands in a proof from `provider`, whom the caller has authenticated. One of several validators
+    /// acknowledges it.
     ///
     /// # Errors
     /// [`ProofError`] says why it does not count.
-    pub async fn submit_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), ProofError> {
+    pub async fn submit_proof(
+        &self,
+        provider: NodeId,
+        blob: Vec<u8>,
+    ) -> Result<Option<ProofAck>, ProofError> {
         match self {
-            Self::Solo(solo) => solo.submit_proof(provider, blob).await,
+            Self::Solo(solo) => solo.submit_proof(provider, blob).await.map(|()| None),
             Self::Bft(bft) => bft.submit_proof(provider, blob).await,
         }
     }

@@ -4,12 +4,14 @@
 
 use crate::call::{Answer, Call};
 use crate::chain::Ledger;
+use crate::driver::DriverHandle;
 use crate::net::NetHandle;
 use crate::seat::Seat;
 use larder_consensus::{ProofError, SubmitError as OwnError};
+use larder_engine::Input;
 use larder_engine::handing::{Handing, Word};
 use larder_engine::io::{Submission, SubmitError};
-use larder_ledger::{AdmitError, ForwardRefusal, ProofRefusal};
+use larder_ledger::{AdmitError, ForwardRefusal, ProofAck, ProofRefusal};
 use larder_proofs::ValidatorSet;
 use larder_types::{NodeId, codec};
 use rand::RngExt as _;
@@ -40,13 +42,13 @@ pub struct Validators {
 }
 
 impl Validators {
-    /// Hands something in.
+    /// Hands something in. Validators' acknowledgements go to the engine, as they come.
     ///
     /// # Errors
     /// [`SubmitError`].
-    pub async fn submit(&self, what: Submission) -> Result<(), SubmitError> {
+    pub async fn submit(&self, what: Submission, driver: &DriverHandle) -> Result<(), SubmitError> {
         match what {
-            Submission::Tx(_) if self.seat.is_taken() => self.take(self.own, what).await,
+            Submission::Tx(_) if self.seat.is_taken() => self.take(self.own, what).await.map(drop),
             Submission::Tx(tx) => self.tx(&codec::encode(&Call::Tx(*tx))).await,
             Submission::Proof { slot, blob } => {
                 let call = Call::Proof {
@@ -54,7 +56,7 @@ impl Validators {
                     blob: ByteBuf::from(blob.clone()),
                 };
                 let own = self.seat.is_taken().then_some(blob);
-                self.to_all(codec::encode(&call), own).await
+                self.to_all(codec::encode(&call), own, Some(driver)).await
             }
         }
     }
@@ -65,7 +67,7 @@ impl Validators {
         let mut handing = Handing::to(&set);
         let mut silent = 0;
         for peer in self.order(&set).await {
-            let word = self.ask(peer, call.to_vec()).await;
+            let (word, _) = self.ask(peer, call.to_vec()).await;
             silent += usize::from(word == Word::Silent);
             if let Some(end) = handing.hear(peer, word) {
                 return end;
@@ -78,14 +80,26 @@ impl Validators {
     }
 
     /// A proof, to all at once; `own` is for ourselves. Those that are still being asked when it is
-    /// decided are asked to the end.
-    async fn to_all(&self, call: Vec<u8>, own: Option<Vec<u8>>) -> Result<(), SubmitError> {
+    /// decided are asked to the end, and what they acknowledge goes to the engine.
+    async fn to_all(
+        &self,
+        call: Vec<u8>,
+        own: Option<Vec<u8>>,
+        driver: Option<&DriverHandle>,
+    ) -> Result<(), SubmitError> {
         let set = self.set();
         let (say, mut words) = mpsc::channel(MAX_PROOFS + 1);
         for peer in self.order(&set).await.into_iter().take(MAX_PROOFS) {
             let (validators, call, say) = (self.clone(), call.clone(), say.clone());
+            let driver = driver.cloned();
             tokio::spawn(async move {
-                let word = validators.ask(peer, call).await;
+                let (word, ack) = validators.ask(peer, call).await;
+                if let (Some(driver), Some(ack)) = (driver, ack) {
+                    let acked = Input::Acked { from: peer, ack };
+                    if driver.input(acked).await.is_err() {
+                        tracing::debug!("the engine has stopped");
+                    }
+                }
                 if say.send((peer, word)).await.is_err() {
                     tracing::trace!("the proof was taken already");
                 }
@@ -95,7 +109,8 @@ impl Validators {
         let mut handing = Handing::to(&set);
         if let Some(blob) = own {
             let word = match self.take_proof(self.own, blob).await {
-                Ok(()) => Word::Taken,
+                // Our own acknowledgement would accuse only ourselves.
+                Ok(_) => Word::Taken,
                 Err(SubmitError::Refused(why)) => Word::Refused(why),
                 Err(SubmitError::NoAnswer) => Word::Silent,
             };
@@ -128,10 +143,11 @@ impl Validators {
         order
     }
 
-    async fn ask(&self, peer: NodeId, call: Vec<u8>) -> Word {
+    async fn ask(&self, peer: NodeId, call: Vec<u8>) -> (Word, Option<ProofAck>) {
         let answer = self.net.request(peer, call, WAIT).await;
-        match answer.ok().and_then(|bytes| codec::decode(&bytes).ok()) {
+        let word = match answer.ok().and_then(|bytes| codec::decode(&bytes).ok()) {
             Some(Answer::Taken) => Word::Taken,
+            Some(Answer::Acknowledged(ack)) => return (Word::Taken, Some(ack)),
             Some(Answer::Refused(why)) => Word::Refused(why),
             Some(
                 Answer::Busy
@@ -141,7 +157,8 @@ impl Validators {
                 | Answer::Consensus(_),
             )
             | None => Word::Silent,
-        }
+        };
+        (word, None)
     }
 
     /// Hands on a proof that we accepted to the other validators. They may have it from its provider.
@@ -150,7 +167,7 @@ impl Validators {
             provider,
             blob: ByteBuf::from(blob),
         });
-        if let Err(e) = self.to_all(call, None).await {
+        if let Err(e) = self.to_all(call, None, None).await {
             tracing::debug!(%provider, "no validator takes a proof that we took: {e:?}");
         }
     }
@@ -161,16 +178,21 @@ impl Validators {
         self.ledger.read().0.validators().place(node).is_some()
     }
 
-    /// Takes what `from` hands us, as the validator that we are.
+    /// Takes what `from` hands us, as the validator that we are; a proof of its own is acknowledged.
     ///
     /// # Errors
     /// [`SubmitError`].
-    pub async fn take(&self, from: NodeId, what: Submission) -> Result<(), SubmitError> {
+    pub async fn take(
+        &self,
+        from: NodeId,
+        what: Submission,
+    ) -> Result<Option<ProofAck>, SubmitError> {
         match what {
             Submission::Tx(tx) => {
                 let own = self.seat.own().ok_or(SubmitError::NoAnswer)?;
                 let taken = own.submit(*tx).await;
-                taken.map_err(|why| not_taken(passes(&why), &why))
+                taken.map_err(|why| not_taken(passes(&why), &why))?;
+                Ok(None)
             }
             Submission::Proof { blob, .. } => self.take_proof(from, blob).await,
         }
@@ -187,27 +209,34 @@ impl Validators {
         blob: Vec<u8>,
     ) -> Result<(), SubmitError> {
         let own = self.seat.own().ok_or(SubmitError::NoAnswer)?;
-        proof_taken(own.hear_proof(from, provider, blob).await)
+        let taken = own.hear_proof(from, provider, blob).await;
+        proof_taken(taken.map(|()| None)).map(drop)
     }
 
     /// Takes a proof of `provider`, as the validator that we are.
     ///
     /// # Errors
     /// [`SubmitError`].
-    pub async fn take_proof(&self, provider: NodeId, blob: Vec<u8>) -> Result<(), SubmitError> {
+    pub async fn take_proof(
+        &self,
+        provider: NodeId,
+        blob: Vec<u8>,
+    ) -> Result<Option<ProofAck>, SubmitError> {
         let own = self.seat.own().ok_or(SubmitError::NoAnswer)?;
         proof_taken(own.submit_proof(provider, blob).await)
     }
 }
 
-fn proof_taken(taken: Result<(), ProofError>) -> Result<(), SubmitError> {
+fn proof_taken(
+    taken: Result<Option<ProofAck>, ProofError>,
+) -> Result<Option<ProofAck>, SubmitError> {
     match taken {
+        Ok(ack) => Ok(ack),
         // Another validator, or the same message twice, was faster.
-        Ok(())
-        | Err(
+        Err(
             ProofError::Refused(ProofRefusal::Proven)
             | ProofError::Forward(ForwardRefusal::Proven | ForwardRefusal::Repeated),
-        ) => Ok(()),
+        ) => Ok(None),
         Err(why) => Err(not_taken(proof_passes(&why), &why)),
     }
 }
@@ -250,3 +279,6 @@ fn proof_passes(why: &ProofError) -> Passes {
         | ProofError::Wrong(_) => Passes::No,
     }
 }
+
+#[cfg(test)]
+mod tests;

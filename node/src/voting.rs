@@ -15,13 +15,14 @@ use larder_consensus::bft::{
     BftConfig, BftEnd, BftError, Blocks, GuardError, InUse, KeyMark, Spawned,
 };
 use larder_consensus::{Bft, Committed};
+use larder_engine::seating::{Move, Place, Stage};
 use larder_engine::{Command, Input};
 use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Certified, Consensus, Equivocation, State, Tx};
 use larder_proofs::SignedVote;
 use larder_proofs::bls::SecretKey;
-use larder_types::{AccountId, Epoch, codec};
+use larder_types::{AccountId, codec};
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
@@ -82,22 +83,8 @@ pub struct Voter {
     pub driver: DriverHandle,
     /// How far we are.
     pub stage: Stage,
-}
-
-/// How far a node is that was asked to validate.
-#[derive(Debug, Default)]
-pub enum Stage {
-    /// It follows. It was put forward in that epoch, if it was.
-    #[default]
-    Waiting,
-    /// The same.
-    Standing(Epoch),
-    /// Its key voted at that height, which the ledger here has yet to reach.
-    Behind(u64),
-    /// It votes.
-    Voting(JoinHandle<Result<(), BftEnd>>),
-    /// It was taken out, and follows.
-    Out,
+    /// Our consensus, while we vote.
+    pub task: Option<JoinHandle<Result<(), BftEnd>>>,
 }
 
 impl Voter {
@@ -109,43 +96,28 @@ impl Voter {
         &mut self,
         own: &mut Option<mpsc::Receiver<Committed>>,
     ) -> Result<(), VotingError> {
-        let (seated, known, height, epoch) = {
-            let guard = self.ledger.read();
-            let state = &guard.0;
-            let node = self.node.node();
-            let member = state.validators().get(&node);
-            let seated = member.is_some_and(|member| member.bls == self.bls.public());
-            let known = state.validator(&node).is_some();
-            (seated, known, state.head().height, state.epoch())
-        };
-        match (&self.stage, seated) {
-            (Stage::Voting(_), true) | (Stage::Out, false) => {}
-            (Stage::Voting(_), false) => {
+        let (node, bls) = (self.node.node(), self.bls.public());
+        let place = Place::of(&self.ledger.read().0, &node, &bls);
+        match self.stage.next(place) {
+            Move::Stay => {}
+            Move::Stand => self.stand().await,
+            Move::Sit => *own = self.sit().await?,
+            Move::Rise => {
                 // Before its consensus ends: that waits for whoever takes its blocks.
                 *own = None;
                 self.rise().await;
-            }
-            (Stage::Behind(voted), true) if height.saturating_add(1) < *voted => {}
-            (Stage::Waiting | Stage::Standing(_) | Stage::Behind(_) | Stage::Out, true) => {
-                *own = self.sit().await?;
-            }
-            (Stage::Standing(since), false) if *since == epoch => {}
-            (Stage::Waiting | Stage::Standing(_) | Stage::Behind(_), false) => {
-                if !known && height > 0 {
-                    self.stand(epoch).await;
-                }
             }
         }
         Ok(())
     }
 
-    /// Puts this node forward. The engine does so once, whatever it is told meanwhile.
-    async fn stand(&mut self, epoch: Epoch) {
+    /// Has the engine put this node forward, as soon as its account can.
+    async fn stand(&mut self) {
         let stand = Command::Stand(Box::new(self.bls.clone()));
         if self.driver.input(Input::Command(stand)).await.is_err() {
             tracing::debug!("the engine has stopped");
         }
-        self.stage = Stage::Standing(epoch);
+        self.stage = Stage::Standing;
     }
 
     async fn sit(&mut self) -> Result<Option<mpsc::Receiver<Committed>>, VotingError> {
@@ -169,7 +141,7 @@ impl Voter {
         } = spawned;
         tracing::warn!("validating from now on");
         self.seat.take(Own::Bft(bft));
-        self.stage = Stage::Voting(task);
+        (self.stage, self.task) = (Stage::Voting, Some(task));
         self.meeting.call();
         tokio::spawn(self.spread.clone().publish(gossip));
         tokio::spawn(pass_on(self.validators.clone(), forward));
@@ -196,7 +168,8 @@ impl Voter {
     async fn rise(&mut self) {
         tracing::warn!("this node is no validator any more: it follows the others");
         self.seat.leave();
-        let Stage::Voting(task) = std::mem::replace(&mut self.stage, Stage::Out) else {
+        self.stage = Stage::Out;
+        let Some(task) = self.task.take() else {
             return;
         };
         if tokio::time::timeout(STOP_WAIT, task).await.is_err() {
@@ -206,15 +179,13 @@ impl Voter {
 
     /// Resolves when the consensus ends by itself; never while there is none.
     pub async fn ended(&mut self) -> VotingError {
-        match &mut self.stage {
-            Stage::Voting(task) => match task.await {
+        match &mut self.task {
+            Some(task) => match task.await {
                 Ok(Ok(())) => VotingError::Stopped,
                 Ok(Err(end)) => end.into(),
                 Err(e) => e.into(),
             },
-            Stage::Waiting | Stage::Standing(_) | Stage::Behind(_) | Stage::Out => {
-                std::future::pending().await
-            }
+            None => std::future::pending().await,
         }
     }
 }

@@ -51,6 +51,11 @@ impl Trace {
                 self.head(now, node, b'c');
                 self.command(command);
             }
+            Input::Acked { from, ack } => {
+                self.head(now, node, b'a');
+                self.0.update(&from.0);
+                self.0.update(&ack.sig.0);
+            }
             Input::Done { op, outcome } => {
                 self.head(now, node, b'd');
                 self.number(op.0);

@@ -153,7 +153,8 @@ fn height(node: &Node) -> u64 {
     head.unwrap().height
 }
 
-fn on_account(node: &Node, account: Text<AccountId>) -> u64 {
+/// What an account has, vesting pay too.
+pub(crate) fn on_account(node: &Node, account: Text<AccountId>) -> u64 {
     let params = AccountParams { account };
     let shown = node.ask(|node| async move { node.ledger_get_account(&params).await });
     let shown = shown.unwrap();

@@ -1,11 +1,12 @@
-//! A network of real processes on loopback. Dropping a node kills it; if the test itself is killed
+//! A network of real processes, on loopback or in network namespaces. Dropping a node kills it; if the test itself is killed
 //! the kernel does (`LARDER_PARENT`). A node of a failing test shows the end of its log.
 
+use crate::site::Site;
 use crate::until::until;
 use larder_rpc::client::all;
 use larder_rpc::{
-    Client, ClientError, Empty, Head, LedgerProvider, NodeInfo, NodeStatus, ProviderParams,
-    ProviderStatus, RenterContract, Validators,
+    AtParams, BlockHeader, Client, ClientError, Empty, Head, LedgerProvider, NodeInfo, NodeStatus,
+    ProviderParams, ProviderStatus, RenterContract, Validators,
 };
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -87,7 +88,7 @@ pub(crate) fn larder<S: AsRef<OsStr>>(home: &Path, words: &[S]) -> Said {
     Site::default().larder(home, words)
 }
 
-fn run(mut command: Command) -> Said {
+pub(crate) fn run(mut command: Command) -> Said {
     let mut out = tempfile::tempfile().unwrap();
     let mut err = tempfile::tempfile().unwrap();
     command
@@ -126,42 +127,6 @@ impl Drop for Running {
         // An error says that it has ended already.
         self.0.kill().ok();
         self.0.wait().ok();
-    }
-}
-
-/// Where a node and its commands run, and where it listens.
-#[derive(Clone)]
-pub(crate) struct Site {
-    /// A program that becomes another, and its arguments; or nothing.
-    pub(crate) within: Vec<OsString>,
-    /// A multiaddr.
-    pub(crate) listen: String,
-}
-
-impl Default for Site {
-    fn default() -> Self {
-        Self {
-            within: Vec::new(),
-            listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
-        }
-    }
-}
-
-impl Site {
-    /// Runs `larder --home HOME --json WORDS…` there to its end.
-    pub(crate) fn larder<S: AsRef<OsStr>>(&self, home: &Path, words: &[S]) -> Said {
-        let mut command = self.command(&[]);
-        command.arg("--home").arg(home).arg("--json").args(words);
-        run(command)
-    }
-
-    fn command(&self, through: &[OsString]) -> Command {
-        let mut line = self.within.clone();
-        line.extend_from_slice(through);
-        line.push(binary().into());
-        let mut command = Command::new(&line[0]);
-        command.args(&line[1..]);
-        command
     }
 }
 
@@ -300,7 +265,8 @@ impl Node {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
         let client = Client::of_home(&self.home)?;
-        runtime.block_on(ask(client))
+        // Dropped there, so that the connections end with it.
+        self.site.there(move || runtime.block_on(ask(client)))
     }
 
     pub(crate) fn info(&self) -> NodeInfo {
@@ -316,6 +282,15 @@ impl Node {
     /// Who makes blocks, by this node's ledger.
     pub(crate) fn validators(&self) -> Validators {
         self.ask(|node| async move { node.network_validators(&Empty {}).await })
+            .unwrap()
+    }
+
+    /// The block that this node has at a height.
+    pub(crate) fn header(&self, height: u64) -> BlockHeader {
+        let at = AtParams {
+            at: Some(height.to_string()),
+        };
+        self.ask(|node| async move { node.chain_get_header(&at).await })
             .unwrap()
     }
 
@@ -422,8 +397,13 @@ impl Fleet {
 
     /// The same, a network whose validators agree: the first is running, as yet alone.
     pub(crate) fn found_bft(epoch: &str) -> Self {
+        Self::found_bft_at(epoch, Site::default())
+    }
+
+    /// The same at `site`.
+    pub(crate) fn found_bft_at(epoch: &str, site: Site) -> Self {
         let words = ["--epoch", epoch, "--consensus", "bft"];
-        Self::found_by(&words, Site::default(), Site::default())
+        Self::found_by(&words, site.clone(), site)
     }
 
     /// The same, its validator at `site` and the others at `others`.
@@ -479,33 +459,44 @@ impl Fleet {
         providers
     }
 
-    /// A node that would validate: running, and a candidate on the ledger.
-    pub(crate) fn candidate(&self, number: usize) -> Node {
-        let mut node = self.join(&format!("validator-{number}"), &["--validate"]);
-        node.start();
-        let id = node.info().node;
-        until("a node is a candidate", SETTLE, || {
-            let shown = self.founder.validators();
-            shown.candidates.iter().any(|c| c.node == id).then_some(())
-        });
-        node
+    /// Nodes that would validate, one at each of these sites, numbered from `first`: running, and
+    /// candidates on the ledger.
+    pub(crate) fn candidates(&self, first: usize, sites: &[Site]) -> Vec<Node> {
+        let join = |(number, site): (usize, &Site)| {
+            let node = self.join(&format!("validator-{number}"), &["--validate"]);
+            node.at(site.clone())
+        };
+        let mut nodes: Vec<Node> = (first..).zip(sites).map(join).collect();
+        nodes.iter_mut().for_each(Node::spawn);
+        nodes.iter_mut().for_each(Node::wait_ready);
+        for node in &nodes {
+            let id = node.info().node;
+            until("a node is a candidate", SETTLE, || {
+                let shown = self.founder.validators();
+                shown.candidates.iter().any(|c| c.node == id).then_some(())
+            });
+        }
+        nodes
     }
 
     /// As many validators beside the founder, each taken in by those before it.
     pub(crate) fn validators(&self, count: usize) -> Vec<Node> {
-        let mut seated: Vec<Node> = Vec::new();
-        for number in 2..count + 2 {
-            let candidate = self.candidate(number);
+        self.validators_at(&vec![self.site.clone(); count])
+    }
+
+    /// The same, one at each of these sites.
+    pub(crate) fn validators_at(&self, sites: &[Site]) -> Vec<Node> {
+        let candidates = self.candidates(2, sites);
+        for (before, candidate) in candidates.iter().enumerate() {
             let peer = candidate.info().peer_id;
-            for voter in std::iter::once(&self.founder).chain(&seated) {
+            for voter in std::iter::once(&self.founder).chain(&candidates[..before]) {
                 if voter.larder(&["network", "add-validator", &peer]).done()["acted"] == true {
                     break;
                 }
             }
             candidate.votes();
-            seated.push(candidate);
         }
-        seated
+        candidates
     }
 
     /// A keeper, running.

@@ -27,6 +27,8 @@ mod restore_damage;
 mod rot;
 mod seven;
 mod simulation;
+mod site;
+mod soak;
 mod split;
 mod until;
 mod validators;

@@ -1,166 +1,265 @@
-//! Seven validators as processes, of which any two may fail, and do: killed, frozen, wiped, run twice from
-//! one key. Nothing final is lost, nothing forks, and all end on one block, whose hash covers the state.
-//!
-//! `LARDER_SOAK` says for how many seconds random faults go on (`tests/soak.sh`: half an hour);
-//! `LARDER_SOAK_SEED` repeats a run.
+//! Seven validators as processes, of which any two may fail, and do: killed, cut off, frozen, wiped, run
+//! twice from one key. Nothing final is lost, nothing forks, and all end on one block, whose hash covers
+//! the state. Each but the founder is at the end of a cable, where the machine lets us lay any.
 
+use crate::by_hand::on_account;
 use crate::fleet::{Fleet, Node};
+use crate::site::Site;
 use crate::until::until;
-use crate::validators::{balance, one_head, pay};
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
+use crate::validators::{one_head, pay};
+use crate::wires::Wires;
+use larder_rpc::{Empty, Head, Text, ValidatorShown};
+use larder_types::AccountId;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long what is awaited here may take.
 const WITHIN: Duration = Duration::from_secs(90);
-/// How long random faults go on, seconds, unless the environment says otherwise.
-const SOAK: u64 = 60;
-/// How many of seven may fail.
-const BEARS: usize = 2;
+/// Who was cut off may be heard only after this: TCP tries again after as long as the cut lasted, 2 minutes at
+/// most.
+pub(crate) const HEALS: Duration = Duration::from_secs(180);
+/// The ends at which the six others are, and the copy of one of them.
+const CABLES: [&str; 7] = [
+    "second", "third", "fourth", "fifth", "sixth", "seventh", "copy",
+];
+/// The copy's place, and whom the copied one reaches and whom the copy: to who is connected with both, the
+/// one that came later is mute.
+const COPY: usize = 6;
+const HALVES: [[usize; 2]; 2] = [[0, 1], [2, 3]];
+/// Payments while one is cut off.
+const MEANWHILE: usize = 4;
 
-/// The founder and six more.
-fn seven(fleet: &Fleet) -> Vec<Node> {
-    let others = fleet.validators(6);
-    assert_eq!(fleet.founder.validators().validators.len(), 7);
-    others
+/// The founder and six others; the node at a place goes and another comes to the same place.
+pub(crate) struct Seven {
+    pub(crate) others: Vec<Node>,
+    pub(crate) fleet: Fleet,
+    /// `None`: nothing can be cut here.
+    pub(crate) wires: Option<Wires>,
+    /// All that there are, those of nodes that are gone too.
+    accounts: Vec<Text<AccountId>>,
 }
 
-fn all<'a>(fleet: &'a Fleet, others: &'a [Node]) -> Vec<&'a Node> {
-    std::iter::once(&fleet.founder).chain(others).collect()
+impl Seven {
+    pub(crate) fn found() -> Self {
+        let wires = Wires::lay(&CABLES);
+        let hub = wires.as_ref().map_or_else(Site::default, Wires::hub);
+        let fleet = Fleet::found_bft_at("8s", hub);
+        let mut seven = Self {
+            others: Vec::new(),
+            fleet,
+            wires,
+            accounts: Vec::new(),
+        };
+        let sites: Vec<Site> = (0..COPY).map(|at| seven.site(at)).collect();
+        seven.others = seven.fleet.validators_at(&sites);
+        seven.accounts = seven.all().iter().map(|node| node.info().account).collect();
+        assert_eq!(seven.founder().validators().validators.len(), 7);
+        seven
+    }
+
+    pub(crate) fn founder(&self) -> &Node {
+        &self.fleet.founder
+    }
+
+    pub(crate) fn all(&self) -> Vec<&Node> {
+        self.all_but(&[])
+    }
+
+    /// All but the others at these places.
+    pub(crate) fn all_but(&self, places: &[usize]) -> Vec<&Node> {
+        let others = self.others.iter().enumerate();
+        let others = others.filter(|(at, _)| !places.contains(at));
+        std::iter::once(self.founder())
+            .chain(others.map(|(_, node)| node))
+            .collect()
+    }
+
+    /// The founder pays the first of the others; all see it but those at these places.
+    pub(crate) fn pay_all_but(&self, places: &[usize]) {
+        pay(self.founder(), &self.others[0], &self.all_but(places));
+    }
+
+    pub(crate) fn pay(&self) {
+        self.pay_all_but(&[]);
+    }
+
+    fn site(&self, at: usize) -> Site {
+        let wires = self.wires.as_ref();
+        wires.map_or_else(Site::default, |wires| wires.end(CABLES[at]))
+    }
+
+    /// Nothing goes to the node at that place or comes from it.
+    pub(crate) fn cut(&self, at: usize) {
+        self.wires.as_ref().unwrap().cut(CABLES[at]);
+    }
+
+    pub(crate) fn heal(&self, at: usize) {
+        self.wires.as_ref().unwrap().heal(CABLES[at]);
+    }
+
+    /// A node loses its disk, and its key with it: all but those at these places put another in its
+    /// place.
+    pub(crate) fn wipe(&mut self, at: usize, unwell: &[usize]) {
+        let peer = self.others[at].info().peer_id;
+        self.others[at].destroy();
+        let without = [unwell, &[at]].concat();
+        change("remove-validator", &peer, &self.all_but(&without));
+        self.inherit(at, &without);
+    }
+
+    /// Another node takes the seat at a place, by the votes of all but those at these places.
+    fn inherit(&mut self, at: usize, without: &[usize]) {
+        let number = self.accounts.len() + 1;
+        let mut heirs = self.fleet.candidates(number, &[self.site(at)]);
+        let heir = heirs.pop().unwrap();
+        self.accounts.push(heir.info().account);
+        change(
+            "add-validator",
+            &heir.info().peer_id,
+            &self.all_but(without),
+        );
+        heir.votes();
+        self.others[at] = heir;
+    }
+
+    /// All show one block, and all credit is there but what was burned: on accounts, or as bonds.
+    pub(crate) fn ends_whole(&self, burned: u64) -> Head {
+        let founder = self.founder();
+        let params = founder.ask(|node| async move { node.ledger_params(&Empty {}).await });
+        let supply = params.unwrap().supply.0.nano();
+        // A bond that is locked is shown nowhere; after some epochs it is back on its account.
+        until("all credit is there that was not burned", WITHIN, || {
+            (self.credit() == Some(supply - burned)).then_some(())
+        });
+        one_head(&self.all())
+    }
+
+    /// What accounts have and validators put down; `None` if a block came while it was counted.
+    fn credit(&self) -> Option<u64> {
+        let founder = self.founder();
+        let head = founder.head();
+        let accounts = self
+            .accounts
+            .iter()
+            .map(|account| on_account(founder, *account));
+        let accounts: u64 = accounts.sum();
+        let shown = founder.validators();
+        let bonds = shown.validators.iter().map(|v| v.bond.0.nano());
+        let standing = shown.candidates.iter().map(|c| c.bond.0.nano());
+        let all = accounts + bonds.chain(standing).sum::<u64>();
+        (founder.head() == head).then_some(all)
+    }
 }
 
-/// Those in the set take a node out or in, one after another, until it acts.
-fn change(verb: &str, peer: &str, voters: &[&Node]) {
-    let acted = voters.iter().any(|voter| {
-        let done = voter.larder(&["network", verb, peer]).done();
-        done["acted"] == true
+/// Those in the set take a node out or in, one after another; waits until the first of them sees it.
+pub(crate) fn change(verb: &str, peer: &str, voters: &[&Node]) {
+    for voter in voters {
+        let said = voter.larder(&["network", verb, peer]);
+        // One that was only on its way may have been the last; the next is refused then.
+        if said.code != 0 || said.done()["acted"] == true {
+            break;
+        }
+    }
+    let is_in = verb == "add-validator";
+    until("a change has acted", HEALS, || {
+        (seat(voters[0], peer).is_some() == is_in).then_some(())
     });
-    assert!(acted, "{verb} {peer}");
+}
+
+/// What a node knows of a validator, if it is one.
+fn seat(on: &Node, peer: &str) -> Option<ValidatorShown> {
+    let mut seated = on.validators().validators.into_iter();
+    seated.find(|validator| validator.peer_id == peer)
 }
 
 #[test]
-fn two_of_seven_may_be_killed_frozen_wiped_or_run_twice() {
-    let fleet = Fleet::found_bft("8s");
-    let mut others = seven(&fleet);
-    let founder = &fleet.founder;
-    pay(founder, &others[0], &all(&fleet, &others));
+fn two_of_seven_may_be_killed_cut_off_frozen_wiped_or_run_twice() {
+    let mut seven = Seven::found();
+    seven.pay();
 
     // Two are killed; the five go on; both come back.
-    others[4].kill();
-    others[5].kill();
-    pay(founder, &others[0], &all(&fleet, &others[..4]));
-    others[4].start();
-    others[5].start();
-    pay(founder, &others[0], &all(&fleet, &others));
+    seven.others[4].kill();
+    seven.others[5].kill();
+    seven.pay_all_but(&[4, 5]);
+    seven.others[4].start();
+    seven.others[5].start();
+    seven.pay();
+
+    if seven.wires.is_some() {
+        cut_off(&seven, 2);
+    }
 
     // One hears and says nothing for a while.
-    others[3].freeze();
-    pay(
-        founder,
-        &others[0],
-        &[founder, &others[0], &others[1], &others[2]],
-    );
-    others[3].thaw();
-    pay(founder, &others[0], &all(&fleet, &others));
+    seven.others[3].freeze();
+    seven.pay_all_but(&[3]);
+    seven.others[3].thaw();
+    seven.pay();
 
-    // One loses its disk: its key is gone for good, another node takes its seat.
-    let mut lost = others.pop().unwrap();
-    let peer = lost.info().peer_id;
-    lost.destroy();
-    let heir = fleet.candidate(9);
-    change("remove-validator", &peer, &all(&fleet, &others));
-    change("add-validator", &heir.info().peer_id, &all(&fleet, &others));
-    heir.votes();
-    others.push(heir);
-    pay(founder, &others[0], &all(&fleet, &others));
+    seven.wipe(5, &[]);
+    seven.pay();
 
-    // One runs twice: both sign with one key, and know nothing of each other.
-    let mut twin = others.remove(4);
-    twin.stop();
-    let copy = fleet.path("copy");
-    let mut cp = Command::new("cp");
-    let copied = cp.arg("-a").arg(&twin.home).arg(&copy).status();
+    let mut burned = 0;
+    if seven.wires.is_some() {
+        burned = run_twice(&mut seven, 4);
+        seven.pay();
+    }
+    seven.ends_whole(burned);
+}
+
+/// One is cut off: alone it makes nothing final. Healed, it has what the others have.
+fn cut_off(seven: &Seven, at: usize) {
+    let alone = &seven.others[at];
+    seven.cut(at);
+    // What was on its way is there by then.
+    seven.pay_all_but(&[at]);
+    let stood = alone.head();
+    for _ in 0..MEANWHILE {
+        seven.pay_all_but(&[at]);
+    }
+    assert_eq!(alone.head(), stood, "alone, and yet it went on");
+    let consensus = alone.status().consensus;
+    assert!(consensus.seated && consensus.votes, "{consensus:?}");
+    seven.heal(at);
+    seven.pay();
+    assert_eq!(seven.founder().header(stood.height).hash, stood.hash);
+}
+
+/// One is run twice from one key: both sign with it, and know nothing of each other. The others show
+/// the ledger two votes, so it is out, its bond is gone, and its key does not come back; gives what
+/// was burned of the bond.
+fn run_twice(seven: &mut Seven, at: usize) -> u64 {
+    let peer = seven.others[at].info().peer_id;
+    let bond = seat(seven.founder(), &peer).unwrap().bond.0.nano();
+    seven.others[at].stop();
+    let (home, copy) = (&seven.others[at].home, seven.fleet.path("copy"));
+    let copied = Command::new("cp").arg("-a").arg(home).arg(&copy).status();
     assert!(copied.unwrap().success());
-    let mut copied = fleet.at_home("copy", &["--validate"]);
-    twin.start();
-    copied.start();
-    for _ in 0..8 {
-        pay(founder, &others[0], &all(&fleet, &others));
+    let copy = seven.fleet.at_home("copy", &["--validate"]);
+    let mut copy = copy.at(seven.site(COPY));
+    let wires = seven.wires.as_ref().unwrap();
+    for (one, halves) in [(at, HALVES[1]), (COPY, HALVES[0])] {
+        let unheard = halves.iter();
+        unheard.for_each(|from| wires.part(CABLES[one], CABLES[*from]));
     }
-    twin.kill();
-    copied.kill();
-    pay(founder, &others[0], &all(&fleet, &others));
-    one_head(&all(&fleet, &others));
-    let paid = balance(&others[0], founder);
-    assert!(
-        all(&fleet, &others)
-            .iter()
-            .all(|n| balance(&others[0], n) == paid)
-    );
-}
-
-/// What is wrong with a validator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    None,
-    Killed,
-    Frozen,
-}
-
-#[test]
-fn random_faults_of_two_of_seven_fork_nothing() {
-    let read = |name: &str| std::env::var(name).ok()?.parse().ok();
-    let seed = read("LARDER_SOAK_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    let lasts = Duration::from_secs(read("LARDER_SOAK").unwrap_or(SOAK));
-    eprintln!("LARDER_SOAK_SEED={seed}");
-    let mut dice = ChaCha8Rng::seed_from_u64(seed);
-    let fleet = Fleet::found_bft("8s");
-    let mut others = seven(&fleet);
-    let mut faults = vec![Fault::None; others.len()];
-    let (began, mut payments) = (Instant::now(), 0u64);
-    let before = balance(&others[0], &fleet.founder);
-    while began.elapsed() < lasts {
-        // The first is paid, and so is never at fault.
-        let at = dice.random_range(1..others.len());
-        let down = faults.iter().filter(|f| **f != Fault::None).count();
-        match faults[at] {
-            Fault::Killed => {
-                others[at].start();
-                faults[at] = Fault::None;
-            }
-            Fault::Frozen => {
-                others[at].thaw();
-                faults[at] = Fault::None;
-            }
-            Fault::None if down < BEARS && dice.random_range(0..2) == 0 => {
-                others[at].kill();
-                faults[at] = Fault::Killed;
-            }
-            Fault::None if down < BEARS => {
-                others[at].freeze();
-                faults[at] = Fault::Frozen;
-            }
-            Fault::None => {}
-        }
-        let sound = others.iter().zip(&faults);
-        let sound = sound.filter(|(_, fault)| **fault == Fault::None);
-        let nodes: Vec<&Node> = sound.map(|(node, _)| node).collect();
-        pay(&fleet.founder, &others[0], &nodes);
-        payments += 1;
-    }
-    for (node, fault) in others.iter_mut().zip(&faults) {
-        match fault {
-            Fault::None => {}
-            Fault::Killed => node.start(),
-            Fault::Frozen => node.thaw(),
-        }
-    }
-    let after = before + payments * 5_000_000_000;
-    until("every payment is on every node", WITHIN, || {
-        let nodes = all(&fleet, &others);
-        let is_there = |node: &&Node| balance(&others[0], node) == after;
-        nodes.iter().all(is_there).then_some(())
+    copy.start();
+    seven.others[at].start();
+    until("a node that votes twice is out, everywhere", WITHIN, || {
+        seven.pay_all_but(&[at]);
+        let sound = seven.all_but(&[at]);
+        let is_out = |node: &&Node| seat(node, &peer).is_none();
+        sound.iter().all(is_out).then_some(())
     });
-    one_head(&all(&fleet, &others));
+    copy.kill();
+    wires.rejoin(CABLES[at]);
+    let twin = &seven.others[at];
+    until("it knows, and follows", WITHIN, || {
+        let consensus = twin.status().consensus;
+        (!consensus.seated && !consensus.votes).then_some(())
+    });
+    seven.pay();
+    let add = seven.founder().larder(&["network", "add-validator", &peer]);
+    let refused = add.refused(1);
+    assert!(refused.contains("no candidate"), "{refused}");
+    seven.inherit(at, &[at]);
+    bond - bond / 2
 }

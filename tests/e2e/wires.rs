@@ -1,7 +1,8 @@
 //! Networks that can be cut: each side is a network namespace, the cut is a link that goes down.
 
-use crate::fleet::Site;
+use crate::site::{Site, within};
 use crate::until::until;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,7 +16,14 @@ impl Space {
     fn new(address: &str) -> Option<Self> {
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "KILL", "unshare", "--net", "sleep", "600"])
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "unshare",
+                "--net",
+                "sleep",
+                "infinity",
+            ])
             .stdin(Stdio::null());
         let holder = command.spawn().ok()?;
         let space = Self {
@@ -23,7 +31,7 @@ impl Space {
             address: address.to_owned(),
         };
         let own = std::fs::read_link("/proc/self/ns/net").ok()?;
-        let theirs = format!("/proc/{}/ns/net", space.holder.id());
+        let theirs = space.network();
         // Until `unshare` has run, the holder is in our own.
         until("a namespace is there", Duration::from_secs(10), || {
             let seen = std::fs::read_link(&theirs);
@@ -33,17 +41,13 @@ impl Space {
         space.ip("link set lo up").then_some(space)
     }
 
-    /// What becomes a program in this namespace.
-    fn within(&self) -> Vec<String> {
-        let pid = self.holder.id().to_string();
-        ["nsenter", "--target", &pid, "--net"]
-            .map(str::to_owned)
-            .to_vec()
+    fn network(&self) -> PathBuf {
+        format!("/proc/{}/ns/net", self.holder.id()).into()
     }
 
     /// Runs `ip` there; whether it succeeded.
     fn ip(&self, words: &str) -> bool {
-        let within = self.within();
+        let within = within(&self.network());
         let mut command = Command::new(&within[0]);
         command
             .args(&within[1..])
@@ -54,7 +58,7 @@ impl Space {
 
     fn site(&self) -> Site {
         Site {
-            within: self.within().into_iter().map(Into::into).collect(),
+            network: Some(self.network()),
             listen: format!("/ip4/{}/tcp/0", self.address),
         }
     }
@@ -81,7 +85,9 @@ impl Wires {
         let is_root = rustix::process::geteuid().is_root();
         let laid = is_root.then(|| Self::try_lay(cables)).flatten();
         if laid.is_none() {
-            eprintln!("this machine forbids network namespaces: splits are not tested");
+            eprintln!(
+                "this machine forbids network namespaces: nothing that needs a cut is tested"
+            );
         }
         laid
     }
@@ -119,8 +125,12 @@ impl Wires {
 
     /// Where nodes are at the end of a cable.
     pub(crate) fn end(&self, cable: &str) -> Site {
+        self.space(cable).site()
+    }
+
+    fn space(&self, cable: &str) -> &Space {
         let end = self.ends.iter().find(|(name, _)| name == cable);
-        end.expect("the cable was laid").1.site()
+        &end.expect("the cable was laid").1
     }
 
     pub(crate) fn cut(&self, cable: &str) {
@@ -129,5 +139,17 @@ impl Wires {
 
     pub(crate) fn heal(&self, cable: &str) {
         assert!(self.hub.ip(&format!("link set {cable} up")));
+    }
+
+    /// Nothing goes between the ends of these two cables any more.
+    pub(crate) fn part(&self, cable: &str, from: &str) {
+        let there = &self.space(from).address;
+        let ip = format!("route add blackhole {there}/32");
+        assert!(self.space(cable).ip(&ip));
+    }
+
+    /// Takes back all that [`Self::part`] did at the end of this cable.
+    pub(crate) fn rejoin(&self, cable: &str) {
+        assert!(self.space(cable).ip("route flush type blackhole"));
     }
 }

@@ -20,6 +20,7 @@ use super::pace::Pace;
 use super::parts::{Collector, Whole};
 use super::start::{Engine, address, peer};
 use super::{Ask, BftConfig, BftEnd, BftError, Blocks, guard, proposer};
+use crate::acks::Acks;
 use crate::intake::{Requests, Waiting};
 use crate::{Clock, Committed};
 use larder_ledger::{Proposer, State};
@@ -160,6 +161,10 @@ impl Host {
         let early = bodies::load(&dir, head.saturating_add(1))?.into_iter();
         let early = early.map(|whole| (whole, Origin::Settled)).collect();
         let commits = Commits::open(&dir, head)?;
+        let (acks, kept) = Acks::open(&dir, config.node.clone(), &config.state)?;
+        let clock = Clock::clone(&config.clock);
+        let mut waiting = Waiting::new(config.limits, clock, Some(acks));
+        waiting.take_up(kept, &config.state);
         let hand = Hand {
             node: config.node,
             genesis: config.state.genesis_hash(),
@@ -171,7 +176,7 @@ impl Host {
             proposer,
             before: Arc::clone(config.state.validators()),
             state: config.state,
-            waiting: Waiting::new(config.limits, Clock::clone(&config.clock)),
+            waiting,
             clock: config.clock,
             dir,
             events: engine.channels.events.subscribe(),

@@ -17,11 +17,11 @@ use tokio::time::Instant;
 
 const START: Time = Time(1_000_000);
 
-fn signer(seed: u8) -> Signer {
+pub(crate) fn signer(seed: u8) -> Signer {
     Signer::from_seed(&[seed; 32])
 }
 
-fn genesis() -> State {
+pub(crate) fn genesis() -> State {
     let bls = SecretKey::from_seed(&[3; 32]);
     State::genesis(&Genesis {
         version: larder_ledger::VERSION,
@@ -39,7 +39,7 @@ fn genesis() -> State {
     .unwrap()
 }
 
-fn clock() -> Clock {
+pub(crate) fn clock() -> Clock {
     let began = Instant::now();
     Arc::new(move || {
         let passed = u64::try_from(began.elapsed().as_millis()).unwrap();
@@ -47,13 +47,13 @@ fn clock() -> Clock {
     })
 }
 
-fn spawn(state: State, clock: &Clock) -> Spawned {
+pub(crate) fn spawn(state: State, clock: &Clock) -> Spawned {
     let proposer = Proposer::new(signer(2), SecretKey::from_seed(&[3; 32]), &state).unwrap();
     Solo::spawn(proposer, state, Limits::default(), clock.clone())
 }
 
 /// An owner that applies, acknowledges and shows its state.
-fn own(mut blocks: mpsc::Receiver<Committed>) -> watch::Receiver<(State, Vec<Event>)> {
+pub(crate) fn own(mut blocks: mpsc::Receiver<Committed>) -> watch::Receiver<(State, Vec<Event>)> {
     let (show, seen) = watch::channel((genesis(), Vec::new()));
     tokio::spawn(async move {
         while let Some(committed) = blocks.recv().await {
@@ -70,7 +70,7 @@ fn owner(key: &Signer) -> AccountSigner {
     AccountSigner::own(key.clone())
 }
 
-type Seen = watch::Receiver<(State, Vec<Event>)>;
+pub(crate) type Seen = watch::Receiver<(State, Vec<Event>)>;
 
 async fn until(seen: &mut Seen, want: impl Fn(&State, &[Event]) -> bool) -> State {
     let deadline = std::time::Duration::from_secs(120);
@@ -95,7 +95,7 @@ impl ShardReader for Empty {
     }
 }
 
-fn proof(state: &State, node: &Signer, contract: ContractId) -> Vec<u8> {
+pub(crate) fn proof(state: &State, node: &Signer, contract: ContractId) -> Vec<u8> {
     let commitment = Commitment {
         tree: (*state.provider(&node.node()).unwrap().active).clone(),
         contents: BTreeMap::from([(contract, ContentTree::new())]),
@@ -105,7 +105,7 @@ fn proof(state: &State, node: &Signer, contract: ContractId) -> Vec<u8> {
 }
 
 /// A network with a provider (key 20) and one contract by account 10 that is active: the state.
-async fn with_contract(solo: &Solo, seen: &mut Seen) -> (State, ContractId) {
+pub(crate) async fn with_contract(solo: &Solo, seen: &mut Seen) -> (State, ContractId) {
     let state = genesis();
     let net = state.genesis_hash();
     let (alice, node) = (signer(10), signer(20));

@@ -16,6 +16,7 @@ use larder_types::{AccountId, Amount, Millis, Params, Profile, Time};
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -121,6 +122,8 @@ pub(crate) struct Net {
     /// Everybody's handle, for whoever passes on what it heard.
     handles: Arc<Mutex<Vec<Option<Bft>>>>,
     clock: Clock,
+    /// How far the clock is ahead of real time, ms.
+    ahead: Arc<AtomicU64>,
     root: tempfile::TempDir,
 }
 
@@ -131,15 +134,18 @@ impl Net {
         let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
         log.with_test_writer().try_init().ok();
         let began = Instant::now();
+        let ahead = Arc::new(AtomicU64::new(0));
+        let jumped = Arc::clone(&ahead);
         let clock: Clock = Arc::new(move || {
             let passed = u64::try_from(began.elapsed().as_millis()).unwrap();
-            START.after(Millis(passed))
+            START.after(Millis(passed + jumped.load(Ordering::SeqCst)))
         });
         let mut net = Self {
             genesis: genesis(validators),
             nodes: Vec::new(),
             handles: Arc::default(),
             clock,
+            ahead,
             root: tempfile::tempdir().unwrap(),
         };
         for _ in 0..validators {
@@ -247,6 +253,17 @@ impl Net {
 
     pub(crate) fn height(&self, at: usize) -> u64 {
         self.nodes[at].seen.borrow().head().height
+    }
+
+    pub(crate) fn state(&self, at: usize) -> State {
+        self.nodes[at].seen.borrow().clone()
+    }
+
+    /// From now on everybody's clock shows this time or a later one; who sleeps hears of it by the next
+    /// transaction.
+    pub(crate) fn jump(&self, to: Time) {
+        let by = to.since((self.clock)()).0;
+        self.ahead.fetch_add(by, Ordering::SeqCst);
     }
 
     /// The founder pays one credit, through a node.

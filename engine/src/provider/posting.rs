@@ -40,6 +40,7 @@ impl Provider {
         for (contract, challenge) in &block.targeted {
             self.challenged(ctx, Some(*contract), challenge);
         }
+        self.accuse(ctx, wallet, &block.withheld);
         self.offer_if_due(ctx);
         self.post(ctx, wallet);
     }

@@ -248,6 +248,8 @@ fn who_withholds_what_it_acknowledged_pays_for_it_once() {
     let (mut world, slot) = censor();
     let net = world.state.genesis_hash();
     let (before, rate) = (world.balance(NODE), world.record(NODE).sum());
+    let withheld = |world: &World| world.state.withheld_from(&node(NODE));
+    assert_eq!(withheld(&world), [(slot, node(FIFTH))]);
     assert_eq!(accuse(&mut world, ack(FIFTH, slot, NODE, &net)), Ok(()));
     world.block();
     let record = world.state.validator(&node(FIFTH)).unwrap();
@@ -256,6 +258,7 @@ fn who_withholds_what_it_acknowledged_pays_for_it_once() {
     assert!(paid > Amount::ZERO);
     assert_eq!(record.bond, Amount(BOND.0 - paid.0));
     assert_eq!(world.balance(NODE), Amount(before.0 + paid.0));
+    assert_eq!(withheld(&world), [], "it was shown");
     let again = accuse(&mut world, ack(FIFTH, slot, NODE, &net));
     assert_eq!(again, Err(TxRefusal::NotCensored));
     let mut other = ack(FIFTH, slot, NODE, &net);
@@ -281,9 +284,11 @@ fn who_did_not_propose_the_batch_censored_nobody() {
     forged.by = node(FIFTH);
     let tx = Tx::Censored(Censored { ack: forged });
     assert_eq!(verify::tx(&net, tx).err(), Some(VerifyError::Tx(0)));
+    assert_eq!(world.state.withheld_from(&node(21)), []);
     // Two epochs later nobody remembers.
     world.silent.clear();
     world.run_to_epoch(4);
+    assert_eq!(world.state.withheld_from(&node(NODE)), []);
     let late = accuse(&mut world, ack(FIFTH, slot, NODE, &net));
     assert_eq!(late, Err(TxRefusal::NotCensored));
 }
@@ -299,4 +304,16 @@ fn a_bond_pays_no_more_than_there_is() {
     assert_eq!(accuse(&mut world, ack(FIFTH, slot, NODE, &net)), Ok(()));
     world.block();
     assert_eq!(world.balance(NODE), Amount(before.0 + 3));
+}
+
+#[test]
+fn who_answers_for_nothing_any_more_is_not_to_be_accused() {
+    let (mut world, slot) = censor();
+    let by = node(FIFTH);
+    assert!(world.state.is_settled(slot) && !world.state.is_settled(slot + 1_000));
+    world.state.roll_mut().records.remove(&by);
+    assert_eq!(world.state.withheld_from(&node(NODE)), []);
+    let net = world.state.genesis_hash();
+    let refusal = accuse(&mut world, ack(FIFTH, slot, NODE, &net));
+    assert_eq!(refusal, Err(TxRefusal::NotAValidator));
 }

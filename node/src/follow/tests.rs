@@ -23,10 +23,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Longer than anything here takes, and shorter than a peer may take to answer.
-const DEADLINE: Duration = Duration::from_secs(10);
-const VALIDATOR: [u8; 32] = [1; 32];
-const PEER: [u8; 32] = [2; 32];
-const OTHER: [u8; 32] = [5; 32];
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const VALIDATOR: [u8; 32] = [1; 32];
+pub(crate) const PEER: [u8; 32] = [2; 32];
+pub(crate) const OTHER: [u8; 32] = [5; 32];
 
 fn genesis() -> Genesis {
     Genesis {
@@ -48,14 +48,14 @@ fn genesis() -> Genesis {
 }
 
 /// A node's chain and transport.
-struct Node {
+pub(crate) struct Node {
     dir: TempDir,
-    chain: Chain,
-    net: NetHandle,
-    events: mpsc::Receiver<NetEvent>,
+    pub(crate) chain: Chain,
+    pub(crate) net: NetHandle,
+    pub(crate) events: mpsc::Receiver<NetEvent>,
 }
 
-async fn node(seed: [u8; 32], genesis: &Genesis) -> Node {
+pub(crate) async fn node(seed: [u8; 32], genesis: &Genesis) -> Node {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("node.db")).await.unwrap();
     let key = Signer::from_seed(&seed);
@@ -149,7 +149,7 @@ impl Running {
     }
 }
 
-async fn introduce(to: &NetHandle, other: &NetHandle) {
+pub(crate) async fn introduce(to: &NetHandle, other: &NetHandle) {
     let addrs = other.listen_addrs().await.unwrap();
     to.add_addrs(other.node(), addrs).await.unwrap();
     let deadline = tokio::time::Instant::now() + DEADLINE;
@@ -157,7 +157,9 @@ async fn introduce(to: &NetHandle, other: &NetHandle) {
 }
 
 /// The next request that the node gets.
-async fn request(events: &mut mpsc::Receiver<NetEvent>) -> (Call, crate::net::Responder) {
+pub(crate) async fn request(
+    events: &mut mpsc::Receiver<NetEvent>,
+) -> (Call, crate::net::Responder) {
     let wanted = async {
         loop {
             if let Some(NetEvent::Request { bytes, respond, .. }) = events.recv().await {
@@ -233,7 +235,7 @@ async fn blocks_that_bring_nothing_end_the_round() {
 }
 
 /// A network of two validators that agree.
-fn genesis_of_two() -> Genesis {
+pub(crate) fn genesis_of_two() -> Genesis {
     let mut validators = [VALIDATOR, OTHER].map(|seed| {
         Founding::new(
             Signer::from_seed(&seed).node(),

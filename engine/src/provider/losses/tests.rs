@@ -225,6 +225,8 @@ impl Bench {
             }),
             challenge: None,
             targeted: Vec::new(),
+            withheld: Vec::new(),
+            is_on_roll: false,
             posted: Vec::new(),
             txs: Vec::new(),
         }

@@ -331,6 +331,8 @@ impl World {
             active: whole.then_some(active),
             challenge: None,
             targeted: Vec::new(),
+            withheld: Vec::new(),
+            is_on_roll: false,
             posted: self.signed.iter().map(revision).collect(),
             txs: std::mem::take(&mut self.sent),
         };
