@@ -11,7 +11,7 @@ mod provider;
 use larder_consensus::bft::{BftError, GuardError, peer_id};
 use larder_ledger::{Censored, ProofAck, Reason, Tx};
 use net::{Net, key};
-use provider::Provider;
+use provider::{Provider, until_taken};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_validator_alone_makes_final_blocks() {
@@ -176,8 +176,10 @@ async fn stopped_after_its_word() -> (Net, Provider, ProofAck) {
     let mut net = Net::of(1).await;
     let provider = Provider::asked(&net).await;
     let blob = provider.proof(&net.state(0));
-    let taken = net.bft(0).submit_proof(provider.node(), blob.clone()).await;
-    let ack = taken.unwrap().unwrap();
+    let (bft, node) = (net.bft(0).clone(), provider.node());
+    let ack = until_taken(|| bft.submit_proof(node, blob.clone())).await;
+    let ack = ack.unwrap();
+    drop(bft);
     let slot = net.state(0).slot_of(&provider.node());
     assert!(ack.is_of((slot, &provider.node()), &blob));
     assert_eq!(ack.by, key(0).node());
@@ -217,7 +219,8 @@ async fn a_validator_that_throws_its_word_away_is_struck_by_it() {
     let withheld = net.state(0).withheld_from(&provider.node());
     assert_eq!(withheld, [(ack.slot, ack.by)]);
     let accused = Tx::Censored(Censored { ack });
-    net.bft(0).submit(accused).await.unwrap();
+    let bft = net.bft(0);
+    until_taken(|| bft.submit(accused.clone())).await;
     let strikes = |state: &larder_ledger::State| {
         let record = state.validator(&ack.by);
         record.is_some_and(|record| record.strikes == 1)

@@ -31,6 +31,16 @@ pub struct Auth {
     pub expiry: u64,
 }
 
+impl Auth {
+    /// Ends the bytes that `by`, or else the account key, signs: nonce u64 ‖ expiry u64 ‖ has_by u8 ‖
+    /// by[32].
+    #[must_use]
+    pub fn close(self, layout: Layout, by: Option<SubKeyId>) -> Vec<u8> {
+        let layout = layout.u64(self.nonce).u64(self.expiry);
+        layout.option(by.map(|by| by.0)).finish()
+    }
+}
+
 /// A leaf with its renter's signature, good for one provider only. `auth` is there iff the leaf differs in money from the
 /// one that is active on the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,18 +99,15 @@ fn layout(
     auth: Option<Auth>,
     by: Option<SubKeyId>,
 ) -> Vec<u8> {
-    let Auth { nonce, expiry } = auth.unwrap_or(Auth {
+    let none = Auth {
         nonce: 0,
         expiry: 0,
-    });
-    Layout::new()
+    };
+    let layout = Layout::new()
         .fixed(bare(leaf).to_bytes())
         .fixed(provider)
-        .u8(u8::from(auth.is_some()))
-        .u64(nonce)
-        .u64(expiry)
-        .option(by.map(|by| by.0))
-        .finish()
+        .u8(u8::from(auth.is_some()));
+    auth.unwrap_or(none).close(layout, by)
 }
 
 impl SignedLeaf {

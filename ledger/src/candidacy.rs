@@ -5,7 +5,7 @@
 use crate::check::Place;
 use crate::transact::{Payer, Price};
 use crate::validator::{Parting, Standing, ValidatorRecord};
-use crate::{Event, May, State, TxRefusal};
+use crate::{Event, State, TxRefusal};
 use larder_contracts::Auth;
 use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
 use larder_proofs::bls::{self, PublicKey, SecretKey};
@@ -63,16 +63,13 @@ impl Candidacy {
     /// node[32] ‖ account[32] ‖ BLS key[48] ‖ possession[96] ‖ bond u64 ‖ nonce u64 ‖ expiry u64 ‖
     /// has_by u8 ‖ by[32].
     fn to_layout(&self) -> Vec<u8> {
-        Layout::new()
+        let layout = Layout::new()
             .fixed(self.node)
             .fixed(self.account)
             .fixed(self.bls)
             .fixed(self.possession)
-            .u64(self.bond.0)
-            .u64(self.auth.nonce)
-            .u64(self.auth.expiry)
-            .option(self.by.map(|by| by.0))
-            .finish()
+            .u64(self.bond.0);
+        self.auth.close(layout, self.by)
     }
 
     /// Puts `node` with its key `bls` forward, `account` answers for it with `bond`.
@@ -131,13 +128,7 @@ impl Candidacy {
     }
 
     const fn payer(&self, fee: Amount) -> Payer {
-        Payer {
-            account: self.account,
-            by: self.by,
-            auth: self.auth,
-            need: May::TRANSFER,
-            fee,
-        }
+        Payer::spends(self.account, self.by, self.auth, fee)
     }
 }
 

@@ -56,15 +56,12 @@ pub(crate) struct Target {
 
 impl Targeted {
     fn to_layout(&self) -> Vec<u8> {
-        Layout::new()
+        let layout = Layout::new()
             .fixed(self.contract)
             .fixed(self.renter)
             .u8(self.draws)
-            .u64(self.fee.0)
-            .u64(self.auth.nonce)
-            .u64(self.auth.expiry)
-            .option(self.by.map(|by| by.0))
-            .finish()
+            .u64(self.fee.0);
+        self.auth.close(layout, self.by)
     }
 
     /// Asks for `draws` chunks of `contract`, which the signer's account pays for.

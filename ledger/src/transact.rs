@@ -67,6 +67,24 @@ pub(crate) struct Payer {
     pub(crate) fee: Amount,
 }
 
+impl Payer {
+    /// Who spends of an account by its own key, or by a sub-key with the verb transfer.
+    pub(crate) const fn spends(
+        account: AccountId,
+        by: Option<SubKeyId>,
+        auth: Auth,
+        fee: Amount,
+    ) -> Self {
+        Self {
+            account,
+            by,
+            auth,
+            need: May::TRANSFER,
+            fee,
+        }
+    }
+}
+
 /// What is paid.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Price {
@@ -148,37 +166,19 @@ impl State {
 
 impl Transfer {
     pub(crate) const fn payer(&self, fee: Amount) -> Payer {
-        Payer {
-            account: self.from,
-            by: self.by,
-            auth: self.auth,
-            need: May::TRANSFER,
-            fee,
-        }
+        Payer::spends(self.from, self.by, self.auth, fee)
     }
 }
 
 impl Register {
     pub(crate) const fn payer(&self, fee: Amount) -> Payer {
-        Payer {
-            account: self.account,
-            by: self.by,
-            auth: self.auth,
-            need: May::TRANSFER,
-            fee,
-        }
+        Payer::spends(self.account, self.by, self.auth, fee)
     }
 }
 
 impl Deposit {
     pub(crate) const fn payer(&self, fee: Amount) -> Payer {
-        Payer {
-            account: self.from,
-            by: self.by,
-            auth: self.auth,
-            need: May::TRANSFER,
-            fee,
-        }
+        Payer::spends(self.from, self.by, self.auth, fee)
     }
 }
 

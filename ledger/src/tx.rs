@@ -280,10 +280,8 @@ impl Transfer {
         let layout = Layout::new()
             .fixed(self.from)
             .fixed(self.to)
-            .u64(self.amount.0)
-            .u64(self.auth.nonce)
-            .u64(self.auth.expiry);
-        signed_by(layout, self.by)
+            .u64(self.amount.0);
+        self.auth.close(layout, self.by)
     }
 
     /// What the account key signs of such a transfer.
@@ -334,10 +332,8 @@ impl Register {
         let layout = Layout::new()
             .fixed(self.provider)
             .fixed(self.account)
-            .u64(self.collateral.0)
-            .u64(self.auth.nonce)
-            .u64(self.auth.expiry);
-        signed_by(layout, self.by)
+            .u64(self.collateral.0);
+        self.auth.close(layout, self.by)
     }
 
     /// Registers `node`, paid to and funded by `account`.
@@ -370,10 +366,8 @@ impl Deposit {
         let layout = Layout::new()
             .fixed(self.provider)
             .fixed(self.from)
-            .u64(self.amount.0)
-            .u64(self.auth.nonce)
-            .u64(self.auth.expiry);
-        signed_by(layout, self.by)
+            .u64(self.amount.0);
+        self.auth.close(layout, self.by)
     }
 
     /// Deposits `amount` from the signer's account for `provider`.

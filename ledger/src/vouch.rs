@@ -5,7 +5,7 @@
 use crate::check::Place;
 use crate::genesis::MAX_MUTUAL;
 use crate::transact::{Payer, Price};
-use crate::{Event, Line, May, State, TxRefusal};
+use crate::{Event, Line, State, TxRefusal};
 use larder_contracts::Auth;
 use larder_keys::{AccountSigner, Tag, signing_key, verify};
 use larder_types::layout::Layout;
@@ -38,14 +38,11 @@ pub struct Vouch {
 impl Vouch {
     /// guarantor[32] ‖ member[32] ‖ limit u64 ‖ nonce u64 ‖ expiry u64 ‖ has_by u8 ‖ by[32].
     fn to_layout(&self) -> Vec<u8> {
-        Layout::new()
+        let layout = Layout::new()
             .fixed(self.guarantor)
             .fixed(self.member)
-            .u64(self.limit.0)
-            .u64(self.auth.nonce)
-            .u64(self.auth.expiry)
-            .option(self.by.map(|by| by.0))
-            .finish()
+            .u64(self.limit.0);
+        self.auth.close(layout, self.by)
     }
 
     /// Vouches for `member` up to `limit` with the signer's account.
@@ -75,13 +72,7 @@ impl Vouch {
     }
 
     const fn payer(&self, fee: Amount) -> Payer {
-        Payer {
-            account: self.guarantor,
-            by: self.by,
-            auth: self.auth,
-            need: May::TRANSFER,
-            fee,
-        }
+        Payer::spends(self.guarantor, self.by, self.auth, fee)
     }
 }
 

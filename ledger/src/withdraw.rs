@@ -3,7 +3,7 @@
 
 use crate::check::Place;
 use crate::transact::{Payer, Price};
-use crate::{Event, May, State, TxRefusal};
+use crate::{Event, State, TxRefusal};
 use larder_contracts::Auth;
 use larder_keys::{AccountSigner, Tag, signing_key, verify};
 use larder_types::layout::Layout;
@@ -33,14 +33,11 @@ pub struct Withdraw {
 impl Withdraw {
     /// provider[32] ‖ account[32] ‖ amount u64 ‖ nonce u64 ‖ expiry u64 ‖ has_by u8 ‖ by[32].
     fn to_layout(&self) -> Vec<u8> {
-        Layout::new()
+        let layout = Layout::new()
             .fixed(self.provider)
             .fixed(self.account)
-            .u64(self.amount.0)
-            .u64(self.auth.nonce)
-            .u64(self.auth.expiry)
-            .option(self.by.map(|by| by.0))
-            .finish()
+            .u64(self.amount.0);
+        self.auth.close(layout, self.by)
     }
 
     /// Takes `amount` of the free collateral of `provider`, which is paid to the signer's account.
@@ -70,13 +67,7 @@ impl Withdraw {
     }
 
     const fn payer(&self, fee: Amount) -> Payer {
-        Payer {
-            account: self.account,
-            by: self.by,
-            auth: self.auth,
-            need: May::TRANSFER,
-            fee,
-        }
+        Payer::spends(self.account, self.by, self.auth, fee)
     }
 }
 

@@ -25,7 +25,7 @@ use tracing_subscriber::EnvFilter;
 
 const START: Time = Time(1_000_000);
 /// Real time for anything that should take well below a second.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The keys of the validators, in the order of their node keys.
 pub(crate) fn key(validator: usize) -> Signer {

@@ -1,7 +1,7 @@
 //! A provider with one contract that holds nothing, in a network of validators whose clock jumps to where
 //! it is asked.
 
-use super::net::Net;
+use super::net::{DEADLINE, Net};
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{Faucet, Op, Register, State, TreeUpdate, Tx};
@@ -30,6 +30,23 @@ impl ShardReader for Empty {
     fn outboard(&self, _: &ShardRoot) -> Result<Outboard, Nothing> {
         Err(Nothing)
     }
+}
+
+/// Asks until it is granted: a validator has a block a moment after its owner shows it.
+pub(crate) async fn until_taken<T, E, F>(mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let asking = async {
+        loop {
+            match ask().await {
+                Ok(taken) => return taken,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let taken = tokio::time::timeout(DEADLINE, asking).await;
+    taken.expect("it is taken")
 }
 
 impl Provider {
@@ -68,7 +85,8 @@ impl Provider {
         .leaf(state.params());
         let signed = SignedLeaf::sign(leaf, Some(auth), &node, &renter, &genesis);
         let update = TreeUpdate::sign(&key, 0, vec![Op::Put(signed)], &genesis);
-        bft.submit(Tx::TreeUpdate(update)).await.unwrap();
+        let update = Tx::TreeUpdate(update);
+        until_taken(|| bft.submit(update.clone())).await;
         net.pay(0, 0).await;
         net.until_paid(&[0], 1).await;
         let schedule = state.schedule();

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
+mod gossip;
+mod requests;
+
 use super::NetError;
 use super::behaviour::{Behaviour, BehaviourEvent, Names};
 use super::book::Book;
@@ -306,132 +309,6 @@ impl Task {
         }
     }
 
-    // Requests.
-
-    fn request(
-        &mut self,
-        peer: PeerId,
-        bytes: Vec<u8>,
-        reply: oneshot::Sender<Result<Vec<u8>, NetError>>,
-    ) {
-        if self.pending.len() >= limits::MAX_PENDING_REQUESTS {
-            let limit = limits::MAX_PENDING_REQUESTS;
-            return answer(Some(reply), Err(NetError::TooMany { limit }));
-        }
-        let ask = Ask {
-            bytes,
-            lease: Lease::default(),
-        };
-        let id = self.swarm.behaviour_mut().ask.send_request(&peer, ask);
-        self.pending.insert(id, reply);
-    }
-
-    fn respond(&mut self, channel: ResponseChannel<Answer>, answer: Answer) {
-        let sent = self
-            .swarm
-            .behaviour_mut()
-            .ask
-            .send_response(channel, answer);
-        if sent.is_err() {
-            tracing::debug!("the peer that asked is gone");
-        }
-    }
-
-    #[allow(
-        clippy::wildcard_enum_match_arm,
-        reason = "failures of inbound requests concern the peer alone"
-    )]
-    fn on_ask(&mut self, event: request_response::Event<Ask, Answer>) {
-        match event {
-            request_response::Event::Message { peer, message, .. } => match message {
-                request_response::Message::Request {
-                    request, channel, ..
-                } => self.on_request(&peer, request, channel),
-                request_response::Message::Response {
-                    request_id,
-                    response,
-                } => {
-                    let reply = self.pending.remove(&request_id);
-                    answer(reply, response_of(&peer, response));
-                }
-            },
-            request_response::Event::OutboundFailure {
-                peer,
-                request_id,
-                error,
-                ..
-            } => {
-                let reply = self.pending.remove(&request_id);
-                answer(reply, Err(request_error(&peer, error)));
-            }
-            other => tracing::debug!(?other, "request or answer of a peer"),
-        }
-    }
-
-    fn on_request(&mut self, peer: &PeerId, ask: Ask, channel: ResponseChannel<Answer>) {
-        let (Some(node), Some(commands)) = (node_id(peer), self.to_self.upgrade()) else {
-            return;
-        };
-        let Ok(room) = self.events.try_reserve() else {
-            return self.respond(channel, Answer::Busy);
-        };
-        room.send(NetEvent::Request {
-            peer: node,
-            bytes: ask.bytes,
-            respond: Responder {
-                channel,
-                commands,
-                _lease: ask.lease,
-            },
-        });
-    }
-
-    // Gossip.
-
-    fn publish(&mut self, topic: Topic, bytes: Vec<u8>) -> Result<(), NetError> {
-        let topic = self.names.topic(topic);
-        match self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
-            // The network has it already.
-            Ok(_) | Err(PublishError::Duplicate) => Ok(()),
-            Err(PublishError::NoPeersSubscribedToTopic) => Err(NetError::NoSubscribers),
-            Err(source) => Err(NetError::Publish { source }),
-        }
-    }
-
-    fn judge(&mut self, token: &MessageToken, verdict: MessageAcceptance) {
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        if !gossip.report_message_validation_result(&token.id, &token.from, verdict) {
-            tracing::debug!("judged too late to be passed on");
-        }
-    }
-
-    fn on_gossip(&mut self, event: gossipsub::Event) {
-        let gossipsub::Event::Message {
-            propagation_source: from,
-            message_id: id,
-            message,
-        } = event
-        else {
-            return;
-        };
-        let token = MessageToken { id, from };
-        let topic = Topic::ALL
-            .into_iter()
-            .find(|t| self.names.topic(*t).hash() == message.topic);
-        let (Some(topic), Some(source)) = (topic, message.source.as_ref().and_then(node_id)) else {
-            return self.judge(&token, MessageAcceptance::Reject);
-        };
-        let Ok(room) = self.events.try_reserve() else {
-            return self.judge(&token, MessageAcceptance::Ignore);
-        };
-        room.send(NetEvent::Gossip {
-            topic,
-            source,
-            bytes: message.data,
-            token,
-        });
-    }
-
     // Libp2p's events.
 
     #[allow(
@@ -611,20 +488,5 @@ impl Task {
             .filter(|addr| self.book.usable(addr))
             .cloned()
             .collect()
-    }
-}
-
-fn response_of(peer: &PeerId, answer: Answer) -> Result<Vec<u8>, NetError> {
-    match (answer, node_id(peer)) {
-        (Answer::Bytes(bytes), _) => Ok(bytes),
-        (Answer::Busy, Some(node)) => Err(NetError::Busy { node }),
-        (Answer::Busy, None) => Err(NetError::Closed),
-    }
-}
-
-fn request_error(peer: &PeerId, source: request_response::OutboundFailure) -> NetError {
-    match node_id(peer) {
-        Some(node) => NetError::Request { node, source },
-        None => NetError::Closed,
     }
 }
