@@ -100,7 +100,10 @@ pub enum BftError {
     #[error("the consensus engine did not start: {0}")]
     Start(String),
     /// Nothing listens at the address.
-    #[error("the consensus engine cannot listen on {0}: is its port in use?")]
+    #[error(
+        "the consensus engine cannot listen on {0}: is its port in use? Another goes with \
+             --consensus-listen"
+    )]
     Listen(String),
     /// The engine knows nothing of a peer that was to be added.
     #[error("the consensus engine did not take the address: {0}")]

@@ -31,6 +31,7 @@ pub(super) use arc_malachitebft_app_channel::{
     AppMsg, Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkMsg, NetworkRequest,
     Reply, RequestContext, SyncContext, WalContext, spawn,
 };
+pub(super) use arc_malachitebft_network::validator_proof::ProofVerificationResult;
 
 /// Signing and checking.
 pub(super) mod signing {

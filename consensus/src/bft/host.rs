@@ -5,6 +5,7 @@
 mod answers;
 mod decide;
 mod news;
+mod renewal;
 
 use super::bodies::{self, Bodies, Body};
 use super::commits::Commits;
@@ -28,6 +29,7 @@ use larder_proofs::{Final, ValidatorSet};
 use larder_types::{BlockHash, Time};
 use news::News;
 pub(super) use news::Outward;
+use renewal::Renewal;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -146,6 +148,7 @@ pub(super) struct Host {
     pending: Option<Pending>,
     start: Option<Start>,
     pace: Pace,
+    renewal: Renewal,
     owner: mpsc::Sender<Committed>,
     news: News,
 }
@@ -200,6 +203,7 @@ impl Host {
                 heard: head.saturating_add(1),
                 since: now,
             },
+            renewal: Renewal::new(Instant::now()),
             owner,
             news,
         })
@@ -284,7 +288,28 @@ impl Host {
         self.open_round();
         self.hand_over()?;
         let (propose, begin) = (self.propose(), self.begin());
-        Ok(propose.into_iter().chain(begin).min())
+        let renew = self.renew();
+        Ok(propose.into_iter().chain(begin).chain(renew).min())
+    }
+
+    /// Drops the connections to the others if the height that runs has lasted too long.
+    fn renew(&mut self) -> Option<Duration> {
+        if self.start.is_some() || self.decided.is_some() || self.pending.is_some() {
+            return None;
+        }
+        let height = self.state.head().height.saturating_add(1);
+        let left = self.renewal.wait(height, Instant::now());
+        if left.is_zero() {
+            tracing::warn!(
+                height,
+                "no block for long: meeting the other validators anew"
+            );
+            let own = self.proposer.node();
+            let members = self.state.validators().members().iter();
+            let others = members.filter(|member| member.node != own);
+            others.for_each(|member| self.engine.drop_peer(&member.node));
+        }
+        Some(left)
     }
 
     /// Begins the next height if it is due.

@@ -7,8 +7,8 @@ use super::context::{Larder, Node};
 use super::engine::{
     Channels, Codec, ConsensusContext, EngineBuilder, EngineHandle, Keypair, Multiaddr,
     NetworkActorMsg, NetworkEvent, NetworkIdentity, NetworkMsg, NetworkRef, OutputPort,
-    OutputPortSubscriberTrait, RequestContext, SharedRegistry, Subscriber, SyncContext, WalContext,
-    config, signing::Signer as _, spawn,
+    OutputPortSubscriberTrait, ProofVerificationResult, RequestContext, SharedRegistry, Subscriber,
+    SyncContext, WalContext, config, signing::Signer as _, spawn,
 };
 use super::keys::{Checks, Hand};
 use super::parts::{MAX_BLOCK, PART};
@@ -16,6 +16,7 @@ use bytesize::ByteSize;
 use larder_types::NodeId;
 use std::fs::File;
 use std::io;
+use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -113,6 +114,7 @@ impl Engine {
         peers: &[String],
     ) -> Result<Self, BftError> {
         let node = hand.node.node();
+        probe(listen).map_err(|_| BftError::Listen(listen.to_owned()))?;
         let (config, network, to_network) = join(&hand, listen, peers).await?;
         let checks = Box::new(Checks(hand.genesis));
         let consensus = ConsensusContext::new_validator(Node(node), checks, Box::new(hand));
@@ -154,6 +156,19 @@ impl Engine {
         found
     }
 
+    /// Drops all connections to a node; one that it keeps connected to is dialled again at once. The engine has
+    /// no word for it but that the node's proof of being a validator does not hold.
+    pub(super) fn drop_peer(&self, node: &NodeId) {
+        let dropped = NetworkActorMsg::ValidatorProofVerified {
+            peer_id: peer(node),
+            result: ProofVerificationResult::Invalid,
+            public_key: None,
+        };
+        if self.network.cast(dropped).is_err() {
+            tracing::debug!("the engine's network has stopped");
+        }
+    }
+
     /// Stops it and waits until its files and its port are free.
     pub(super) async fn stop(self) {
         let Self {
@@ -178,6 +193,20 @@ impl Engine {
             Ok(Ok(Err(e))) if e.kind() == io::ErrorKind::NotFound => {}
             Ok(_) | Err(_) => tracing::warn!("the consensus engine did not close its log in time"),
         }
+    }
+}
+
+/// Binds and lets go. The engine listens with `SO_REUSEPORT`; it would share the port with another node of one
+/// user without a word, each receiving half of the connections.
+fn probe(listen: &str) -> std::io::Result<()> {
+    let parts: Vec<&str> = listen.split('/').collect();
+    let ["", "ip4" | "ip6", ip, "tcp", port] = parts[..] else {
+        return Ok(());
+    };
+    match (ip.parse::<IpAddr>(), port.parse::<u16>()) {
+        (Ok(ip), Ok(port)) => TcpListener::bind((ip, port)).map(drop),
+        // What the engine makes of it, it says itself.
+        (Err(_), _) | (_, Err(_)) => Ok(()),
     }
 }
 
@@ -262,6 +291,23 @@ impl Subscriber<NetworkEvent<Larder>> for Asks {
             && sender.try_send(address.to_string()).is_err()
         {
             tracing::debug!("more addresses than are told");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_another_listens_on_is_not_shared() {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = other.local_addr().unwrap().port();
+        let listen = format!("/ip4/127.0.0.1/tcp/{port}");
+        assert!(probe(&listen).is_err());
+        drop(other);
+        for free in [listen.as_str(), "/ip4/127.0.0.1/tcp/0", "/dns/here/tcp/1"] {
+            assert!(probe(free).is_ok(), "{free}");
         }
     }
 }

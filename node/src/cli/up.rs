@@ -13,10 +13,15 @@ use tracing_subscriber::EnvFilter;
 /// Holds the process id of a parent that this node must not outlive (`larder demo`).
 pub(crate) const PARENT: &str = "LARDER_PARENT";
 
+/// What is logged unless more is asked for. That a validator cannot be reached right now, the engine's network
+/// says several times a second; `status` says how many are reached.
+const USUAL: &str =
+    "warn,arc_malachitebft_network=off,arc_malachitebft_discovery=off,libp2p_gossipsub=error";
+
 pub(super) fn up(home: &Path, args: UpArgs, out: Out) -> Result<(), Failure> {
     follow_parent()?;
     require_home(home)?;
-    log(out, "warn");
+    log(out, USUAL);
     let options = UpOptions {
         listen: args.listen,
         rpc: args.rpc,
