@@ -55,6 +55,7 @@ const TIMEOUTS: engine::core::LinearTimeouts = engine::core::LinearTimeouts {
 pub(crate) enum BftError {
     Start(String),
     Address(String),
+    Listen(String),
 }
 
 /// A signed transfer.
