@@ -4,7 +4,7 @@
 //! the engine by itself ([`bare`]). Transactions come to all validators at once, as after gossip; the
 //! owner keeps blocks in memory.
 //!
-//! `cargo run --release -p larder-consensus --example validators -- 4`
+//! `cargo bench -p larder-consensus -- 4`
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -54,8 +54,10 @@ fn main() {
     match args.get(1).map(String::as_str) {
         Some("validator") => validator(number(2).unwrap(), number(3).unwrap()),
         Some("bare") => bare_validator(number(2).unwrap(), number(3).unwrap()),
+        // `cargo bench` adds a word of its own.
         Some(_) | None => {
-            let count = number(1).unwrap_or(4);
+            let count = args.iter().find_map(|text| text.parse().ok());
+            let count = count.unwrap_or(4);
             let ours = measure("validator", count);
             let bare = measure("bare", count);
             println!(
