@@ -134,10 +134,7 @@ fn are_good(claims: &[Claim], secret: &[u8; 32]) -> bool {
     scalars.push(base);
     points.push(ED25519_BASEPOINT_POINT);
     let sum = EdwardsPoint::vartime_multiscalar_mul(&scalars, &points);
-    sum.mul_by_cofactor().is_identity()
-        && halves
-            .chunks_mut(BUCKETS)
-            .all(|buckets| has_no_small(buckets))
+    sum.mul_by_cofactor().is_identity() && halves.chunks_mut(BUCKETS).all(has_no_small)
 }
 
 /// Whether none of the eight sums, each over the buckets whose number has one bit, has a part of

@@ -26,7 +26,10 @@ pub(crate) fn pay(founder: &Node, to: &Node, nodes: &[&Node]) {
 
 /// The same, where it may take this long until enough validators hear each other.
 pub(crate) fn pay_within(within: Duration, founder: &Node, to: &Node, nodes: &[&Node]) {
-    let before = balance(to, founder);
+    // Its grant must not come in between.
+    let before = until("who is paid has its grant", within, || {
+        Some(balance(to, founder)).filter(|balance| *balance > 0)
+    });
     let account = to.info().account.to_string();
     founder.larder(&["wallet", "send", &account, "5"]).done();
     let after = before + 5_000_000_000;

@@ -312,7 +312,7 @@ async fn bare_validator(at: usize, count: usize) {
     };
     let members = keys.iter().map(member).collect();
     let (txs, take) = mpsc::channel(64);
-    let (tell, mut decided) = mpsc::unbounded_channel();
+    let (tell, mut decided) = mpsc::channel(4_096);
     let bare = Bare::start(
         keys[at].0.clone(),
         members,
