@@ -33,7 +33,7 @@ pub struct Auth {
 
 impl Auth {
     /// Ends the bytes that `by`, or else the account key, signs: nonce u64 ‖ expiry u64 ‖ has_by u8 ‖
-    /// by[32].
+    /// `by[32]`.
     #[must_use]
     pub fn close(self, layout: Layout, by: Option<SubKeyId>) -> Vec<u8> {
         let layout = layout.u64(self.nonce).u64(self.expiry);
