@@ -34,6 +34,7 @@ pub mod handover;
 pub mod maintenance;
 mod memo;
 pub mod mempool;
+mod named;
 pub mod nonce;
 pub mod objection;
 mod pairs;

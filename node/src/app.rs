@@ -33,6 +33,7 @@ use crate::shards::{Known, VolumeConfig, Volumes};
 use crate::spool::Spool;
 use crate::spread::Spread;
 use crate::store::Store;
+use crate::telling::Watch;
 use crate::validators::Validators;
 use crate::volumes::Keeper;
 use crate::voting::{self, Voter};
@@ -43,8 +44,7 @@ use larder_engine::{Engine, Identity, Provide};
 use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Genesis, Proposer};
-use larder_rpc::Endpoint;
-use larder_rpc::server::serve;
+use larder_rpc::{Door, Endpoint, Feeds, serve};
 use larder_types::size::MIB;
 use larder_types::{Bytes, Schedule, codec};
 use libp2p::multiaddr::Protocol;
@@ -127,6 +127,8 @@ async fn up(
     let (node, account) = (home.keys.node.node(), home.keys.account());
     let mut chain = Chain::open(store.clone(), &genesis, node, account).await?;
     chain.require(home.checkpoint()?).await?;
+    let feeds = Arc::<Feeds>::default();
+    chain.tell(Arc::clone(&feeds));
     let ledger = chain.ledger();
 
     let mut tasks: JoinSet<(&'static str, Result<(), AppError>)> = JoinSet::new();
@@ -339,6 +341,17 @@ async fn up(
         home.dir.clone(),
         stop.child_token(),
     );
+    let watch = Watch {
+        feeds: Arc::clone(&feeds),
+        jobs: jobs.clone(),
+        ledger: ledger.clone(),
+        net: net.clone(),
+    };
+    let token = stop.clone();
+    tasks.spawn(async move {
+        token.run_until_cancelled(watch.run()).await;
+        ("telling", Ok(()))
+    });
     let cataloguer = Cataloguer {
         driver: driver.clone(),
         vault: jobs.vault.clone(),
@@ -384,12 +397,8 @@ async fn up(
         started,
         stop: stop.clone(),
     });
-    let server = serve(
-        settings.rpc,
-        &larder_rpc::endpoint::cookie_path(&home.dir),
-        api,
-    )
-    .await?;
+    let door = Door::of_home(&home.dir, settings.rpc);
+    let server = serve(door, api, Arc::clone(&feeds)).await?;
     let endpoint = Endpoint::own(server.address());
     endpoint.publish(&home.dir).map_err(AppError::Spool)?;
     ready(Ready {

@@ -7,6 +7,7 @@ use larder_ledger::{
     ApplyError, Authority, Block, Certified, Event, Genesis, GenesisError, State, Verified, verify,
 };
 use larder_proofs::Checkpoint;
+use larder_rpc::Feeds;
 use larder_types::{AccountId, Amount, NodeId, TxId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -120,6 +121,7 @@ pub struct Chain {
     account: AccountId,
     /// The block that must be in the chain, if the home knows of one.
     checkpoint: Option<Checkpoint>,
+    feeds: Arc<Feeds>,
     /// The next [`BlockInput`] must be whole: the engine has seen none yet.
     fresh: bool,
 }
@@ -151,6 +153,7 @@ impl Chain {
             node,
             account,
             checkpoint: None,
+            feeds: Arc::default(),
             fresh: true,
         })
     }
@@ -177,6 +180,11 @@ impl Chain {
             Some(point) if point.block != block.hash() => Err(ChainError::Checkpoint(point)),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Has these told of each block from now on.
+    pub fn tell(&mut self, feeds: Arc<Feeds>) {
+        self.feeds = feeds;
     }
 
     /// The state, for readers.
@@ -254,6 +262,7 @@ impl Chain {
         let input = BlockInput::of(&next, who, &txs, &events, self.fresh);
         self.fresh = false;
         self.ledger.advance(next, tallies);
+        crate::telling::block(&self.feeds, &certified.block);
         Ok(input)
     }
 

@@ -33,6 +33,7 @@ mod shown;
 pub mod spool;
 pub mod spread;
 pub mod store;
+mod telling;
 pub mod validators;
 pub mod volumes;
 pub mod voting;

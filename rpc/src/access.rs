@@ -1,12 +1,16 @@
-//! Who may call: programs that can read the cookie file. Every request, WebSocket upgrades
+//! Who may call: programs that can read the cookie file, and bearers of tokens. Every request, WebSocket upgrades
 //! included, must name a host that we answer to (against DNS rebinding) and, if it comes from a
 //! browser, our own origin (against other sites' scripts).
 
+use crate::tokens::{Caller, Tokens};
+use crate::values::now;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rand::Rng as _;
 use std::fmt;
 use std::fs;
@@ -16,8 +20,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The secret that a local program shows: 32 random bytes in hex, new at each start.
 #[derive(Clone)]
@@ -31,12 +33,7 @@ impl Cookie {
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut bytes = Zeroizing::new([0u8; 32]);
         rand::rng().fill_bytes(&mut *bytes);
-        let mut text = Zeroizing::new(String::with_capacity(64));
-        for byte in bytes.iter() {
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from(HEX[usize::from(nibble)]));
-            }
-        }
+        let text = Zeroizing::new(hex::encode(*bytes));
         let fresh = path.with_extension("new");
         let mut file = fs::OpenOptions::new()
             .write(true)
@@ -63,13 +60,20 @@ impl Cookie {
     pub fn bearer(&self) -> Zeroizing<String> {
         Zeroizing::new(format!("Bearer {}", **self.0))
     }
+}
 
-    /// Whether a caller's `Authorization` header shows this cookie.
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        headers
-            .get(AUTHORIZATION)
-            .is_some_and(|shown| same(shown.as_bytes(), self.bearer().as_bytes()))
+/// The secret that an `Authorization` header shows.
+fn secret(shown: &str) -> Option<Zeroizing<String>> {
+    let (scheme, rest) = shown.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(Zeroizing::new(rest.trim().to_owned()));
     }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let plain = Zeroizing::new(BASE64_STANDARD.decode(rest.trim()).ok()?);
+    let (_, password) = std::str::from_utf8(&plain).ok()?.split_once(':')?;
+    Some(Zeroizing::new(password.to_owned()))
 }
 
 /// Compares in time that depends on the lengths only.
@@ -87,22 +91,41 @@ impl fmt::Debug for Cookie {
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     cookie: Cookie,
+    tokens: Arc<Tokens>,
     /// Hosts we answer to, `name:port`.
     hosts: Arc<[String]>,
 }
 
 impl Guard {
-    pub(crate) fn new(cookie: Cookie, bound: SocketAddr) -> Self {
+    pub(crate) fn new(
+        cookie: Cookie,
+        tokens: Arc<Tokens>,
+        bound: SocketAddr,
+        more: Vec<String>,
+    ) -> Self {
         let port = bound.port();
-        let hosts = [
+        let mut hosts = vec![
             bound.to_string(),
             format!("localhost:{port}"),
             format!("127.0.0.1:{port}"),
             format!("[::1]:{port}"),
         ];
+        hosts.extend(more);
         Self {
             cookie,
+            tokens,
             hosts: hosts.into(),
+        }
+    }
+
+    /// Who calls, if it is somebody: `Bearer` with the cookie or a token, or `Basic` with either
+    /// as the password, for programs that can show a name and a password only.
+    fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+        let shown = headers.get(AUTHORIZATION)?;
+        let secret = secret(shown.to_str().ok()?)?;
+        match same(secret.as_bytes(), self.cookie.0.as_bytes()) {
+            true => Some(Caller::Owner),
+            false => self.tokens.bearer(&secret, now()),
         }
     }
 
@@ -143,19 +166,20 @@ pub(crate) async fn local_only(
         .into_response()
 }
 
-/// Refuses callers without the cookie.
-pub(crate) async fn cookie_only(
+/// Refuses callers that show neither the cookie nor a token; notes who calls for [`crate::gate`].
+pub(crate) async fn admitted(
     State(guard): State<Guard>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    if guard.cookie.admits(request.headers()) {
-        return next.run(request).await;
-    }
-    (
-        StatusCode::UNAUTHORIZED,
-        [(WWW_AUTHENTICATE, "Bearer")],
-        "show the content of the home's file `cookie` as a bearer token\n",
-    )
-        .into_response()
+    let Some(caller) = guard.caller(request.headers()) else {
+        return (
+            StatusCode::UNAUTHORIZED,
+            [(WWW_AUTHENTICATE, "Bearer")],
+            "show the content of the home's file `cookie`, or a token, as a bearer token\n",
+        )
+            .into_response();
+    };
+    request.extensions_mut().insert(caller);
+    next.run(request).await
 }

@@ -8,10 +8,10 @@ use std::fmt;
 
 /// One row of the table: `Name = code, "reason", retryable, exit code`.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $reason:literal, $retryable:literal, $exit:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal, $reason:literal, $retryable:literal, $exit:literal;)+) => {
         /// Why a call was refused or failed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Code { $($(#[$doc])* $name,)+ }
+        pub enum Code { $($(#[doc = $doc])+ $name,)+ }
 
         impl Code {
             /// The whole table, in order.
@@ -21,6 +21,12 @@ macro_rules! codes {
             #[must_use]
             pub const fn number(self) -> i32 {
                 match self { $(Self::$name => $code,)+ }
+            }
+
+            /// What it means.
+            #[must_use]
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+),)+ }
             }
 
             /// The word in `data.reason`.
@@ -129,6 +135,16 @@ codes! {
 
     /// The cookie or token is missing or unknown.
     Unauthenticated = 1600, "unauthenticated", false, 11;
+    /// The token's scope or list of methods does not reach so far.
+    Forbidden = 1601, "forbidden", false, 1;
+    /// The token has called too often in this second.
+    TooFast = 1602, "rate_limited", true, 11;
+    /// Too many calls at once.
+    TooManyCalls = 1603, "too_many_calls", true, 11;
+    /// No token of that name.
+    NoToken = 1604, "no_token", false, 1;
+    /// There are as many tokens as there may be.
+    TooManyTokens = 1605, "too_many_tokens", false, 1;
 }
 
 /// A refusal or failure as methods answer it.
@@ -142,7 +158,7 @@ pub struct RpcError {
 }
 
 /// The `data` member of an error object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ErrorData {
     /// [`Code::reason`].
     pub reason: String,

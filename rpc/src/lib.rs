@@ -5,16 +5,25 @@
 pub mod access;
 pub mod api;
 pub mod client;
+pub mod discover;
 pub mod endpoint;
 pub mod errors;
+pub mod feeds;
+mod gate;
 pub mod server;
+pub mod tokens;
 pub mod types;
 pub mod values;
 
-pub use api::{Api, METHODS, Method};
+pub use api::{
+    Api, BackupMethods, ChainMethods, JobMethods, LedgerMethods, MarketMethods, Method,
+    NetworkMethods, NodeMethods, ProviderMethods, RenterMethods, TxMethods, WalletMethods,
+};
 pub use client::{Client, ClientError};
 pub use endpoint::Endpoint;
 pub use errors::{Code, RpcError};
-pub use server::{Probes, ServeError, Server, serve};
+pub use feeds::Feeds;
+pub use server::{Door, Probes, ServeError, Server, serve};
+pub use tokens::Scope;
 pub use types::*;
 pub use values::{AsOf, Empty, Moment, Nano, Page, PageParams, Text};

@@ -1,46 +1,65 @@
 //! One port for everything local: JSON-RPC over HTTP and WebSocket at `/rpc`, `/healthz`,
-//! `/readyz` and `/metrics`. Limits lie here: connections, sizes of requests, lengths of batches.
+//! `/readyz` and `/metrics`. Limits lie here: connections, times, sizes of requests, lengths of batches.
 
-use crate::access::{Cookie, Guard, cookie_only, local_only};
-use crate::api::{Api, dispatch};
-use axum::body::Body;
+use crate::access::{Cookie, Guard, admitted, local_only};
+use crate::api::{Api, auth, dispatch};
+use crate::discover::{DISCOVER, document};
+use crate::feeds::{Feeds, subscriptions};
+use crate::gate::{Gate, Gated};
+use crate::tokens::Tokens;
+use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use axum::{Router, serve as serve_http};
-use jsonrpsee::Methods;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{
     BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle, StopHandle,
     TowerServiceBuilder, stop_channel,
 };
+use jsonrpsee::{Methods, RpcModule};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tower::layer::util::Identity;
 
-/// Requests and WebSockets served at once: a dashboard, a few programs, and room for bursts.
-const MAX_CONNECTIONS: u32 = 256;
+/// Connections at once, WebSockets included: a thousand subscribers, and room for programs.
+const MAX_CONNECTIONS: usize = 1_280;
+/// How long a caller may take over a request's head, and stay silent between two requests.
+const HEAD_TIME: Duration = Duration::from_secs(15);
+/// How long a caller may take over a request's body.
+const BODY_TIME: Duration = Duration::from_secs(15);
+/// How long a WebSocket whose peer answers no ping is kept.
+const SILENCE: Duration = Duration::from_secs(60);
 /// A request's size: the longest is a backup of many paths.
 const MAX_REQUEST: u32 = 1 << 20;
 /// A response's size: a page of 1,000 long paths.
 const MAX_RESPONSE: u32 = 10 << 20;
 /// Calls in a batch.
 const MAX_BATCH: u32 = 100;
+/// Subscriptions of one WebSocket.
+const MAX_SUBSCRIPTIONS: u32 = 256;
 /// Answers that wait for a slow WebSocket before its calls wait too.
 const WS_BUFFER: u32 = 64;
 /// How long open connections may take to end once the server stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
+/// What a caller beyond the last connection reads.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 21\r\n\r\ntoo many connections\n";
 
 /// What the paths beside `/rpc` ask of a node.
 pub trait Probes: Send + Sync + 'static {
@@ -69,6 +88,42 @@ pub enum ServeError {
         /// Why not.
         source: io::Error,
     },
+    /// The tokens cannot be read.
+    #[error(
+        "cannot read the tokens in {path}: {source}; mend the file, or remove it to revoke them all"
+    )]
+    Tokens {
+        /// Where they are kept.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Where a server listens, and whom it lets in.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The address; port 0: any.
+    pub address: SocketAddr,
+    /// Where the cookie is written.
+    pub cookie: PathBuf,
+    /// Where the tokens are kept.
+    pub tokens: PathBuf,
+    /// Names by which others reach it, `nas.local:4730`, beside those of the loopback.
+    pub hosts: Vec<String>,
+}
+
+impl Door {
+    /// The door of a node in `home`.
+    #[must_use]
+    pub fn of_home(home: &Path, address: SocketAddr) -> Self {
+        Self {
+            address,
+            cookie: crate::endpoint::cookie_path(home),
+            tokens: crate::tokens::tokens_path(home),
+            hosts: Vec::new(),
+        }
+    }
 }
 
 /// A running server. Dropping it stops it; [`Server::stop`] waits for the end.
@@ -76,7 +131,8 @@ pub enum ServeError {
 pub struct Server {
     address: SocketAddr,
     handle: ServerHandle,
-    task: JoinHandle<io::Result<()>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl Server {
@@ -88,6 +144,7 @@ impl Server {
 
     /// Refuses new connections, lets running calls end, waits at most three seconds for them.
     pub async fn stop(self) {
+        self.stop.cancel();
         // An error says that it stopped already.
         self.handle.stop().ok();
         let mut task = self.task;
@@ -100,24 +157,25 @@ impl Server {
     }
 }
 
-/// Serves `api` on `address` (port 0: any) to callers that show the cookie written at `cookie`.
+/// Serves `api` and `feeds` to callers that show the cookie or a token.
 ///
 /// # Errors
-/// [`ServeError`] if the address is taken or the cookie cannot be written.
+/// [`ServeError`] if the address is taken, the cookie cannot be written or the tokens not be read.
 pub async fn serve<A: Api + Probes>(
-    address: SocketAddr,
-    cookie: &Path,
+    door: Door,
     api: Arc<A>,
+    feeds: Arc<Feeds>,
 ) -> Result<Server, ServeError> {
-    serve_methods(address, cookie, dispatch(Arc::clone(&api)), api).await
+    serve_methods(door, dispatch(Arc::clone(&api)), api, feeds).await
 }
 
 async fn serve_methods<P: Probes>(
-    address: SocketAddr,
-    cookie: &Path,
+    door: Door,
     methods: impl Into<Methods>,
     probes: Arc<P>,
+    feeds: Arc<Feeds>,
 ) -> Result<Server, ServeError> {
+    let address = door.address;
     let listener = TcpListener::bind(address).await.map_err(|e| {
         if e.kind() == io::ErrorKind::AddrInUse {
             ServeError::InUse(address)
@@ -128,33 +186,135 @@ async fn serve_methods<P: Probes>(
     let bound = listener
         .local_addr()
         .map_err(|e| ServeError::Bind(address, e))?;
-    let secret = Cookie::create(cookie).map_err(|source| ServeError::Cookie {
-        path: cookie.display().to_string(),
+    let secret = Cookie::create(&door.cookie).map_err(|source| ServeError::Cookie {
+        path: door.cookie.display().to_string(),
         source,
     })?;
-    let (stop, handle) = stop_channel();
+    let tokens = Tokens::open(&door.tokens).map_err(|source| ServeError::Tokens {
+        path: door.tokens.display().to_string(),
+        source,
+    })?;
+    let tokens = Arc::new(tokens);
+    let stop = CancellationToken::new();
+    let (stopped, handle) = stop_channel();
     let rpc = Rpc {
-        methods: methods.into(),
+        methods: with_own(methods, feeds, &tokens, &stop),
         service: ServerBuilder::with_config(limits()).to_service_builder(),
-        stop: stop.clone(),
+        stop: stopped,
+        gate: Arc::new(Gate::new(
+            Arc::clone(&tokens),
+            stop.clone(),
+            MAX_RESPONSE as usize,
+        )),
     };
-    let app = routes(rpc, probes, &Guard::new(secret, bound));
-    let task = tokio::spawn(
-        serve_http(listener, app)
-            .with_graceful_shutdown(stop.shutdown())
-            .into_future(),
-    );
+    let app = routes(rpc, probes, &Guard::new(secret, tokens, bound, door.hosts));
+    let task = tokio::spawn(listen(listener, app, stop.clone()));
     Ok(Server {
         address: bound,
         handle,
+        stop,
         task,
     })
+}
+
+/// The node's methods, and those that the server answers itself.
+///
+/// # Panics
+/// If two share a name, which the tests would show.
+fn with_own(
+    methods: impl Into<Methods>,
+    feeds: Arc<Feeds>,
+    tokens: &Arc<Tokens>,
+    stop: &CancellationToken,
+) -> Methods {
+    let mut own = RpcModule::from_arc(Arc::clone(tokens));
+    auth::register(&mut own);
+    let document = document();
+    own.register_method(DISCOVER, move |params, _, _| {
+        crate::api::read::<crate::values::Empty>(&params).map(|_| document.clone())
+    })
+    .expect("names are distinct");
+    let mut all = methods.into();
+    for more in [
+        Methods::from(own),
+        subscriptions(feeds, stop.clone()).into(),
+    ] {
+        all.merge(more).expect("names are distinct");
+    }
+    all
+}
+
+/// Takes connections until the end, no more at once than there may be, each with its time.
+async fn listen(listener: TcpListener, app: Router, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut open = JoinSet::new();
+    loop {
+        let taken = tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = open.join_next() => continue,
+            taken = listener.accept() => taken,
+        };
+        let stream = match taken {
+            Ok((stream, _)) => stream,
+            // Of the process, as no descriptor being free: others may end meanwhile.
+            Err(error) => {
+                tracing::warn!(%error, "cannot take a connection to the RPC");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        match Arc::clone(&room).try_acquire_owned() {
+            Ok(place) => {
+                let (app, stop) = (app.clone(), stop.clone());
+                open.spawn(async move {
+                    connection(stream, app, &stop).await;
+                    drop(place);
+                });
+            }
+            Err(_) => turn_away(stream).await,
+        }
+    }
+    while open.join_next().await.is_some() {}
+}
+
+/// Without waiting for whoever does not read.
+async fn turn_away(mut stream: TcpStream) {
+    let said = stream.write_all(FULL);
+    if tokio::time::timeout(Duration::from_millis(100), said)
+        .await
+        .is_err()
+    {
+        tracing::debug!("a caller beyond the last connection does not listen");
+    }
+}
+
+async fn connection(stream: TcpStream, app: Router, stop: &CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    let service = TowerToHyperService::new(app);
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        ended = &mut served => ended,
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the RPC broke off");
+    }
 }
 
 fn routes<P: Probes>(rpc: Rpc, probes: Arc<P>, guard: &Guard) -> Router {
     Router::new()
         .route("/rpc", any(call))
-        .layer(from_fn_with_state(guard.clone(), cookie_only))
+        .layer(from_fn_with_state(guard.clone(), admitted))
         .with_state(rpc)
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready::<P>).with_state(Arc::clone(&probes)))
@@ -163,13 +323,15 @@ fn routes<P: Probes>(rpc: Rpc, probes: Arc<P>, guard: &Guard) -> Router {
 }
 
 fn limits() -> ServerConfig {
+    let pings = PingConfig::new().inactive_limit(SILENCE).max_failures(1);
     ServerConfig::builder()
-        .max_connections(MAX_CONNECTIONS)
+        .max_connections(u32::MAX)
         .max_request_body_size(MAX_REQUEST)
         .max_response_body_size(MAX_RESPONSE)
+        .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS)
         .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH))
         .set_message_buffer_capacity(WS_BUFFER)
-        .enable_ws_ping(PingConfig::new())
+        .enable_ws_ping(pings)
         .build()
 }
 
@@ -179,6 +341,7 @@ struct Rpc {
     methods: Methods,
     service: TowerServiceBuilder<Identity, Identity>,
     stop: StopHandle,
+    gate: Arc<Gate>,
 }
 
 impl fmt::Debug for Rpc {
@@ -188,9 +351,18 @@ impl fmt::Debug for Rpc {
 }
 
 async fn call(State(rpc): State<Rpc>, request: Request) -> Response {
+    let request = match whole(request).await {
+        Ok(request) => request,
+        Err(refused) => return refused,
+    };
+    let gate = rpc.gate;
+    let gated = RpcServiceBuilder::new().layer_fn(move |inner| Gated {
+        gate: Arc::clone(&gate),
+        inner,
+    });
     let mut service = rpc
         .service
-        .set_rpc_middleware(RpcServiceBuilder::new())
+        .set_rpc_middleware(gated)
         .build(rpc.methods, rpc.stop);
     match service.call(request).await {
         Ok(response) => response.map(Body::new),
@@ -199,6 +371,34 @@ async fn call(State(rpc): State<Rpc>, request: Request) -> Response {
             StatusCode::BAD_REQUEST.into_response()
         }
     }
+}
+
+/// The request with its body read, in time and within bounds; an upgrade has none.
+async fn whole(request: Request) -> Result<Request, Response> {
+    let (parts, body) = request.into_parts();
+    let declared = parts.headers.get(CONTENT_LENGTH);
+    let declared: Option<u64> = declared.and_then(|n| n.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|declared| declared > u64::from(MAX_REQUEST)) {
+        return Err(refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "a request has at most 1 MiB\n",
+        ));
+    }
+    match tokio::time::timeout(BODY_TIME, to_bytes(body, MAX_REQUEST as usize)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(_)) => Err(refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "a request has at most 1 MiB, and comes whole\n",
+        )),
+        Err(_) => Err(refuse(
+            StatusCode::REQUEST_TIMEOUT,
+            "a request comes within 15 seconds\n",
+        )),
+    }
+}
+
+fn refuse(status: StatusCode, why: &'static str) -> Response {
+    (status, [(CONNECTION, "close")], why).into_response()
 }
 
 async fn ready<A: Probes>(State(api): State<Arc<A>>) -> Response {
@@ -224,7 +424,7 @@ mod tests {
     use jsonrpsee::RpcModule;
     use jsonrpsee::types::ErrorObjectOwned;
     use std::os::unix::fs::PermissionsExt as _;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpStream;
 
     struct Probe;
@@ -250,8 +450,8 @@ mod tests {
     }
 
     async fn start(home: &Path) -> Server {
-        let any = "127.0.0.1:0".parse().unwrap();
-        let server = serve_methods(any, &cookie_path(home), methods(), Arc::new(Probe))
+        let door = Door::of_home(home, "127.0.0.1:0".parse().unwrap());
+        let server = serve_methods(door, methods(), Arc::new(Probe), Arc::default())
             .await
             .unwrap();
         Endpoint::own(server.address()).publish(home).unwrap();
@@ -358,8 +558,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let server = start(home.path()).await;
         let other = tempfile::tempdir().unwrap();
-        let cookie = cookie_path(other.path());
-        let refused = serve_methods(server.address(), &cookie, methods(), Arc::new(Probe))
+        let door = Door::of_home(other.path(), server.address());
+        let refused = serve_methods(door, methods(), Arc::new(Probe), Arc::default())
             .await
             .unwrap_err();
         assert!(refused.to_string().contains("--rpc"), "{refused}");

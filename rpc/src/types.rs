@@ -1,8 +1,10 @@
 //! Parameters and results of the methods, one file an area. They are separate from the domain's
 //! types: changing those must not silently change what programs read.
 
+pub mod auth;
 pub mod backup;
 pub mod chain;
+pub mod feed;
 pub mod job;
 pub mod ledger;
 pub mod market;
@@ -12,8 +14,10 @@ pub mod provider;
 pub mod recover;
 pub mod wallet;
 
+pub use auth::*;
 pub use backup::*;
 pub use chain::*;
+pub use feed::*;
 pub use job::*;
 pub use ledger::*;
 pub use market::*;

@@ -185,6 +185,12 @@ impl fmt::Display for Moment {
     }
 }
 
+/// The wall clock.
+pub(crate) fn now() -> Time {
+    let nanos = OffsetDateTime::now_utc().unix_timestamp_nanos();
+    Time(u64::try_from(nanos / 1_000_000).unwrap_or_default())
+}
+
 /// RFC 3339 has four digits for the year.
 const END_OF_TIME: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59 UTC);
 

@@ -7,14 +7,56 @@ use crate::store::Change;
 use larder_ledger::Certified;
 use larder_proofs::{Certificate, Header, StateProof, ValidatorSet};
 use larder_rpc::{
-    AtParams, Block, BlockCertificate, BlockHeader, ChainValidator, ChainValidators, ChangesParams,
-    Code, GenesisDocument, Moment, Page, Proof, ProofParams, RpcError, StateRoots, Text,
-    ValidatorChange,
+    AtParams, Block, BlockCertificate, BlockHeader, ChainMethods, ChainValidator, ChainValidators,
+    ChangesParams, Code, Empty, GenesisDocument, Head, Moment, Page, Proof, ProofParams, RpcError,
+    StateRoots, Text, ValidatorChange,
 };
 use larder_types::{BlockHash, codec};
 
 /// Most changes of the set in one answer: each brings up to 128 validators.
 const CHANGES: u32 = 100;
+
+impl ChainMethods for NodeApi {
+    async fn chain_head(&self, _: Empty) -> Result<Head, RpcError> {
+        Ok(self.state(|state| {
+            let head = state.head();
+            Head {
+                height: head.height,
+                hash: Text(head.hash),
+                time: Moment(head.time),
+                epoch: state.epoch(),
+                slot: state.schedule().slot_at(head.time),
+            }
+        }))
+    }
+
+    async fn chain_get_header(&self, at: AtParams) -> Result<BlockHeader, RpcError> {
+        self.header_at(at).await
+    }
+
+    async fn chain_get_block(&self, at: AtParams) -> Result<Block, RpcError> {
+        self.block_shown(at).await
+    }
+
+    async fn chain_get_certificate(&self, at: AtParams) -> Result<BlockCertificate, RpcError> {
+        self.certificate_at(at).await
+    }
+
+    async fn chain_get_validators(&self, at: AtParams) -> Result<ChainValidators, RpcError> {
+        self.validators_at(at).await
+    }
+
+    async fn chain_get_genesis(&self, _: Empty) -> Result<GenesisDocument, RpcError> {
+        Ok(self.genesis_document())
+    }
+
+    async fn chain_get_validator_changes(
+        &self,
+        params: ChangesParams,
+    ) -> Result<Page<ValidatorChange>, RpcError> {
+        self.changes(params).await
+    }
+}
 
 impl NodeApi {
     pub(super) async fn header_at(&self, at: AtParams) -> Result<BlockHeader, RpcError> {

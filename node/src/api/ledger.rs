@@ -3,10 +3,43 @@
 use super::NodeApi;
 use crate::shown::{as_of, not_on_ledger};
 use larder_rpc::{
-    Account, LedgerContract, LedgerParams, LedgerProvider, Moment, Nano, RpcError, Text,
+    Account, AccountParams, Balance, ContractParams, Empty, LedgerContract, LedgerMethods,
+    LedgerParams, LedgerProvider, Moment, Nano, Proof, ProofParams, ProviderParams, RpcError, Text,
 };
 use larder_types::params::CHUNK;
 use larder_types::{AccountId, Amount, ContractId, NodeId};
+
+impl LedgerMethods for NodeApi {
+    async fn ledger_get_proof(&self, params: ProofParams) -> Result<Proof, RpcError> {
+        self.proof(params).await
+    }
+
+    async fn ledger_get_balance(&self, params: AccountParams) -> Result<Balance, RpcError> {
+        Ok(self.balance(params.account.0))
+    }
+
+    async fn ledger_get_account(&self, params: AccountParams) -> Result<Account, RpcError> {
+        self.ledger_account(params.account.0)
+    }
+
+    async fn ledger_get_provider(
+        &self,
+        params: ProviderParams,
+    ) -> Result<LedgerProvider, RpcError> {
+        self.ledger_provider(params.provider.0)
+    }
+
+    async fn ledger_get_contract(
+        &self,
+        params: ContractParams,
+    ) -> Result<LedgerContract, RpcError> {
+        self.ledger_contract(params.contract.0)
+    }
+
+    async fn ledger_params(&self, _: Empty) -> Result<LedgerParams, RpcError> {
+        self.parameters()
+    }
+}
 
 impl NodeApi {
     pub(super) fn ledger_account(&self, id: AccountId) -> Result<Account, RpcError> {

@@ -8,13 +8,23 @@ use larder_ledger::check::Place;
 use larder_ledger::validator::Standing;
 use larder_ledger::{Approve, Change, Consensus, Resign, State, Tx, ValidatorRecord};
 use larder_rpc::{
-    Approved, CandidateShown, ChangeKind, ChangeParams, ChangeShown, Code, ConsensusStatus, Moment,
-    Nano, RpcError, Text, TxStatus, ValidatorShown, Validators,
+    Approved, CandidateShown, ChangeKind, ChangeParams, ChangeShown, Code, ConsensusStatus, Empty,
+    Moment, Nano, NetworkMethods, RpcError, Text, TxStatus, ValidatorShown, Validators,
 };
 use larder_types::{Amount, NodeId};
 
 /// For how many blocks an approval counts, at most.
 const APPROVAL_BLOCKS: u64 = 10_000;
+
+impl NetworkMethods for NodeApi {
+    async fn network_validators(&self, _: Empty) -> Result<Validators, RpcError> {
+        Ok(self.validators_now())
+    }
+
+    async fn network_approve(&self, params: ChangeParams) -> Result<Approved, RpcError> {
+        self.approve(params).await
+    }
+}
 
 impl NodeApi {
     pub(super) fn validators_now(&self) -> Validators {

@@ -4,12 +4,13 @@
 use super::NodeApi;
 use crate::driver::{Msg, Payment, Stopping};
 use crate::home::now;
-use crate::shown::{as_of, from_hex, hex, send_error, stopping};
+use crate::shown::{as_of, from_hex, hex, internal, send_error, stopping, transaction};
 use larder_engine::{Engine, SendRefusal, TxEnd};
 use larder_ledger::check::Place;
 use larder_ledger::{May, Transfer, Tx, verify};
 use larder_rpc::{
-    Code, Limit, Moment, Nano, RpcError, SendParams, Sent, SubmitParams, Text, TxStatus, Unsigned,
+    Balance, Code, Empty, Limit, Moment, Nano, Page, PageParams, RpcError, SendParams, Sent,
+    SubmitParams, Text, Transaction, TxStatus, Unsigned, WalletMethods,
 };
 use larder_types::{Amount, TxId, codec};
 use std::time::Duration;
@@ -32,6 +33,36 @@ fn verbs(may: May) -> Vec<String> {
     .filter(|(verb, _)| may.allows(*verb))
     .map(|(_, word)| word.to_owned())
     .collect()
+}
+
+impl WalletMethods for NodeApi {
+    async fn wallet_get_balance(&self, _: Empty) -> Result<Balance, RpcError> {
+        let available = self.engine(Engine::spendable).await?;
+        Ok(Balance {
+            available: Nano(available),
+            ..self.balance(self.account)
+        })
+    }
+
+    async fn wallet_list_transactions(
+        &self,
+        params: PageParams,
+    ) -> Result<Page<Transaction>, RpcError> {
+        let history = self.store.history().await.map_err(internal)?;
+        Ok(Page::cut(history.iter().map(transaction), &params)?)
+    }
+
+    async fn wallet_send(&self, params: SendParams) -> Result<Sent, RpcError> {
+        let (to, amount) = (params.to.0, params.amount.0);
+        if amount == Amount::ZERO {
+            return Err(RpcError::new(Code::BadValue, "send more than nothing"));
+        }
+        self.sent(Payment::Transfer { to, amount }).await
+    }
+
+    async fn wallet_get_limit(&self, _: Empty) -> Result<Limit, RpcError> {
+        self.limit()
+    }
 }
 
 impl NodeApi {

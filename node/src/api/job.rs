@@ -1,0 +1,19 @@
+//! `job_*`: work that outlasts a call.
+
+use super::NodeApi;
+use larder_rpc::{Done, Job, JobMethods, JobParams, Page, PageParams, RpcError};
+
+impl JobMethods for NodeApi {
+    async fn job_list(&self, params: PageParams) -> Result<Page<Job>, RpcError> {
+        Ok(Page::cut(self.jobs.list(), &params)?)
+    }
+
+    async fn job_get(&self, params: JobParams) -> Result<Job, RpcError> {
+        self.jobs.get(&params.job)
+    }
+
+    async fn job_cancel(&self, params: JobParams) -> Result<Done, RpcError> {
+        self.jobs.cancel(&params.job)?;
+        Ok(Done {})
+    }
+}

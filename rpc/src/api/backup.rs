@@ -1,0 +1,22 @@
+//! `backup_*`: snapshots in, files out.
+
+use crate::types::{BackupParams, BrowseParams, Entry, Estimate, EstimateParams, JobStarted, RestoreParams, Snapshot};
+use crate::values::{Empty, Page, PageParams};
+
+super::methods! {
+    /// Snapshots in, files out.
+    BackupMethods: "backup";
+
+    /// Begins a backup.
+    "backup_start" backup_start(BackupParams) -> JobStarted, Admin;
+    /// What a backup would read.
+    "backup_estimate" backup_estimate(EstimateParams) -> Estimate, Admin;
+    /// The vault's snapshots, oldest first.
+    "backup_listSnapshots" backup_list_snapshots(PageParams) -> Page<Snapshot>, Admin;
+    /// What lies in a folder of a snapshot.
+    "backup_browse" backup_browse(BrowseParams) -> Page<Entry>, Admin;
+    /// Begins to find the account's data again, in a home made from its words.
+    "backup_recover" backup_recover(Empty) -> JobStarted, Admin;
+    /// Begins a restore.
+    "backup_restore" backup_restore(RestoreParams) -> JobStarted, Admin;
+}

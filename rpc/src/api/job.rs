@@ -1,0 +1,16 @@
+//! `job_*`: long work.
+
+use crate::types::{Done, Job, JobParams};
+use crate::values::{Page, PageParams};
+
+super::methods! {
+    /// Long work.
+    JobMethods: "job";
+
+    /// Jobs, newest first.
+    "job_list" job_list(PageParams) -> Page<Job>, Read;
+    /// One job.
+    "job_get" job_get(JobParams) -> Job, Read;
+    /// Asks a job to stop; it is over once its state says so.
+    "job_cancel" job_cancel(JobParams) -> Done, Admin;
+}

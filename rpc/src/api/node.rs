@@ -1,0 +1,20 @@
+//! `node_*`: this node: what it is, whom it knows, how it is.
+
+use crate::types::{Done, Invite, NodeInfo, NodeStatus, Peer};
+use crate::values::{Empty, Page, PageParams};
+
+super::methods! {
+    /// This node: what it is, whom it knows, how it is.
+    NodeMethods: "node";
+
+    /// What does not change while the node runs.
+    "node_info" node_info(Empty) -> NodeInfo, Read;
+    /// The node at a glance.
+    "node_status" node_status(Empty) -> NodeStatus, Read;
+    /// Connected peers.
+    "node_peers" node_peers(PageParams) -> Page<Peer>, Read;
+    /// What lets another node join.
+    "node_invite" node_invite(Empty) -> Invite, Admin;
+    /// Stops the node cleanly, after it answered.
+    "node_shutdown" node_shutdown(Empty) -> Done, Admin;
+}

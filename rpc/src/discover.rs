@@ -1,0 +1,259 @@
+//! `rpc.discover`: the OpenRPC document, written from the registry that dispatches the calls.
+//! <https://spec.open-rpc.org/>, version 1.3.2, with JSON Schema of draft 7 as it asks.
+
+use crate::api::{Method, namespaces};
+use crate::errors::{Code, ErrorData};
+use crate::feeds::{SUBSCRIPTIONS, Subscription};
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+/// The version of OpenRPC that the document follows.
+const OPENRPC: &str = "1.3.2";
+/// Where schemas that several methods use stand in it.
+const SCHEMAS: &str = "/components/schemas";
+/// The name of the method that answers it.
+pub const DISCOVER: &str = "rpc.discover";
+
+/// The whole document.
+#[must_use]
+pub fn document() -> Value {
+    let settings = SchemaSettings::draft07().with(|settings| {
+        settings.definitions_path = SCHEMAS.into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    let mut methods = vec![discover()];
+    for namespace in namespaces() {
+        let tag = tag(namespace.name, namespace.about);
+        let rows = namespace.methods.iter();
+        methods.extend(rows.map(|method| called(method, &tag, &mut generator)));
+    }
+    for subscription in SUBSCRIPTIONS {
+        methods.extend(subscribed(subscription, &mut generator));
+    }
+    let data = generator.subschema_for::<ErrorData>();
+    let schemas: Map<String, Value> = generator.take_definitions(true);
+    json!({
+        "openrpc": OPENRPC,
+        "info": {
+            "title": "Larder",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": { "name": "MIT OR Apache-2.0" },
+        },
+        "servers": [{
+            "name": "this machine",
+            "url": "http://127.0.0.1:4730/rpc",
+            "summary": "The address is the one that `larder up` prints, and `rpc.json` in its home.",
+        }],
+        "methods": methods,
+        "components": { "schemas": schemas, "errors": errors(&data.to_value()) },
+    })
+}
+
+const DESCRIPTION: &str = "Show the content of the home's file `cookie`, or a token of \
+    auth_createToken, as `Authorization: Bearer …`. Amounts are decimal strings in nano (10^9 are one \
+    credit), bytes are `0x` and hex, times are RFC 3339. Parameters are by name or by position; \
+    unknown ones are refused. Lists come in pages: hand `nextCursor` back as `cursor`. \
+    Subscriptions need the WebSocket at the same address.";
+
+fn discover() -> Value {
+    json!({
+        "name": DISCOVER,
+        "summary": "This document.",
+        "description": "This document.",
+        "params": [],
+        "result": {
+            "name": "document",
+            "schema": {
+                "$ref": "https://raw.githubusercontent.com/open-rpc/meta-schema/master/schema.json"
+            },
+        },
+    })
+}
+
+fn tag(name: &str, about: &str) -> Value {
+    json!({ "name": name, "summary": about.trim() })
+}
+
+fn called(method: &Method, tag: &Value, generator: &mut SchemaGenerator) -> Value {
+    let params = params(method, generator);
+    let result = (method.result)(generator).to_value();
+    let area = area(method.name);
+    let errors: Vec<Value> = Code::ALL
+        .iter()
+        .filter(|code| concerns(**code, area))
+        .map(|code| json!({ "$ref": format!("#/components/errors/{}", code.reason()) }))
+        .collect();
+    let text = method.text();
+    json!({
+        "name": method.name,
+        "summary": text.split(". ").next().unwrap_or(&text).trim_end_matches('.'),
+        "description": text,
+        "tags": [tag],
+        "paramStructure": "either",
+        "params": params,
+        "result": { "name": "result", "required": true, "schema": result },
+        "errors": errors,
+        "x-scope": method.scope,
+    })
+}
+
+/// A subscription is three rows: what begins it, what its notices bring, what ends it.
+fn subscribed(row: &Subscription, generator: &mut SchemaGenerator) -> [Value; 2] {
+    let area = area(row.method.name);
+    let tag = tag(area, "");
+    let mut begin = called(&row.method, &tag, generator);
+    let brings = std::mem::replace(
+        &mut begin["result"],
+        json!({
+            "name": "subscription",
+            "required": true,
+            "schema": { "type": ["string", "integer"], "description": "names it in its notices" },
+        }),
+    );
+    begin["x-notification"] = json!({ "method": row.notice, "result": brings["schema"] });
+    begin["x-unsubscribe"] = json!(row.leave);
+    let end = json!({
+        "name": row.leave,
+        "summary": format!("Ends a subscription of {}", row.method.name),
+        "description": format!("Ends a subscription of {}.", row.method.name),
+        "tags": [tag],
+        "paramStructure": "by-position",
+        "params": [{
+            "name": "subscription",
+            "required": true,
+            "schema": { "type": ["string", "integer"] },
+        }],
+        "result": {
+            "name": "ended",
+            "required": true,
+            "schema": { "type": "boolean", "description": "whether there was such a one" },
+        },
+        "x-scope": row.method.scope,
+    });
+    [begin, end]
+}
+
+/// The properties of the parameters' object, in their order, as content descriptors.
+fn params(method: &Method, generator: &mut SchemaGenerator) -> Vec<Value> {
+    let schema = (method.params)(generator).to_value();
+    let whole = match schema.get("$ref").and_then(Value::as_str) {
+        Some(name) => {
+            let name = name.rsplit('/').next().unwrap_or_default();
+            generator.definitions().get(name).cloned()
+        }
+        None => Some(schema),
+    };
+    let whole = whole.unwrap_or_default();
+    let required: Vec<&str> = whole["required"]
+        .as_array()
+        .map(|names| names.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    let Some(properties) = whole["properties"].as_object() else {
+        return Vec::new();
+    };
+    properties
+        .iter()
+        .map(|(name, schema)| {
+            let mut schema = schema.clone();
+            let about = schema
+                .as_object_mut()
+                .and_then(|schema| schema.remove("description"));
+            let mut row = json!({
+                "name": name,
+                "required": required.contains(&name.as_str()),
+                "schema": schema,
+            });
+            if let Some(about) = about {
+                row["description"] = about;
+            }
+            row
+        })
+        .collect()
+}
+
+fn area(method: &str) -> &str {
+    method.split('_').next().unwrap_or_default()
+}
+
+/// Which errors a method of a namespace may answer: those of its area, and those that any may.
+fn concerns(code: Code, area: &str) -> bool {
+    let hundreds: &[i32] = match area {
+        "chain" | "ledger" | "network" => &[1_000],
+        "tx" | "wallet" => &[1_000, 1_100],
+        "market" => &[1_200],
+        "provider" => &[1_000, 1_200, 1_300],
+        "renter" => &[1_000, 1_200],
+        "backup" | "job" => &[1_200, 1_300, 1_400],
+        _ => &[],
+    };
+    let row = code.number() / 100 * 100;
+    row >= 1_500 || hundreds.contains(&row)
+}
+
+fn errors(data: &Value) -> Value {
+    let mut rows = Map::new();
+    for code in Code::ALL {
+        rows.insert(
+            code.reason().to_owned(),
+            json!({
+                "code": code.number(),
+                "message": code.about().trim(),
+                "data": { "reason": code.reason(), "retryable": code.retryable(), "schema": data },
+            }),
+        );
+    }
+    Value::Object(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::all;
+    use std::path::Path;
+
+    /// The committed copy is what is answered: a change shows in review. `LARDER_BLESS=1` writes it.
+    #[test]
+    fn the_committed_document_is_the_one_that_is_answered() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openrpc.json");
+        let mut text = serde_json::to_string_pretty(&document()).unwrap();
+        text.push('\n');
+        if std::env::var_os("LARDER_BLESS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let committed = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            committed == text,
+            "docs/openrpc.json is not what the registry says: run this test with LARDER_BLESS=1 and look at the change"
+        );
+    }
+
+    #[test]
+    fn every_method_is_in_it_and_every_reference_leads_somewhere() {
+        let document = document();
+        let names: Vec<&str> = document["methods"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|method| method["name"].as_str().unwrap())
+            .collect();
+        for method in all() {
+            assert!(names.contains(&method.name), "{}", method.name);
+        }
+        let mut at = vec![&document];
+        while let Some(value) = at.pop() {
+            if let Some(reference) = value.get("$ref").and_then(Value::as_str)
+                && let Some(pointer) = reference.strip_prefix('#')
+            {
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+            }
+            match value {
+                Value::Array(items) => at.extend(items),
+                Value::Object(members) => at.extend(members.values()),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What every call passes, over HTTP and WebSocket, alone and in a batch: scope, method list, rate, the
+//! number of calls at once, and an answer even if the node stops meanwhile.
+
+use crate::api::{Method, all};
+use crate::errors::{Code, RpcError};
+use crate::feeds;
+use crate::tokens::{Caller, Scope, Tokens};
+use crate::values::now;
+use jsonrpsee::BatchResponseBuilder;
+use jsonrpsee::MethodResponse;
+use jsonrpsee::server::middleware::rpc::{Batch, BatchEntry, Notification, Request, RpcServiceT};
+use jsonrpsee::types::ErrorObjectOwned;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Calls at once, of all connections: each holds a task and its parameters.
+const CALLS_AT_ONCE: usize = 4_096;
+/// How long a running call may take to end by itself once the node stops.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+tokio::task_local! {
+    static CALLER: Caller;
+}
+
+/// Who makes the call that runs in this task.
+pub(crate) fn caller() -> Option<Caller> {
+    CALLER.try_with(Clone::clone).ok()
+}
+
+/// What all calls share.
+pub(crate) struct Gate {
+    scopes: HashMap<&'static str, Scope>,
+    tokens: Arc<Tokens>,
+    calls: Arc<Semaphore>,
+    stop: CancellationToken,
+    max_response: usize,
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(tokens: Arc<Tokens>, stop: CancellationToken, max_response: usize) -> Self {
+        let scopes = all().map(|Method { name, scope, .. }| (*name, *scope));
+        let leave = feeds::SUBSCRIPTIONS
+            .iter()
+            .map(|s| (s.leave, s.method.scope));
+        Self {
+            scopes: scopes.chain(leave).collect(),
+            tokens,
+            calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+            stop,
+            max_response,
+        }
+    }
+
+    /// Whether a call may be made. A method that nobody knows is left to say so itself.
+    fn admit(&self, method: &str, caller: Option<&Caller>) -> Result<(), RpcError> {
+        let caller = caller.filter(|caller| self.tokens.counts(caller));
+        let caller = caller.ok_or_else(|| {
+            let why = "this token was taken back: ask the node's owner for another";
+            RpcError::new(Code::Unauthenticated, why)
+        })?;
+        let scope = self.scopes.get(method).copied().unwrap_or(Scope::Read);
+        caller.may(method, scope, now())
+    }
+}
+
+/// Calls behind the gate.
+#[derive(Debug, Clone)]
+pub(crate) struct Gated<S> {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) inner: S,
+}
+
+impl<S> RpcServiceT for Gated<S>
+where
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let Self { gate, inner } = self.clone();
+        async move {
+            let id = request.id.clone().into_owned();
+            let refuse =
+                |why: RpcError| MethodResponse::error(id.clone(), ErrorObjectOwned::from(why));
+            let caller = request.extensions.get::<Caller>().cloned();
+            if let Err(why) = gate.admit(&request.method, caller.as_ref()) {
+                return refuse(why);
+            }
+            let Ok(_turn) = gate.calls.try_acquire() else {
+                let why = "too many calls at once: wait for answers before you call again";
+                return refuse(RpcError::new(Code::TooManyCalls, why));
+            };
+            let call = inner.call(request);
+            let call = async {
+                match caller {
+                    Some(caller) => CALLER.scope(caller, call).await,
+                    None => call.await,
+                }
+            };
+            tokio::select! {
+                biased;
+                answer = call => answer,
+                () = last_words(&gate.stop) => {
+                    refuse(RpcError::new(Code::Stopping, "the node stops: call again when it is back"))
+                }
+            }
+        }
+    }
+
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let this = self.clone();
+        async move {
+            let mut answers = BatchResponseBuilder::new_with_limit(this.gate.max_response);
+            let mut notified = false;
+            for entry in batch {
+                let answer = match entry {
+                    Ok(BatchEntry::Call(request)) => this.call(request).await,
+                    Ok(BatchEntry::Notification(_)) => {
+                        notified = true;
+                        continue;
+                    }
+                    Err(malformed) => {
+                        let (error, id) = malformed.into_parts();
+                        MethodResponse::error(id, error)
+                    }
+                };
+                if let Err(too_long) = answers.append(answer) {
+                    return too_long;
+                }
+            }
+            if answers.is_empty() && notified {
+                return MethodResponse::notification();
+            }
+            MethodResponse::from_batch(answers.finish())
+        }
+    }
+
+    /// A notification asks for no answer, and nothing here is done unless its outcome is told.
+    fn notification<'a>(
+        &self,
+        _: Notification<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        std::future::ready(MethodResponse::notification())
+    }
+}
+
+async fn last_words(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_WORDS).await;
+}
