@@ -87,6 +87,12 @@ impl<T: Serialize> Feed<T> {
         }
     }
 
+    /// Waits until nobody listens.
+    #[cfg(test)]
+    pub(crate) async fn all_gone(&self) {
+        self.0.closed().await;
+    }
+
     /// Whether anybody would hear.
     #[must_use]
     pub fn is_heard(&self) -> bool {

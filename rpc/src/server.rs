@@ -38,12 +38,23 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tower::layer::util::Identity;
 
-/// Connections at once, WebSockets included: a thousand subscribers, and room for programs.
-const MAX_CONNECTIONS: usize = 1_280;
-/// How long a caller may take over a request's head, and stay silent between two requests.
-const HEAD_TIME: Duration = Duration::from_secs(15);
-/// How long a caller may take over a request's body.
-const BODY_TIME: Duration = Duration::from_secs(15);
+/// What one port bears.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Connections at once, WebSockets included.
+    connections: usize,
+    /// How long a caller may take over a request's head, and stay silent between two requests.
+    head: Duration,
+    /// How long a caller may take over a request's body.
+    body: Duration,
+}
+
+/// A thousand subscribers, and room for programs.
+const LIMITS: Limits = Limits {
+    connections: 1_280,
+    head: Duration::from_secs(15),
+    body: Duration::from_secs(15),
+};
 /// How long a WebSocket whose peer answers no ping is kept.
 const SILENCE: Duration = Duration::from_secs(60);
 /// A request's size: the longest is a backup of many paths.
@@ -166,11 +177,12 @@ pub async fn serve<A: Api + Probes>(
     api: Arc<A>,
     feeds: Arc<Feeds>,
 ) -> Result<Server, ServeError> {
-    serve_methods(door, dispatch(Arc::clone(&api)), api, feeds).await
+    serve_methods(door, LIMITS, dispatch(Arc::clone(&api)), api, feeds).await
 }
 
 async fn serve_methods<P: Probes>(
     door: Door,
+    limits: Limits,
     methods: impl Into<Methods>,
     probes: Arc<P>,
     feeds: Arc<Feeds>,
@@ -199,7 +211,8 @@ async fn serve_methods<P: Probes>(
     let (stopped, handle) = stop_channel();
     let rpc = Rpc {
         methods: with_own(methods, feeds, &tokens, &stop),
-        service: ServerBuilder::with_config(limits()).to_service_builder(),
+        service: ServerBuilder::with_config(of_calls()).to_service_builder(),
+        limits,
         stop: stopped,
         gate: Arc::new(Gate::new(
             Arc::clone(&tokens),
@@ -208,7 +221,7 @@ async fn serve_methods<P: Probes>(
         )),
     };
     let app = routes(rpc, probes, &Guard::new(secret, tokens, bound, door.hosts));
-    let task = tokio::spawn(listen(listener, app, stop.clone()));
+    let task = tokio::spawn(listen(listener, app, limits, stop.clone()));
     Ok(Server {
         address: bound,
         handle,
@@ -245,8 +258,8 @@ fn with_own(
 }
 
 /// Takes connections until the end, no more at once than there may be, each with its time.
-async fn listen(listener: TcpListener, app: Router, stop: CancellationToken) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn listen(listener: TcpListener, app: Router, limits: Limits, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(limits.connections));
     let mut open = JoinSet::new();
     loop {
         let taken = tokio::select! {
@@ -267,7 +280,7 @@ async fn listen(listener: TcpListener, app: Router, stop: CancellationToken) {
             Ok(place) => {
                 let (app, stop) = (app.clone(), stop.clone());
                 open.spawn(async move {
-                    connection(stream, app, &stop).await;
+                    connection(stream, app, limits, &stop).await;
                     drop(place);
                 });
             }
@@ -288,14 +301,14 @@ async fn turn_away(mut stream: TcpStream) {
     }
 }
 
-async fn connection(stream: TcpStream, app: Router, stop: &CancellationToken) {
+async fn connection(stream: TcpStream, app: Router, limits: Limits, stop: &CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     let service = TowerToHyperService::new(app);
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(limits.head)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(served);
@@ -322,7 +335,7 @@ fn routes<P: Probes>(rpc: Rpc, probes: Arc<P>, guard: &Guard) -> Router {
         .layer(from_fn_with_state(guard.clone(), local_only))
 }
 
-fn limits() -> ServerConfig {
+fn of_calls() -> ServerConfig {
     let pings = PingConfig::new().inactive_limit(SILENCE).max_failures(1);
     ServerConfig::builder()
         .max_connections(u32::MAX)
@@ -342,6 +355,7 @@ struct Rpc {
     service: TowerServiceBuilder<Identity, Identity>,
     stop: StopHandle,
     gate: Arc<Gate>,
+    limits: Limits,
 }
 
 impl fmt::Debug for Rpc {
@@ -351,7 +365,7 @@ impl fmt::Debug for Rpc {
 }
 
 async fn call(State(rpc): State<Rpc>, request: Request) -> Response {
-    let request = match whole(request).await {
+    let request = match whole(request, rpc.limits.body).await {
         Ok(request) => request,
         Err(refused) => return refused,
     };
@@ -374,7 +388,7 @@ async fn call(State(rpc): State<Rpc>, request: Request) -> Response {
 }
 
 /// The request with its body read, in time and within bounds; an upgrade has none.
-async fn whole(request: Request) -> Result<Request, Response> {
+async fn whole(request: Request, time: Duration) -> Result<Request, Response> {
     let (parts, body) = request.into_parts();
     let declared = parts.headers.get(CONTENT_LENGTH);
     let declared: Option<u64> = declared.and_then(|n| n.to_str().ok()?.parse().ok());
@@ -384,7 +398,7 @@ async fn whole(request: Request) -> Result<Request, Response> {
             "a request has at most 1 MiB\n",
         ));
     }
-    match tokio::time::timeout(BODY_TIME, to_bytes(body, MAX_REQUEST as usize)).await {
+    match tokio::time::timeout(time, to_bytes(body, MAX_REQUEST as usize)).await {
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(Err(_)) => Err(refuse(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -392,7 +406,7 @@ async fn whole(request: Request) -> Result<Request, Response> {
         )),
         Err(_) => Err(refuse(
             StatusCode::REQUEST_TIMEOUT,
-            "a request comes within 15 seconds\n",
+            "a request comes whole, and soon\n",
         )),
     }
 }
@@ -415,154 +429,4 @@ async fn metrics<A: Probes>(State(api): State<Arc<A>>) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::{Client, ClientError};
-    use crate::endpoint::{Endpoint, cookie_path};
-    use crate::errors::{Code, RpcError};
-    use crate::values::Empty;
-    use jsonrpsee::RpcModule;
-    use jsonrpsee::types::ErrorObjectOwned;
-    use std::os::unix::fs::PermissionsExt as _;
-    use tokio::io::AsyncReadExt as _;
-    use tokio::net::TcpStream;
-
-    struct Probe;
-
-    impl Probes for Probe {
-        async fn ready(&self) -> bool {
-            false
-        }
-        async fn metrics(&self) -> String {
-            "larder_up 1\n".into()
-        }
-    }
-
-    fn methods() -> RpcModule<()> {
-        let mut module = RpcModule::new(());
-        module.register_method("echo", |_, (), _| "hello").unwrap();
-        module
-            .register_method("refuse", |_, (), _| {
-                Err::<(), ErrorObjectOwned>(RpcError::new(Code::NoQuota, "no room").into())
-            })
-            .unwrap();
-        module
-    }
-
-    async fn start(home: &Path) -> Server {
-        let door = Door::of_home(home, "127.0.0.1:0".parse().unwrap());
-        let server = serve_methods(door, methods(), Arc::new(Probe), Arc::default())
-            .await
-            .unwrap();
-        Endpoint::own(server.address()).publish(home).unwrap();
-        server
-    }
-
-    /// The status and the body that a raw request gets.
-    async fn raw(at: SocketAddr, request: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(at).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
-        (status, body)
-    }
-
-    async fn get_as(at: SocketAddr, path: &str, headers: &str) -> (u16, String) {
-        raw(
-            at,
-            &format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n"),
-        )
-        .await
-    }
-
-    #[tokio::test]
-    async fn a_client_of_the_home_gets_answers_and_refusals() {
-        let home = tempfile::tempdir().unwrap();
-        assert!(matches!(
-            Client::of_home(home.path()),
-            Err(ClientError::NotRunning(_))
-        ));
-        let server = start(home.path()).await;
-        let mode = cookie_path(home.path()).metadata().unwrap().permissions();
-        assert_eq!(mode.mode() & 0o777, 0o600);
-        let client = Client::of_home(home.path()).unwrap();
-        let hello: String = client.call("echo", &Empty {}).await.unwrap();
-        assert_eq!(hello, "hello");
-        let refused = client.call::<_, ()>("refuse", &Empty {}).await.unwrap_err();
-        assert_eq!((refused.exit_code(), refused.retryable()), (21, true));
-        assert_eq!(refused.to_string(), "no room");
-        Cookie::create(&cookie_path(home.path())).unwrap();
-        let stranger = Client::of_home(home.path()).unwrap();
-        let refused = stranger.call::<_, ()>("echo", &Empty {}).await.unwrap_err();
-        assert_eq!(refused.exit_code(), 11, "{refused}");
-        server.stop().await;
-        let gone = client.call::<_, ()>("echo", &Empty {}).await.unwrap_err();
-        assert_eq!(gone.exit_code(), 11, "{gone}");
-    }
-
-    #[tokio::test]
-    async fn strangers_other_hosts_and_other_origins_are_refused() {
-        let home = tempfile::tempdir().unwrap();
-        let server = start(home.path()).await;
-        let at = server.address();
-        let host = format!("Host: {at}\r\n");
-        assert_eq!(get_as(at, "/healthz", &host).await, (200, "ok\n".into()));
-        assert_eq!(get_as(at, "/readyz", &host).await.0, 503);
-        assert!(get_as(at, "/metrics", &host).await.1.contains("larder_up"));
-        let local = format!("Host: localhost:{}\r\n", at.port());
-        assert_eq!(get_as(at, "/healthz", &local).await.0, 200);
-        assert_eq!(
-            get_as(at, "/healthz", "Host: evil.example\r\n").await.0,
-            403
-        );
-        let origin = format!("{host}Origin: https://evil.example\r\n");
-        assert_eq!(get_as(at, "/healthz", &origin).await.0, 403);
-        let own = format!("{host}Origin: http://{at}\r\n");
-        assert_eq!(get_as(at, "/healthz", &own).await.0, 200);
-        assert_eq!(get_as(at, "/rpc", &host).await.0, 401);
-        let wrong = format!("{host}Authorization: Bearer 00\r\n");
-        assert_eq!(get_as(at, "/rpc", &wrong).await.0, 401);
-        let upgrade = format!(
-            "{host}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        );
-        assert_eq!(get_as(at, "/rpc", &upgrade).await.0, 401);
-        server.stop().await;
-    }
-
-    #[tokio::test]
-    async fn websockets_work_with_the_cookie() {
-        use jsonrpsee::core::client::ClientT as _;
-        let home = tempfile::tempdir().unwrap();
-        let server = start(home.path()).await;
-        let cookie = Cookie::read(&cookie_path(home.path())).unwrap();
-        let mut headers = http::HeaderMap::new();
-        headers.insert("authorization", cookie.bearer().parse().unwrap());
-        let client = jsonrpsee::ws_client::WsClientBuilder::default()
-            .set_headers(headers)
-            .build(format!("ws://{}/rpc", server.address()))
-            .await
-            .unwrap();
-        let hello: String = client
-            .request("echo", jsonrpsee::rpc_params![])
-            .await
-            .unwrap();
-        assert_eq!(hello, "hello");
-        server.stop().await;
-    }
-
-    #[tokio::test]
-    async fn a_used_port_is_named_with_its_mend() {
-        let home = tempfile::tempdir().unwrap();
-        let server = start(home.path()).await;
-        let other = tempfile::tempdir().unwrap();
-        let door = Door::of_home(other.path(), server.address());
-        let refused = serve_methods(door, methods(), Arc::new(Probe), Arc::default())
-            .await
-            .unwrap_err();
-        assert!(refused.to_string().contains("--rpc"), "{refused}");
-        server.stop().await;
-    }
-}
+mod tests;
