@@ -21,13 +21,13 @@ use crate::net::NetHandle;
 use crate::recovery::Recovery;
 use crate::seat::Seat;
 use crate::settings::ConfigFile;
-use crate::shown::{as_of, stopping};
+use crate::shown::stopping;
 use crate::store::Store;
 use crate::volumes::Keeper;
 use larder_engine::Engine;
 use larder_keys::Signer;
 use larder_ledger::{Genesis, State};
-use larder_rpc::{Balance, Nano, RpcError, Text};
+use larder_rpc::RpcError;
 use larder_types::{AccountId, NodeId, SubKeyId, Time};
 use tokio_util::sync::CancellationToken;
 
@@ -84,13 +84,5 @@ impl NodeApi {
 
     pub(crate) fn state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.ledger.read().0)
-    }
-
-    fn balance(&self, account: AccountId) -> Balance {
-        self.state(|state| Balance {
-            account: Text(account),
-            available: Nano(state.balance(&account)),
-            as_of: as_of(state),
-        })
     }
 }

@@ -25,6 +25,8 @@ pub struct Method {
     pub params: fn(&mut SchemaGenerator) -> Schema,
     /// The schema of its result; of a subscription, what its notifications bring.
     pub result: fn(&mut SchemaGenerator) -> Schema,
+    /// Whether a text is such a result; if not, why.
+    pub reads: fn(&str) -> Result<(), String>,
 }
 
 /// A namespace: what stands before the `_` of its methods.
@@ -77,6 +79,7 @@ macro_rules! methods {
                 scope: $crate::tokens::Scope::$scope,
                 params: $crate::api::schema::<$params>,
                 result: $crate::api::schema::<$result>,
+                reads: $crate::api::reads::<$result>,
             },)+],
         };
 
@@ -163,6 +166,11 @@ pub fn all() -> impl Iterator<Item = &'static Method> {
         .iter()
         .map(|subscription| &subscription.method);
     namespaces().flat_map(|n| n.methods).chain(subscriptions)
+}
+
+pub(crate) fn reads<T: DeserializeOwned>(text: &str) -> Result<(), String> {
+    let read = serde_json::from_str::<T>(text);
+    read.map(drop).map_err(|e| e.to_string())
 }
 
 pub(crate) fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {

@@ -4,13 +4,16 @@
 use crate::access::Cookie;
 use crate::endpoint::{Endpoint, cookie_path};
 use crate::errors::Code;
+use crate::feeds::Subscription as Row;
 use crate::values::{Page, PageParams};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use jsonrpsee::core::client::{ClientT as _, Error};
+use jsonrpsee::core::client::{ClientT as _, Error, Subscription, SubscriptionClientT as _};
 use jsonrpsee::core::traits::ToRpcParams;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder, transport};
+use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::future::Future;
 use std::io;
@@ -25,6 +28,28 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Client {
     http: HttpClient,
     whom: Whom,
+    /// Of the WebSocket.
+    url: String,
+    headers: HeaderMap,
+}
+
+/// What a subscription tells.
+#[derive(Debug)]
+pub struct Notices {
+    told: Subscription<Value>,
+    /// The subscription ends with its socket.
+    _socket: WsClient,
+}
+
+impl Notices {
+    /// The next notice; `None` if the node ended the subscription without a word.
+    ///
+    /// # Errors
+    /// What the node ended it with.
+    pub async fn next(&mut self) -> Result<Option<Value>, ClientError> {
+        let next = self.told.next().await.transpose();
+        next.map_err(|e| ClientError::Transport(e.to_string()))
+    }
 }
 
 /// Whose node is asked.
@@ -146,11 +171,16 @@ impl Client {
             headers.insert(AUTHORIZATION, bearer);
         }
         let http = HttpClientBuilder::default()
-            .set_headers(headers)
+            .set_headers(headers.clone())
             .request_timeout(TIMEOUT)
             .build(format!("{url}/rpc"))
             .map_err(|e| ClientError::Transport(e.to_string()))?;
-        Ok(Self { http, whom })
+        Ok(Self {
+            http,
+            whom,
+            url: format!("{}/rpc", url.replacen("http", "ws", 1)),
+            headers,
+        })
     }
 
     /// Calls any method by name.
@@ -166,6 +196,29 @@ impl Client {
             .request(method, Named(params))
             .await
             .map_err(|e| self.explain(e))
+    }
+
+    /// Begins a subscription, over a WebSocket of its own.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the node cannot be asked or refuses.
+    pub async fn subscribe<P>(&self, row: &Row, params: &P) -> Result<Notices, ClientError>
+    where
+        P: Serialize + Sync,
+    {
+        let socket = WsClientBuilder::default()
+            .set_headers(self.headers.clone())
+            .build(&self.url)
+            .await
+            .map_err(|e| ClientError::Transport(chain(&e)))?;
+        let told = socket
+            .subscribe(row.method.name, Named(params), row.leave)
+            .await
+            .map_err(|e| self.explain(e))?;
+        Ok(Notices {
+            told,
+            _socket: socket,
+        })
     }
 
     fn explain(&self, error: Error) -> ClientError {

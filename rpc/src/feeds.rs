@@ -2,7 +2,7 @@
 //! how many it missed (`lagged`) and goes on with what there is: a slow one costs the node nothing
 //! and delays nobody.
 
-use crate::api::{Method, read, schema};
+use crate::api::{Method, read, reads, schema};
 use crate::errors::{Code, RpcError};
 use crate::tokens::Scope;
 use crate::types::Job;
@@ -131,6 +131,7 @@ macro_rules! subscriptions {
                 scope: Scope::$scope,
                 params: schema::<$params>,
                 result: notice::<$value>,
+                reads: reads::<$value>,
             },
             notice: $notice,
             leave: $leave,

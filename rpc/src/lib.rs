@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod errors;
 pub mod feeds;
 mod gate;
+pub mod handbook;
 pub mod server;
 pub mod tokens;
 pub mod types;

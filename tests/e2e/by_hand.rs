@@ -155,7 +155,7 @@ fn height(node: &Node) -> u64 {
 
 /// What an account has, vesting pay too.
 pub(crate) fn on_account(node: &Node, account: Text<AccountId>) -> u64 {
-    let params = AccountParams { account };
+    let params = AccountParams { account, at: None };
     let shown = node.ask(|node| async move { node.ledger_get_account(&params).await });
     let shown = shown.unwrap();
     shown.available.0.nano() + shown.vesting.0.nano()
@@ -171,6 +171,7 @@ fn bound(node: &Node, provider: &NodeInfo) -> u64 {
 fn in_escrow(node: &Node, of: &RenterContract, providers: &[NodeInfo]) -> u64 {
     let params = ContractParams {
         contract: of.contract,
+        at: None,
     };
     let contract = node.ask(|node| async move { node.ledger_get_contract(&params).await });
     let contract = contract.unwrap();

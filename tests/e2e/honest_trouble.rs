@@ -183,6 +183,7 @@ fn named_by_doctor(provider: &Node, disk: &str) {
 fn leased(ledger: &Node, of: &RenterContract) -> Option<LedgerContract> {
     let params = ContractParams {
         contract: of.contract,
+        at: None,
     };
     let shown = ledger.ask(|node| async move { node.ledger_get_contract(&params).await });
     shown.ok()

@@ -70,6 +70,7 @@ fn one_flipped_byte_in_every_shard_of_two_is_found_unpaid_and_repaired() {
 fn rate(ledger: &Node, of: &RenterContract) -> Option<Nano> {
     let params = ContractParams {
         contract: of.contract,
+        at: None,
     };
     let shown = ledger.ask(|node| async move { node.ledger_get_contract(&params).await });
     shown.ok().map(|contract| contract.rate)

@@ -13,7 +13,7 @@ const SETTLE: Duration = Duration::from_secs(60);
 pub(crate) fn balance(of: &Node, on: &Node) -> u64 {
     let account = of.info().account;
     let shown = on.ask(|node| async move {
-        let params = AccountParams { account };
+        let params = AccountParams { account, at: None };
         node.ledger_get_balance(&params).await
     });
     shown.unwrap().available.0.nano()

@@ -144,14 +144,7 @@ impl NodeApi {
 
     pub(super) async fn proof(&self, params: ProofParams) -> Result<Proof, RpcError> {
         let height = self.height(params.at.as_deref()).await?;
-        let state = self.ledger.at(height).ok_or_else(|| {
-            let (oldest, newest) = self.ledger.held();
-            let why = format!(
-                "the state after block {height} is not held; ask for one of {oldest} to {newest}, or \
-                 `latest`"
-            );
-            RpcError::new(Code::NotOnLedger, why)
-        })?;
+        let state = self.state_after(height)?;
         let proof = match (params.account, params.provider) {
             (Some(account), None) => state.prove_account(&account.0),
             (None, Some(provider)) => state.prove_provider(&provider.0),
@@ -196,7 +189,7 @@ impl NodeApi {
     }
 
     /// The height of the block that `at` names. All blocks that a node has are final.
-    async fn height(&self, at: Option<&str>) -> Result<u64, RpcError> {
+    pub(super) async fn height(&self, at: Option<&str>) -> Result<u64, RpcError> {
         let head = self.state(|state| state.head().height);
         let height = match at {
             None | Some("latest" | "finalized") => head,

@@ -2,8 +2,9 @@
 
 use super::NodeApi;
 use crate::shown::{as_of, not_on_ledger};
+use larder_ledger::State;
 use larder_rpc::{
-    Account, AccountParams, Balance, ContractParams, Empty, LedgerContract, LedgerMethods,
+    Account, AccountParams, Balance, Code, ContractParams, Empty, LedgerContract, LedgerMethods,
     LedgerParams, LedgerProvider, Moment, Nano, Proof, ProofParams, ProviderParams, RpcError, Text,
 };
 use larder_types::params::CHUNK;
@@ -15,11 +16,15 @@ impl LedgerMethods for NodeApi {
     }
 
     async fn ledger_get_balance(&self, params: AccountParams) -> Result<Balance, RpcError> {
-        Ok(self.balance(params.account.0))
+        let account = params.account.0;
+        self.state_at(params.at.as_deref(), |state| balance(state, account))
+            .await
     }
 
     async fn ledger_get_account(&self, params: AccountParams) -> Result<Account, RpcError> {
-        self.ledger_account(params.account.0)
+        let id = params.account.0;
+        self.state_at(params.at.as_deref(), |state| account(state, id))
+            .await?
     }
 
     async fn ledger_get_provider(
@@ -33,7 +38,9 @@ impl LedgerMethods for NodeApi {
         &self,
         params: ContractParams,
     ) -> Result<LedgerContract, RpcError> {
-        self.ledger_contract(params.contract.0)
+        let id = params.contract.0;
+        self.state_at(params.at.as_deref(), |state| contract(state, id))
+            .await?
     }
 
     async fn ledger_params(&self, _: Empty) -> Result<LedgerParams, RpcError> {
@@ -42,32 +49,28 @@ impl LedgerMethods for NodeApi {
 }
 
 impl NodeApi {
-    pub(super) fn ledger_account(&self, id: AccountId) -> Result<Account, RpcError> {
-        self.state(|state| {
-            let account = state
-                .account(&id)
-                .ok_or_else(|| not_on_ledger("account", id))?;
-            let z = state.epoch();
-            let escrowed = state
-                .contracts_of(&id)
-                .map(|(_, _, leaf)| {
-                    let left = u64::from(leaf.end_epoch.saturating_sub(z.max(leaf.start_epoch)));
-                    leaf.rate.checked_mul(left).unwrap_or(Amount::ZERO)
-                })
-                .sum();
-            let vesting = state
-                .providers()
-                .filter(|p| p.payout == id)
-                .flat_map(|p| p.vest.iter().copied())
-                .sum();
-            Ok(Account {
-                account: Text(id),
-                available: Nano(account.balance),
-                escrowed: Nano(escrowed),
-                vesting: Nano(vesting),
-                next_nonce: Text(account.nonces.free(0).unwrap_or(u64::MAX)),
-                as_of: as_of(state),
-            })
+    /// Looks at the state after the block that `at` names.
+    pub(super) async fn state_at<T>(
+        &self,
+        at: Option<&str>,
+        look: impl FnOnce(&State) -> T + Send,
+    ) -> Result<T, RpcError> {
+        if matches!(at, None | Some("latest" | "finalized")) {
+            return Ok(self.state(look));
+        }
+        let height = self.height(at).await?;
+        self.state_after(height).map(|state| look(&state))
+    }
+
+    /// The state after a block, if it is held still.
+    pub(super) fn state_after(&self, height: u64) -> Result<State, RpcError> {
+        self.ledger.at(height).ok_or_else(|| {
+            let (oldest, newest) = self.ledger.held();
+            let why = format!(
+                "the state after block {height} is not held; ask for one of {oldest} to {newest}, or \
+                 `latest`"
+            );
+            RpcError::new(Code::NotOnLedger, why)
         })
     }
 
@@ -95,27 +98,6 @@ impl NodeApi {
         })
     }
 
-    pub(super) fn ledger_contract(&self, id: ContractId) -> Result<LedgerContract, RpcError> {
-        self.state(|state| {
-            let (_, provider, leaf) = state
-                .contract(&id)
-                .ok_or_else(|| not_on_ledger("contract", id))?;
-            Ok(LedgerContract {
-                contract: Text(id),
-                provider: Text(provider),
-                renter: Text(leaf.renter),
-                revision: leaf.revision,
-                start_epoch: leaf.start_epoch,
-                end_epoch: leaf.end_epoch,
-                capacity: leaf.capacity_chunks * CHUNK,
-                used: leaf.used_chunks * CHUNK,
-                rate: Nano(leaf.rate),
-                collateral: Nano(leaf.collateral),
-                as_of: as_of(state),
-            })
-        })
-    }
-
     pub(super) fn parameters(&self) -> Result<LedgerParams, RpcError> {
         let params = &self.genesis.params;
         Ok(LedgerParams {
@@ -136,5 +118,62 @@ impl NodeApi {
             capacity_step: params.capacity_step.0,
             faucet: params.faucet.map(Nano),
         })
+    }
+}
+
+/// The account `id` as it stands in a state.
+fn account(state: &State, id: AccountId) -> Result<Account, RpcError> {
+    let record = state
+        .account(&id)
+        .ok_or_else(|| not_on_ledger("account", id))?;
+    let z = state.epoch();
+    let escrowed = state
+        .contracts_of(&id)
+        .map(|(_, _, leaf)| {
+            let left = u64::from(leaf.end_epoch.saturating_sub(z.max(leaf.start_epoch)));
+            leaf.rate.checked_mul(left).unwrap_or(Amount::ZERO)
+        })
+        .sum();
+    let vesting = state
+        .providers()
+        .filter(|p| p.payout == id)
+        .flat_map(|p| p.vest.iter().copied())
+        .sum();
+    Ok(Account {
+        account: Text(id),
+        available: Nano(record.balance),
+        escrowed: Nano(escrowed),
+        vesting: Nano(vesting),
+        next_nonce: Text(record.nonces.free(0).unwrap_or(u64::MAX)),
+        as_of: as_of(state),
+    })
+}
+
+/// The contract `id` as it stands in a state.
+fn contract(state: &State, id: ContractId) -> Result<LedgerContract, RpcError> {
+    let (_, provider, leaf) = state
+        .contract(&id)
+        .ok_or_else(|| not_on_ledger("contract", id))?;
+    Ok(LedgerContract {
+        contract: Text(id),
+        provider: Text(provider),
+        renter: Text(leaf.renter),
+        revision: leaf.revision,
+        start_epoch: leaf.start_epoch,
+        end_epoch: leaf.end_epoch,
+        capacity: leaf.capacity_chunks * CHUNK,
+        used: leaf.used_chunks * CHUNK,
+        rate: Nano(leaf.rate),
+        collateral: Nano(leaf.collateral),
+        as_of: as_of(state),
+    })
+}
+
+/// What an account can spend in a state.
+pub(super) fn balance(state: &State, account: AccountId) -> Balance {
+    Balance {
+        account: Text(account),
+        available: Nano(state.balance(&account)),
+        as_of: as_of(state),
     }
 }

@@ -8,7 +8,7 @@ use larder_engine::Engine;
 use larder_ledger::State;
 use larder_proofs::Checkpoint;
 use larder_rpc::{
-    Code, Done, Empty, Invite, KeeperStatus, Moment, NodeInfo, NodeMethods, NodeStatus, Page,
+    Code, Done, Empty, Invite, KeeperStatus, Moment, Nano, NodeInfo, NodeMethods, NodeStatus, Page,
     PageParams, Peer, Role, RpcError, Text,
 };
 
@@ -50,7 +50,7 @@ impl NodeMethods for NodeApi {
             epoch,
             peers: count(peers as u64),
             offers: count(offers as u64),
-            balance: self.balance(self.account).available,
+            balance: self.state(|state| Nano(state.balance(&self.account))),
             jobs: count(self.jobs.open() as u64),
             consensus: self.consensus_now().await,
             keeper: self.keeper_now().await?,

@@ -2,6 +2,7 @@
 //! holds it, and what this device's sub-key may spend.
 
 use super::NodeApi;
+use super::ledger::balance;
 use crate::driver::{Msg, Payment, Stopping};
 use crate::home::now;
 use crate::shown::{as_of, from_hex, hex, internal, send_error, stopping, transaction};
@@ -40,7 +41,7 @@ impl WalletMethods for NodeApi {
         let available = self.engine(Engine::spendable).await?;
         Ok(Balance {
             available: Nano(available),
-            ..self.balance(self.account)
+            ..self.state(|state| balance(state, self.account))
         })
     }
 

@@ -1,7 +1,9 @@
 //! The words of the command line, their help and their examples.
 
+mod call;
 mod network;
 
+pub(crate) use self::call::{CallArgs, TokenCommand};
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
 
 use crate::demo::DemoArgs;
@@ -107,6 +109,14 @@ pub(crate) enum Command {
     Contracts(ContractsArgs),
     /// Show what is lost, being rebuilt and done.
     Repairs,
+    /// Let other programs call this node's RPC, within a scope.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Call any method of the node's RPC; of a subscription, print what it tells.
+    #[command(
+        after_help = "Examples:\n  larder call chain_head\n  larder call ledger_getBalance '{\"account\":\"z…\"}'\n  larder call chain_subscribe\n\n`docs/rpc.md` names the methods, and so does `larder call rpc.discover`."
+    )]
+    Call(CallArgs),
     /// Run a simulation over the production engine and ledger.
     #[command(subcommand)]
     Simulate(SimulateCommand),

@@ -86,7 +86,7 @@ async fn list(node: &Client, out: Out) -> Asked {
 async fn show(node: &Client, contract: ContractId, out: Out) -> Asked {
     let contract = Text(contract);
     let it = node
-        .ledger_get_contract(&ContractParams { contract })
+        .ledger_get_contract(&ContractParams { contract, at: None })
         .await?;
     out.object(&json!({
         "message_type": "summary",

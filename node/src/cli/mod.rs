@@ -2,6 +2,7 @@
 
 mod args;
 mod backup;
+mod call;
 mod connect;
 mod doctor;
 mod exit;
@@ -20,6 +21,7 @@ mod run;
 mod simulate;
 mod status;
 mod texts;
+mod token;
 mod up;
 mod verify;
 mod volume;

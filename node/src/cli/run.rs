@@ -4,8 +4,8 @@ use super::args::{Cli, Command};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, doctor, init, listing, market, network, offer, recover, repairs, restore, simulate,
-    status, texts, up, volume, wallet,
+    backup, call, doctor, init, listing, market, network, offer, recover, repairs, restore,
+    simulate, status, texts, token, up, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -65,6 +65,8 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Peers => status::peers(&home, out),
         Command::Contracts(args) => market::contracts(&home, args.command, out),
         Command::Repairs => repairs::repairs(&home, out),
+        Command::Token(command) => token::token(&home, command, out),
+        Command::Call(args) => call::call(&home, args, out),
         Command::Simulate(command) => simulate::simulate(command, out),
         Command::Demo(args) => crate::demo::demo(args, out),
         Command::Completions { shell } => texts::completions(shell, out),

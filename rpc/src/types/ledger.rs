@@ -22,11 +22,14 @@ pub struct Head {
 }
 
 /// Which account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountParams {
     /// The account's id.
     pub account: Text<AccountId>,
+    /// In the state after which block, as in `chain_getHeader`; only the newest few are held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// Which provider.
@@ -38,11 +41,14 @@ pub struct ProviderParams {
 }
 
 /// Which contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContractParams {
     /// The contract's id.
     pub contract: Text<ContractId>,
+    /// In the state after which block, as in `chain_getHeader`; only the newest few are held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// What an account can spend.
