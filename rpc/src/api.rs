@@ -23,6 +23,8 @@ pub struct Method {
     pub scope: Scope,
     /// The schema of its parameters.
     pub params: fn(&mut SchemaGenerator) -> Schema,
+    /// The names of its parameters, in the order in which they go by position.
+    pub fields: fn() -> &'static [&'static str],
     /// The schema of its result; of a subscription, what its notifications bring.
     pub result: fn(&mut SchemaGenerator) -> Schema,
     /// Whether a text is such a result; if not, why.
@@ -78,6 +80,7 @@ macro_rules! methods {
                 about: &[$($doc),+],
                 scope: $crate::tokens::Scope::$scope,
                 params: $crate::api::schema::<$params>,
+                fields: serde_aux::serde_introspection::serde_introspect::<$params>,
                 result: $crate::api::schema::<$result>,
                 reads: $crate::api::reads::<$result>,
             },)+],

@@ -136,7 +136,7 @@ fn subscribed(row: &Subscription, generator: &mut SchemaGenerator) -> [Value; 2]
     [begin, end]
 }
 
-/// The properties of the parameters' object, in their order, as content descriptors.
+/// The parameters as content descriptors, in the order in which they go by position.
 fn params(method: &Method, generator: &mut SchemaGenerator) -> Vec<Value> {
     let schema = (method.params)(generator).to_value();
     let whole = match schema.get("$ref").and_then(Value::as_str) {
@@ -154,8 +154,9 @@ fn params(method: &Method, generator: &mut SchemaGenerator) -> Vec<Value> {
     let Some(properties) = whole["properties"].as_object() else {
         return Vec::new();
     };
-    properties
+    (method.fields)()
         .iter()
+        .filter_map(|name| Some((*name, properties.get(*name)?)))
         .map(|(name, schema)| {
             let mut schema = schema.clone();
             let about = schema
@@ -163,7 +164,7 @@ fn params(method: &Method, generator: &mut SchemaGenerator) -> Vec<Value> {
                 .and_then(|schema| schema.remove("description"));
             let mut row = json!({
                 "name": name,
-                "required": required.contains(&name.as_str()),
+                "required": required.contains(&name),
                 "schema": schema,
             });
             if let Some(about) = about {
@@ -228,6 +229,19 @@ mod tests {
             committed == text,
             "docs/openrpc.json is not what the registry says: run this test with LARDER_BLESS=1 and look at the change"
         );
+    }
+
+    /// By position, parameters go in the order in which the type declares them.
+    #[test]
+    fn parameters_stand_in_their_order() {
+        let document = document();
+        let methods = document["methods"].as_array().unwrap();
+        for method in all() {
+            let row = methods.iter().find(|row| row["name"] == method.name);
+            let params = row.unwrap()["params"].as_array().unwrap();
+            let names: Vec<&str> = params.iter().map(|p| p["name"].as_str().unwrap()).collect();
+            assert_eq!(names, (method.fields)(), "{}", method.name);
+        }
     }
 
     #[test]

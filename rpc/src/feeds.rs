@@ -130,6 +130,7 @@ macro_rules! subscriptions {
                 about: &[$($doc),+],
                 scope: Scope::$scope,
                 params: schema::<$params>,
+                fields: serde_aux::serde_introspection::serde_introspect::<$params>,
                 result: notice::<$value>,
                 reads: reads::<$value>,
             },

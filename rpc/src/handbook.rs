@@ -215,8 +215,8 @@ fn type_of(schema: &Value) -> String {
     }
     for several in ["oneOf", "anyOf", "allOf"] {
         if let Some(choices) = schema[several].as_array() {
-            let choices: Vec<String> = choices.iter().map(type_of).collect();
-            return choices.join(" or ");
+            let choices = choices.iter().filter(|choice| choice["type"] != "null");
+            return choices.map(type_of).collect::<Vec<_>>().join(" or ");
         }
     }
     let word = |kind: &Value| match kind.as_str() {

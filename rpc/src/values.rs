@@ -55,6 +55,7 @@ pub struct PageParams {
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "{T}Page")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Page<T> {
     /// The items, in the list's order.
