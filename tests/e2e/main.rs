@@ -9,8 +9,10 @@
     reason = "the harness shows it with a test that failed"
 )]
 
+mod abuse;
 mod by_hand;
 mod damage;
+mod examples;
 mod fleet;
 mod folder;
 mod full_disk;
