@@ -4,10 +4,11 @@
 
 use crate::api::{Method, read, reads, schema};
 use crate::errors::{Code, RpcError};
-use crate::tokens::Scope;
+use crate::gate::taken_back;
+use crate::tokens::{Caller, Scope, Tokens};
 use crate::types::Job;
 use crate::types::feed::{BlockNotice, JobFilter, Lagged, NodeNotice, TxFilter, TxNotice};
-use crate::values::Empty;
+use crate::values::{Empty, now};
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::SubscriptionError;
 use jsonrpsee::core::server::SubscriptionSink;
@@ -142,13 +143,19 @@ macro_rules! subscriptions {
         ///
         /// # Panics
         /// If two rows share a name, which the tests would show.
-        pub(crate) fn subscriptions(feeds: Arc<Feeds>, stop: CancellationToken) -> RpcModule<Feeds> {
+        pub(crate) fn subscriptions(
+            feeds: Arc<Feeds>,
+            tokens: &Arc<Tokens>,
+            stop: &CancellationToken,
+        ) -> RpcModule<Feeds> {
             let mut module = RpcModule::from_arc(feeds);
             $({
-                let stop = stop.clone();
+                let (tokens, stop) = (Arc::clone(tokens), stop.clone());
                 module
-                    .register_subscription($name, $notice, $leave, move |params, pending, feeds, _| {
-                        let stop = stop.clone();
+                    .register_subscription($name, $notice, $leave, move |params, pending, feeds, call| {
+                        let (tokens, stop) = (Arc::clone(&tokens), stop.clone());
+                        let caller = call.get::<Caller>().cloned();
+                        let counts = move || caller.as_ref().is_some_and(|c| tokens.counts(c, now()));
                         async move {
                             let wanted: $params = match read(&params) {
                                 Ok(wanted) => wanted,
@@ -161,7 +168,7 @@ macro_rules! subscriptions {
                             let notices = feeds.$feed.0.subscribe();
                             // An error says that the caller has gone.
                             let Ok(sink) = pending.accept().await else { return Ok(()) };
-                            follow(&sink, notices, &wanted, &stop).await
+                            follow(&sink, notices, &wanted, counts, &stop).await
                         }
                     })
                     .expect("names are distinct");
@@ -193,20 +200,24 @@ async fn follow(
     sink: &SubscriptionSink,
     mut notices: Receiver<Arc<Notice>>,
     wanted: &(impl Wanted + Sync),
+    counts: impl Fn() -> bool + Send,
     stop: &CancellationToken,
 ) -> Result<(), SubscriptionError> {
     loop {
         let next = tokio::select! {
             biased;
             () = sink.closed() => return Ok(()),
-            () = stop.cancelled() => return Err(over()),
+            () = stop.cancelled() => return Err(ended_by(stopping())),
             next = notices.recv() => next,
         };
+        if !counts() {
+            return Err(ended_by(taken_back()));
+        }
         let text = match next {
             Ok(notice) if !wanted.wants(&notice.about) => continue,
             Ok(notice) => notice.text.clone(),
             Err(RecvError::Lagged(lagged)) => to_raw_value(&Lagged { lagged })?,
-            Err(RecvError::Closed) => return Err(over()),
+            Err(RecvError::Closed) => return Err(ended_by(stopping())),
         };
         if sink.send(text).await.is_err() {
             return Ok(());
@@ -214,11 +225,12 @@ async fn follow(
     }
 }
 
-fn over() -> SubscriptionError {
-    let why = RpcError::new(
-        Code::Stopping,
-        "the node stops: subscribe again when it is back",
-    );
+fn stopping() -> RpcError {
+    let why = "the node stops: subscribe again when it is back";
+    RpcError::new(Code::Stopping, why)
+}
+
+fn ended_by(why: RpcError) -> SubscriptionError {
     match to_raw_value(&ErrorObjectOwned::from(why)) {
         Ok(text) => SubscriptionError::from_json(text),
         Err(e) => e.into(),

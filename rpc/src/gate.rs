@@ -32,6 +32,12 @@ pub(crate) fn caller() -> Option<Caller> {
     CALLER.try_with(Clone::clone).ok()
 }
 
+/// What a caller hears whose token counts no more.
+pub(crate) fn taken_back() -> RpcError {
+    let why = "this token was taken back or has expired: ask the node's owner for another";
+    RpcError::new(Code::Unauthenticated, why)
+}
+
 /// What all calls share.
 pub(crate) struct Gate {
     scopes: HashMap<&'static str, Scope>,
@@ -64,13 +70,10 @@ impl Gate {
 
     /// Whether a call may be made. A method that nobody knows is left to say so itself.
     fn admit(&self, method: &str, caller: Option<&Caller>) -> Result<(), RpcError> {
-        let caller = caller.filter(|caller| self.tokens.counts(caller));
-        let caller = caller.ok_or_else(|| {
-            let why = "this token was taken back: ask the node's owner for another";
-            RpcError::new(Code::Unauthenticated, why)
-        })?;
+        let caller = caller.filter(|caller| self.tokens.counts(caller, now()));
+        let caller = caller.ok_or_else(taken_back)?;
         let scope = self.scopes.get(method).copied().unwrap_or(Scope::Read);
-        caller.may(method, scope, now())
+        caller.may(method, scope)
     }
 }
 

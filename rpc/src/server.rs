@@ -250,7 +250,7 @@ fn with_own(
     let mut all = methods.into();
     for more in [
         Methods::from(own),
-        subscriptions(feeds, stop.clone()).into(),
+        subscriptions(feeds, tokens, stop).into(),
     ] {
         all.merge(more).expect("names are distinct");
     }

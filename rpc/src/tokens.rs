@@ -89,20 +89,15 @@ struct Record {
 }
 
 impl Caller {
-    /// Whether this caller may call `method`, which needs `scope`, now.
+    /// Whether this caller may call `method`, which needs `scope`.
     ///
     /// # Errors
-    /// [`Code::Forbidden`], [`Code::Unauthenticated`] if the token has expired since, or
-    /// [`Code::TooFast`].
-    pub(crate) fn may(&self, method: &str, scope: Scope, now: Time) -> Result<(), RpcError> {
+    /// [`Code::Forbidden`] or [`Code::TooFast`].
+    pub(crate) fn may(&self, method: &str, scope: Scope) -> Result<(), RpcError> {
         let Self::Bearer(token) = self else {
             return Ok(());
         };
         let record = &token.record;
-        if record.is_over(now) {
-            let why = "this token has expired: ask the node's owner for another";
-            return Err(RpcError::new(Code::Unauthenticated, why));
-        }
         if record.scope < scope {
             let why = format_args!(
                 "{method} needs the scope `{scope}`, and this token has `{}`: ask the node's owner for \
@@ -268,12 +263,12 @@ impl Tokens {
     }
 
     /// Whether a caller's token still counts, for connections that outlast a call.
-    pub(crate) fn counts(&self, caller: &Caller) -> bool {
+    pub(crate) fn counts(&self, caller: &Caller, now: Time) -> bool {
+        let Caller::Bearer(token) = caller else {
+            return true;
+        };
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        match caller {
-            Caller::Owner => true,
-            Caller::Bearer(token) => live.contains_key(&token.record.hash),
-        }
+        live.contains_key(&token.record.hash) && !token.record.is_over(now)
     }
 
     /// Changes the tokens: whole, on the disk, or not at all.
@@ -349,9 +344,9 @@ mod tests {
         assert_eq!(tokens.list(), [shown.clone()]);
         let caller = tokens.bearer(&text, NOW).unwrap();
         assert!(tokens.bearer(&text[1..], NOW).is_none());
-        assert!(tokens.counts(&caller));
+        assert!(tokens.counts(&caller, NOW));
         tokens.revoke(&shown.id).unwrap();
-        assert!(!tokens.counts(&caller));
+        assert!(!tokens.counts(&caller, NOW));
         assert_eq!(tokens.revoke(&shown.id).unwrap_err().code, Code::NoToken);
         assert!(tokens.bearer(&text, NOW).is_none());
         assert!(Tokens::open(&path).unwrap().list().is_empty());
@@ -360,15 +355,15 @@ mod tests {
     #[test]
     fn a_token_opens_its_scope_its_methods_and_its_time_and_no_more() {
         let (_home, tokens) = open();
-        let may = |caller: &Caller, method, scope, now| {
-            let refused = caller.may(method, scope, now);
+        let may = |caller: &Caller, method, scope| {
+            let refused = caller.may(method, scope);
             refused.map_err(|e| e.code)
         };
         let (text, _) = tokens.create(wanted(Scope::Wallet), NOW).unwrap();
         let caller = tokens.bearer(&text, NOW).unwrap();
-        assert_eq!(may(&caller, "a", Scope::Read, NOW), Ok(()));
-        assert_eq!(may(&caller, "a", Scope::Wallet, NOW), Ok(()));
-        assert_eq!(may(&caller, "a", Scope::Admin, NOW), Err(Code::Forbidden));
+        assert_eq!(may(&caller, "a", Scope::Read), Ok(()));
+        assert_eq!(may(&caller, "a", Scope::Wallet), Ok(()));
+        assert_eq!(may(&caller, "a", Scope::Admin), Err(Code::Forbidden));
         let end = Time(NOW.0 + 1);
         let narrow = TokenParams {
             methods: Some(vec!["a".into()]),
@@ -378,14 +373,13 @@ mod tests {
         };
         let (text, _) = tokens.create(narrow, NOW).unwrap();
         let caller = tokens.bearer(&text, NOW).unwrap();
-        assert_eq!(may(&caller, "b", Scope::Read, NOW), Err(Code::Forbidden));
-        assert_eq!(may(&caller, "a", Scope::Admin, NOW), Ok(()));
-        assert_eq!(may(&caller, "a", Scope::Admin, NOW), Ok(()));
-        assert_eq!(may(&caller, "a", Scope::Admin, NOW), Err(Code::TooFast));
-        let over = may(&caller, "a", Scope::Admin, end);
-        assert_eq!(over, Err(Code::Unauthenticated));
+        assert_eq!(may(&caller, "b", Scope::Read), Err(Code::Forbidden));
+        assert_eq!(may(&caller, "a", Scope::Admin), Ok(()));
+        assert_eq!(may(&caller, "a", Scope::Admin), Ok(()));
+        assert_eq!(may(&caller, "a", Scope::Admin), Err(Code::TooFast));
+        assert!(tokens.counts(&caller, NOW) && !tokens.counts(&caller, end));
         assert!(tokens.bearer(&text, end).is_none());
-        assert_eq!(may(&Caller::Owner, "b", Scope::Admin, end), Ok(()));
+        assert_eq!(may(&Caller::Owner, "b", Scope::Admin), Ok(()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tokens at the port: what they open over HTTP and WebSocket, alone and in a batch, and for how long.
 
+use super::subscribers::{block, subscribed};
 use super::*;
 
 async fn token(server: &Server, home: &Path, wanted: &Value) -> (String, String) {
@@ -114,5 +115,24 @@ async fn a_cross_site_form_and_a_foreign_socket_do_nothing() {
         let headers = format!("{headers}Authorization: {owner}\r\n{upgrade}");
         assert_eq!(get_as(at, "/rpc", &headers).await.0, 403, "{headers}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_ends_with_its_token() {
+    let home = tempfile::tempdir().unwrap();
+    let feeds = Arc::<Feeds>::default();
+    let server = start_with(home.path(), LIMITS, Arc::clone(&feeds)).await;
+    let wanted = json!({ "name": "phone", "scope": "read" });
+    let (phone, id) = token(&server, home.path(), &wanted).await;
+    let socket = web_socket(&server, &phone).await;
+    let mut blocks = subscribed(&socket).await;
+    let revoke = call("auth_revokeToken", &json!({ "id": id }));
+    let (_, done) = post(&server, &bearer(home.path()), &revoke).await;
+    assert_eq!(done["result"], json!({}));
+    feeds.chain.tell(&block(1), Vec::new);
+    let told = blocks.next().await;
+    assert!(told.is_none_or(|told| told.is_err()), "it hears no block");
+    feeds.chain.all_gone().await;
     server.stop().await;
 }

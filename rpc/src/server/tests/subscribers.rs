@@ -6,7 +6,7 @@ use crate::values::{Moment, Text};
 use jsonrpsee::core::client::{Subscription, SubscriptionClientT as _};
 use larder_types::{BlockHash, Time};
 
-fn block(height: u64) -> BlockNotice {
+pub(super) fn block(height: u64) -> BlockNotice {
     BlockNotice {
         height,
         hash: Text(BlockHash([7; 32])),
@@ -16,7 +16,7 @@ fn block(height: u64) -> BlockNotice {
     }
 }
 
-async fn subscribed(socket: &WsClient) -> Subscription<Value> {
+pub(super) async fn subscribed(socket: &WsClient) -> Subscription<Value> {
     socket
         .subscribe("chain_subscribe", rpc_params![], "chain_unsubscribe")
         .await
