@@ -17,7 +17,8 @@ printf 'larder: fetching the packages of the Node and Python clients\n' >&2
 rm -rf "$into"
 mkdir -p "$into"
 cp "$here/package.json" "$here/package-lock.json" "$into"
-(cd "$into" && npm ci --no-audit --no-fund --loglevel=error) >&2
+# No scripts: two packages would compile what they do without.
+(cd "$into" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2
 python3 -m venv "$into/venv"
 "$into/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
     --requirement "$here/requirements.txt" >&2

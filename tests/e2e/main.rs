@@ -10,6 +10,7 @@
 )]
 
 mod by_hand;
+mod clients;
 mod damage;
 mod fleet;
 mod folder;
