@@ -1,7 +1,9 @@
 //! `rpc.discover`: the OpenRPC document, written from the registry that dispatches the calls.
-//! <https://spec.open-rpc.org/>, version 1.3.2, with JSON Schema of draft 7 as it asks.
+//! <https://spec.open-rpc.org/>, version 1.3.2, with JSON Schema of draft 7 as it asks. It does not list
+//! `rpc.discover` itself: a client generated from it would not compile with that dot in a name, and whoever reads it
+//! has called it already.
 
-use crate::api::{Method, namespaces};
+use crate::api::{Method, all, namespaces};
 use crate::errors::{Code, ErrorData};
 use crate::feeds::{SUBSCRIPTIONS, Subscription};
 use schemars::SchemaGenerator;
@@ -23,7 +25,7 @@ pub fn document() -> Value {
         settings.meta_schema = None;
     });
     let mut generator = settings.into_generator();
-    let mut methods = vec![discover()];
+    let mut methods = Vec::new();
     for namespace in namespaces() {
         let tag = tag(namespace.name, namespace.about);
         let rows = namespace.methods.iter();
@@ -32,8 +34,9 @@ pub fn document() -> Value {
     for subscription in SUBSCRIPTIONS {
         methods.extend(subscribed(subscription, &mut generator));
     }
-    let data = generator.subschema_for::<ErrorData>();
-    let schemas: Map<String, Value> = generator.take_definitions(true);
+    generator.subschema_for::<ErrorData>();
+    let mut schemas: Map<String, Value> = generator.take_definitions(true);
+    entitle(&mut schemas);
     json!({
         "openrpc": OPENRPC,
         "info": {
@@ -48,7 +51,7 @@ pub fn document() -> Value {
             "summary": "The address is the one that `larder up` prints, and `rpc.json` in its home.",
         }],
         "methods": methods,
-        "components": { "schemas": schemas, "errors": errors(&data.to_value()) },
+        "components": { "schemas": schemas, "errors": errors() },
     })
 }
 
@@ -58,23 +61,33 @@ const DESCRIPTION: &str = "Show the content of the home's file `cookie`, or a to
     unknown ones are refused. Lists come in pages: hand `nextCursor` back as `cursor`. \
     Subscriptions need the WebSocket at the same address.";
 
-fn discover() -> Value {
-    json!({
-        "name": DISCOVER,
-        "summary": "This document.",
-        "description": "This document.",
-        "params": [],
-        "result": {
-            "name": "document",
-            "schema": {
-                "$ref": "https://raw.githubusercontent.com/open-rpc/meta-schema/master/schema.json"
-            },
-        },
-    })
+/// Generated code takes its types' names from titles, and has a type for each method too: `NodeInfo` is that of
+/// `node_info`.
+fn entitle(schemas: &mut Map<String, Value>) {
+    let methods: Vec<String> = all().map(|method| type_name(method.name)).collect();
+    for (name, schema) in schemas.iter_mut() {
+        let Some(schema) = schema.as_object_mut() else {
+            continue;
+        };
+        let title = match methods.contains(name) {
+            true => format!("{name}Result"),
+            false => name.clone(),
+        };
+        schema.entry("title").or_insert_with(|| title.into());
+    }
+}
+
+fn type_name(method: &str) -> String {
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    };
+    method.split('_').map(capital).collect()
 }
 
 fn tag(name: &str, about: &str) -> Value {
-    json!({ "name": name, "summary": about.trim() })
+    json!({ "name": name, "description": about.trim() })
 }
 
 fn called(method: &Method, tag: &Value, generator: &mut SchemaGenerator) -> Value {
@@ -103,7 +116,8 @@ fn called(method: &Method, tag: &Value, generator: &mut SchemaGenerator) -> Valu
 /// A subscription is three rows: what begins it, what its notices bring, what ends it.
 fn subscribed(row: &Subscription, generator: &mut SchemaGenerator) -> [Value; 2] {
     let area = area(row.method.name);
-    let tag = tag(area, "");
+    let about = namespaces().find(|namespace| namespace.name == area);
+    let tag = tag(area, about.map_or("", |namespace| namespace.about));
     let mut begin = called(&row.method, &tag, generator);
     let brings = std::mem::replace(
         &mut begin["result"],
@@ -194,7 +208,7 @@ fn concerns(code: Code, area: &str) -> bool {
     row >= 1_500 || hundreds.contains(&row)
 }
 
-fn errors(data: &Value) -> Value {
+fn errors() -> Value {
     let mut rows = Map::new();
     for code in Code::ALL {
         rows.insert(
@@ -202,7 +216,7 @@ fn errors(data: &Value) -> Value {
             json!({
                 "code": code.number(),
                 "message": code.about().trim(),
-                "data": { "reason": code.reason(), "retryable": code.retryable(), "schema": data },
+                "data": { "reason": code.reason(), "retryable": code.retryable() },
             }),
         );
     }
@@ -212,7 +226,6 @@ fn errors(data: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::all;
     use std::path::Path;
 
     /// The committed copy is what is answered: a change shows in review. `LARDER_BLESS=1` writes it.
@@ -231,7 +244,8 @@ mod tests {
         );
     }
 
-    /// By position, parameters go in the order in which the type declares them.
+    /// By position, parameters go in the order in which the type declares them; OpenRPC wants those that may be
+    /// absent last.
     #[test]
     fn parameters_stand_in_their_order() {
         let document = document();
@@ -241,6 +255,8 @@ mod tests {
             let params = row.unwrap()["params"].as_array().unwrap();
             let names: Vec<&str> = params.iter().map(|p| p["name"].as_str().unwrap()).collect();
             assert_eq!(names, (method.fields)(), "{}", method.name);
+            let is_sorted = params.is_sorted_by_key(|param| param["required"] == false);
+            assert!(is_sorted, "{}: what may be absent stands last", method.name);
         }
     }
 

@@ -13,13 +13,17 @@ wanted=$(
 )
 [ "$(cat "$into/stamp" 2>/dev/null || :)" != "$wanted" ] || exit 0
 
+# Registries have their moments.
+again() { "$@" || "$@" || "$@"; }
+
 printf 'larder: fetching the packages of the Node and Python clients\n' >&2
 rm -rf "$into"
 mkdir -p "$into"
 cp "$here/package.json" "$here/package-lock.json" "$into"
-(cd "$into" && npm ci --no-audit --no-fund --loglevel=error) >&2
+# No scripts: two packages would compile what they do without.
+(cd "$into" && again npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2
 python3 -m venv "$into/venv"
-"$into/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+again "$into/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
     --requirement "$here/requirements.txt" >&2
 # Last, because it says that the rest is whole.
 printf '%s\n' "$wanted" >"$into/stamp"

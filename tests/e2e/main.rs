@@ -11,6 +11,7 @@
 
 mod abuse;
 mod by_hand;
+mod clients;
 mod damage;
 mod examples;
 mod fleet;

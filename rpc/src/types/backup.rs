@@ -188,11 +188,11 @@ pub struct Entry {
 pub struct RestoreParams {
     /// An id, a prefix of one, or `latest`.
     pub snapshot: String,
+    /// The absolute path of the folder to restore into.
+    pub target: String,
     /// Only the contents of this folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The absolute path of the folder to restore into.
-    pub target: String,
     /// Only paths that match one of these; empty: all.
     #[serde(default)]
     pub include: Vec<String>,
