@@ -37,7 +37,7 @@ pub fn document() -> Value {
     generator.subschema_for::<ErrorData>();
     let mut schemas: Map<String, Value> = generator.take_definitions(true);
     entitle(&mut schemas);
-    json!({
+    let mut document = json!({
         "openrpc": OPENRPC,
         "info": {
             "title": "Larder",
@@ -52,7 +52,24 @@ pub fn document() -> Value {
         }],
         "methods": methods,
         "components": { "schemas": schemas, "errors": errors() },
-    })
+    });
+    forget_widths(&mut document);
+    document
+}
+
+/// Takes `uint32` and the like away: JSON Schema knows no such formats, and validators refuse what they do not know.
+fn forget_widths(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let format = members.get("format").and_then(Value::as_str);
+            if format.is_some_and(|format| format.contains("int") || format == "double") {
+                members.remove("format");
+            }
+            members.values_mut().for_each(forget_widths);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_widths),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 const DESCRIPTION: &str = "Show the content of the home's file `cookie`, or a token of \

@@ -6,6 +6,8 @@ import { RpcRequestError, createClient, custom, http, webSocket } from 'viem'
 import { NOBODY, failure, first, isBalance, isBlock, isHead, isInfo, isUnknownAccount, node, seen } from './larder.mjs'
 
 const at = node(process.argv[2])
+// From Node 22 on viem takes Node's own WebSocket, which shows nobody a password; without that, it takes ws.
+delete globalThis.WebSocket
 
 // Whatever else it is wrapped in, viem keeps the answer's error.
 const refusal = async (promise) => {

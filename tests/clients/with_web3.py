@@ -23,6 +23,10 @@ class Ledger(Module):
     account = Method("ledger_getAccount")
 
 
+class AsyncLedger(Ledger):
+    is_async = True
+
+
 def over_http(node: Node) -> None:
     # Headers of one's own take the place of all of its.
     headers = {"Content-Type": "application/json", **node.headers}
@@ -68,16 +72,17 @@ async def over_web_socket(node: Node) -> None:
         return seen("web3, WebSocket", what)
 
     provider = WebSocketProvider(node.ws, websocket_kwargs={"additional_headers": node.headers})
-    async with AsyncWeb3(provider) as web3:
+    async with AsyncWeb3(provider, external_modules={"ledger": AsyncLedger}) as web3:
         with see("node_info"):
-            info = await web3.manager.coro_request("node_info", [])
+            info = await web3.ledger.info()
             is_info(info)
+        with see("chain_head"):
+            is_head(await web3.ledger.head())
         with see("parameters by position"):
-            balance = await web3.manager.coro_request("ledger_getBalance", [info["account"]])
-            is_balance(balance, info["account"])
+            is_balance(await web3.ledger.balance(info["account"]), info["account"])
         with see("an error"):
             try:
-                await web3.manager.coro_request("ledger_getAccount", [NOBODY])
+                await web3.ledger.account(NOBODY)
             except Web3RPCError as error:
                 is_unknown_account(error.rpc_response["error"])
             else:
