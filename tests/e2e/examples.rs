@@ -7,7 +7,7 @@ use crate::folder::plain;
 use larder_rpc::api::all;
 use larder_rpc::handbook::{Example, examples};
 use larder_rpc::{Client, ClientError};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
