@@ -26,6 +26,8 @@ const CONNECTIONS: usize = 100;
 const ROUND: Duration = Duration::from_secs(5);
 /// Measurements of each, in turn; medians are shown.
 const ROUNDS: usize = 5;
+/// How long blocks are counted.
+const BLOCKS: Duration = Duration::from_secs(30);
 /// Subscribers at once.
 const SUBSCRIBERS: usize = 1_000;
 /// Calls over which the memory must stay.
@@ -103,13 +105,13 @@ async fn round(at: SocketAddr, bearer: &str, ask: &str, wire: Wire) -> Round {
 }
 
 async fn subscribers(node: &Node) {
-    let alone = node.blocks(ROUND).await;
+    let alone = node.blocks(BLOCKS).await;
     let sockets = load::subscribe(node.at, &node.bearer, SUBSCRIBERS).await;
-    let crowded = node.blocks(ROUND).await;
+    let crowded = node.blocks(BLOCKS).await;
     let next = node.height().await + 3;
     let heard = load::heard(sockets, next..next + 9).await;
     println!(
-        "blocks in {ROUND:?}: {alone} alone, {crowded} with {SUBSCRIBERS} subscribers; each heard 9 blocks in a \
+        "blocks in {BLOCKS:?}: {alone} alone, {crowded} with {SUBSCRIBERS} subscribers; each heard 9 blocks in a \
          row; from the first to hear a block to the last: median {:.1} ms",
         heard.as_secs_f64() * 1e3
     );
