@@ -3,6 +3,7 @@
 //!
 //! See [`Engine::step`]; [`io`] lists what goes in and comes out.
 
+pub mod alerts;
 mod bucket;
 mod ctx;
 pub mod durability;
@@ -13,6 +14,7 @@ pub mod io;
 mod ops;
 pub mod placement;
 mod provider;
+pub mod quote;
 pub mod rank;
 mod renter;
 pub mod report;

@@ -1,6 +1,7 @@
 //! The shell around Larder's pure crates: one node as a process. `engine` and `ledger` decide;
 //! here are the transport, the database, the workers, the RPC, the command line and the demo.
 
+pub mod alerts;
 pub mod api;
 pub mod app;
 pub mod blocks;
@@ -18,6 +19,7 @@ pub mod home;
 pub mod invite;
 pub mod jobs;
 pub mod meeting;
+pub mod metrics;
 pub mod net;
 mod own;
 pub mod pool;

@@ -27,11 +27,29 @@ impl ConfigFile {
         }
     }
 
+    /// The home that it belongs to.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
     /// Changes the file. What comes out must still be a configuration.
     ///
     /// # Errors
     /// [`HomeError`]; then nothing has changed.
     pub fn edit(&self, change: impl FnOnce(&mut DocumentMut)) -> Result<(), HomeError> {
+        self.edit_checked(change, |_| Ok(()))
+    }
+
+    /// The same, if `check` finds what comes out sound.
+    ///
+    /// # Errors
+    /// [`HomeError`]; then nothing has changed.
+    pub fn edit_checked(
+        &self,
+        change: impl FnOnce(&mut DocumentMut),
+        check: impl FnOnce(&Config) -> Result<(), String>,
+    ) -> Result<(), HomeError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let path = &self.path;
         let damaged = |why: String| HomeError::Damaged {
@@ -48,8 +66,11 @@ impl ConfigFile {
         )?;
         change(&mut document);
         let text = document.to_string();
-        toml::from_str::<Config>(&text).map_err(|e| damaged(e.message().to_owned()))?;
-        write(path, text.as_bytes(), 0o644)
+        let config: Config = toml::from_str(&text).map_err(|e| damaged(e.message().to_owned()))?;
+        check(&config).map_err(damaged)?;
+        // A secret is nobody else's to read.
+        let mode = config.alerts.secret.map_or(0o644, |_| 0o600);
+        write(path, text.as_bytes(), mode)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Parameters and results of the methods, one file an area. They are separate from the domain's
 //! types: changing those must not silently change what programs read.
 
+pub mod alerts;
 pub mod auth;
 pub mod backup;
 pub mod chain;
@@ -14,6 +15,7 @@ pub mod provider;
 pub mod recover;
 pub mod wallet;
 
+pub use alerts::*;
 pub use auth::*;
 pub use backup::*;
 pub use chain::*;

@@ -137,6 +137,14 @@ impl Lease {
         leaf.used_chunks > 0 && leaf.end_epoch <= epoch + RENEW_EPOCHS.min(term / 2).max(4)
     }
 
+    /// Whether half of the time in which it should have been renewed has passed, and it has not been.
+    pub(crate) fn lapses(&self, epoch: Epoch) -> bool {
+        let leaf = self.leaf();
+        let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
+        let half = RENEW_EPOCHS.min(term / 2).max(4) / 2;
+        leaf.used_chunks > 0 && !self.faulted && leaf.end_epoch <= epoch + half
+    }
+
     /// What the account still owes it at a boundary after `epoch`.
     pub(crate) fn owes(&self, epoch: Epoch) -> Option<Amount> {
         let due = |signed: &SignedLeaf| signed.leaf.start_epoch > epoch;

@@ -15,7 +15,7 @@ use larder_contracts::{Auth, Draft, Offer, Refusal, SignedLeaf, extend, rate, re
 use larder_ledger::{ForceRevision, Forced, Tx};
 use larder_proofs::{ContractLeaf, ShardLeaf};
 use larder_types::params::CHUNK;
-use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Profile, Time};
+use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Params, Profile, Time};
 use std::collections::BTreeMap;
 
 /// Wanted term, 30 days.
@@ -44,14 +44,12 @@ impl Renter {
         nonce16: [u8; 16],
     ) -> ContractLeaf {
         let params = &ctx.me.params;
-        let epochs = u32::try_from(TERM.0 / params.epoch.0.max(1)).unwrap_or(u32::MAX);
-        let longest = params.max_term.min(offer.max_term).saturating_sub(7).max(1);
         Draft {
             provider: offer.provider,
             renter: ctx.me.account(),
             nonce16,
             start: next_start(ctx),
-            term: epochs.clamp(params.min_term.max(offer.min_term).min(longest), longest),
+            term: term(params, offer),
             capacity_chunks,
             price: offer.price,
             collateral_epochs: offer.collateral_epochs,
@@ -451,6 +449,13 @@ impl Renter {
             })
             .fold(None, |soonest, l| sooner(soonest, Some(l.retry_at)))
     }
+}
+
+/// The term that is asked of an offer, epochs: 30 days, if it and the network allow it.
+pub(crate) fn term(params: &Params, offer: &Offer) -> u32 {
+    let epochs = u32::try_from(TERM.0 / params.epoch.0.max(1)).unwrap_or(u32::MAX);
+    let longest = params.max_term.min(offer.max_term).saturating_sub(7).max(1);
+    epochs.clamp(params.min_term.max(offer.min_term).min(longest), longest)
 }
 
 /// The epoch a contract proposed now can start at.

@@ -8,8 +8,8 @@ use larder_engine::Engine;
 use larder_ledger::State;
 use larder_proofs::Checkpoint;
 use larder_rpc::{
-    Code, Done, Empty, Invite, KeeperStatus, Moment, Nano, NodeInfo, NodeMethods, NodeStatus, Page,
-    PageParams, Peer, Role, RpcError, Text,
+    Alert, Code, Done, Empty, Invite, KeeperStatus, Moment, Nano, NodeInfo, NodeMethods, NodeStatus,
+    Page, PageParams, Peer, Role, RpcError, Text,
 };
 
 impl NodeMethods for NodeApi {
@@ -73,6 +73,14 @@ impl NodeMethods for NodeApi {
             .collect();
         shown.sort_by(|a, b| a.peer_id.cmp(&b.peer_id));
         Ok(Page::cut(shown, &params)?)
+    }
+
+    async fn node_alerts(&self, params: PageParams) -> Result<Page<Alert>, RpcError> {
+        let all = self.board.all();
+        Ok(Page::cut(
+            all.into_iter().map(crate::alerts::hooks::shown),
+            &params,
+        )?)
     }
 
     async fn node_invite(&self, _: Empty) -> Result<Invite, RpcError> {

@@ -1,6 +1,6 @@
 //! `node_*`: this node: what it is, whom it knows, how it is.
 
-use crate::types::{Done, Invite, NodeInfo, NodeStatus, Peer};
+use crate::types::{Alert, Done, Invite, NodeInfo, NodeStatus, Peer};
 use crate::values::{Empty, Page, PageParams};
 
 super::methods! {
@@ -13,6 +13,8 @@ super::methods! {
     "node_status" node_status(Empty) -> NodeStatus, Read;
     /// Connected peers.
     "node_peers" node_peers(PageParams) -> Page<Peer>, Read;
+    /// What wants attention: the open alerts, the worst first, then those that were cleared lately.
+    "node_alerts" node_alerts(PageParams) -> Page<Alert>, Read;
     /// What lets another node join.
     "node_invite" node_invite(Empty) -> Invite, Admin;
     /// Stops the node cleanly, after it answered.
