@@ -23,6 +23,7 @@ pub mod rota;
 pub mod rows;
 pub mod seating;
 pub mod standing;
+pub mod survival;
 #[cfg(test)]
 mod town;
 pub mod view;
@@ -36,5 +37,6 @@ pub use io::{
 };
 pub use provider::{Disks, Provide, Taking};
 pub use renter::NoRoom;
+pub use renter::renting::RentRefusal;
 pub use rows::VolumeId;
 pub use wallet::{SendRefusal, TxEnd};

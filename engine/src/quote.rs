@@ -4,11 +4,13 @@
 
 use crate::placement::Plan;
 use crate::renter::leases::{price_of, term};
-use crate::renter::planning::{Selection, select};
+use crate::renter::planning::{Selection, select, stepped};
+use crate::renter::renting::RentRefusal;
 use crate::{Engine, NoRoom};
 use larder_contracts::{Draft, Offer};
 use larder_types::params::CHUNK;
-use larder_types::{AccountId, Amount, Class, Epoch, NodeId, Params, Time};
+use larder_types::size::MIB;
+use larder_types::{AccountId, Amount, Bytes, Class, Epoch, NodeId, Params, Time};
 
 /// What is to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,39 @@ impl Engine {
         self.quoted(all, 0, ask)
     }
 
+    /// What a contract with this provider would be, if one can be opened.
+    ///
+    /// # Errors
+    /// [`RentRefusal`].
+    pub fn may_rent(
+        &self,
+        now: Time,
+        provider: &NodeId,
+        size: Bytes,
+    ) -> Result<Quoted, RentRefusal> {
+        let rents = self.renter.leases.values().any(|l| l.provider == *provider);
+        if rents {
+            return Err(RentRefusal::Rented);
+        }
+        let own = self.me.node();
+        let mut offers = self.renter.rentable(now, &own);
+        let offer = offers.find(|o| o.provider == *provider);
+        let offer = offer.ok_or(RentRefusal::NoOffer)?;
+        let capacity = stepped(&self.me.params, size.0.div_ceil(CHUNK));
+        if offer.free.0 / CHUNK < capacity {
+            let needed = capacity.saturating_mul(CHUNK) / MIB;
+            return Err(NoRoom::NoQuota { needed }.into());
+        }
+        let place = (self.me.account(), self.chain.epoch.saturating_add(1));
+        let quoted = contract(&self.me.params, offer, capacity, place, None);
+        let have = self.spendable();
+        if quoted.cost > have {
+            let needed = quoted.cost;
+            return Err(NoRoom::NoCredit { needed, have }.into());
+        }
+        Ok(quoted)
+    }
+
     fn quoted(&self, offers: Vec<Offer>, usable: usize, ask: Ask) -> Result<Quote, NoRoom> {
         let params = &self.me.params;
         let wanted = (ask.class, ask.bytes);
@@ -98,35 +133,14 @@ impl Engine {
 fn of(
     params: &Params,
     chosen: Selection,
-    (account, start): (AccountId, Epoch),
+    place: (AccountId, Epoch),
     epochs: Option<u32>,
     have: Amount,
 ) -> Quote {
-    let contract = |offer: Offer| {
-        let leaf = Draft {
-            provider: offer.provider,
-            renter: account,
-            nonce16: [0; 16],
-            start,
-            term: epochs.unwrap_or_else(|| term(params, &offer)),
-            capacity_chunks: chosen.capacity,
-            price: offer.price,
-            collateral_epochs: offer.collateral_epochs,
-        }
-        .leaf(params);
-        Quoted {
-            provider: offer.provider,
-            operator: offer.operator,
-            region: offer.region,
-            price: offer.price,
-            capacity: leaf.capacity_chunks.saturating_mul(CHUNK),
-            epochs: leaf.end_epoch.saturating_sub(leaf.start_epoch),
-            rate: leaf.rate,
-            cost: price_of(&leaf),
-            collateral: leaf.collateral,
-        }
-    };
-    let contracts: Vec<Quoted> = chosen.offers.into_iter().map(contract).collect();
+    let offers = chosen.offers.into_iter();
+    let contracts: Vec<Quoted> = offers
+        .map(|offer| contract(params, offer, chosen.capacity, place, epochs))
+        .collect();
     let cost = contracts
         .iter()
         .try_fold(Amount::ZERO, |sum, c| sum.checked_add(c.cost));
@@ -140,10 +154,42 @@ fn of(
     }
 }
 
+/// The contract that an offer would become, for `capacity` chunks.
+fn contract(
+    params: &Params,
+    offer: Offer,
+    capacity: u64,
+    (account, start): (AccountId, Epoch),
+    epochs: Option<u32>,
+) -> Quoted {
+    let leaf = Draft {
+        provider: offer.provider,
+        renter: account,
+        nonce16: [0; 16],
+        start,
+        term: epochs.unwrap_or_else(|| term(params, &offer)),
+        capacity_chunks: capacity,
+        price: offer.price,
+        collateral_epochs: offer.collateral_epochs,
+    }
+    .leaf(params);
+    Quoted {
+        provider: offer.provider,
+        operator: offer.operator,
+        region: offer.region,
+        price: offer.price,
+        capacity: leaf.capacity_chunks.saturating_mul(CHUNK),
+        epochs: leaf.end_epoch.saturating_sub(leaf.start_epoch),
+        rate: leaf.rate,
+        cost: price_of(&leaf),
+        collateral: leaf.collateral,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use larder_types::{Bytes, Profile};
+    use larder_types::Profile;
 
     fn offer(i: u8, price: u64) -> Offer {
         Offer {

@@ -7,7 +7,7 @@ use crate::durability::{MRT_DAYS, PRIOR_MTTF_DAYS, annual_loss};
 use crate::placement::target;
 use crate::rows::SegmentRow;
 use larder_coding::Code;
-use larder_types::{Class, NodeId};
+use larder_types::{Class, ContractId, NodeId};
 use std::collections::BTreeMap;
 
 /// Most domains named: the worst.
@@ -63,7 +63,54 @@ pub struct Domain {
     pub lost: u64,
 }
 
+/// How a contract that the account rents is, and what hangs on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseHealth {
+    /// Whether both sides have signed.
+    pub signed: bool,
+    /// Whether it ends soon, though it should have been renewed.
+    pub lapsing: bool,
+    /// Shards that lie there.
+    pub shards: u64,
+    /// Segments that could be read no more without them.
+    pub needed: u64,
+    /// The provider's misses in a row.
+    pub misses: u32,
+    /// Whether it proved in one of the last two epochs.
+    pub proved_lately: bool,
+    /// Whether it, or this contract by itself, is FAULTED.
+    pub faulted: bool,
+}
+
 impl Engine {
+    /// How a contract is; `None` if the account does not rent it.
+    #[must_use]
+    pub fn lease_health(&self, id: &ContractId) -> Option<LeaseHealth> {
+        let lease = self.renter.leases.get(id)?;
+        let here = |row: &SegmentRow| row.holders.iter().flatten().filter(|h| *h == id).count();
+        let coded = self
+            .renter
+            .segments
+            .values()
+            .filter(|row| !row.roots.is_empty());
+        let (mut shards, mut needed) = (0, 0);
+        for row in coded {
+            let count = here(row);
+            shards += count as u64;
+            let rest = usize::from(held(row)).saturating_sub(count);
+            needed += u64::from(count > 0 && rest < usize::from(row.code.k()));
+        }
+        Some(LeaseHealth {
+            signed: lease.sig_provider.is_some(),
+            lapsing: lease.lapses(self.chain.epoch),
+            shards,
+            needed,
+            misses: lease.misses,
+            proved_lately: lease.passed_lately,
+            faulted: lease.faulted,
+        })
+    }
+
     /// What of the stored segments would survive.
     #[must_use]
     pub fn survival(&self) -> Survival {
@@ -150,7 +197,7 @@ fn domains(rows: &[&SegmentRow], of: impl Fn(&SegmentRow) -> Vec<Vec<Shared>>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use larder_types::{ContractId, ShardRoot};
+    use larder_types::ShardRoot;
 
     fn row(holders: &[Option<u8>]) -> SegmentRow {
         SegmentRow {
@@ -203,7 +250,10 @@ mod tests {
         let [group] = groups[..] else {
             panic!("{groups:?}");
         };
-        assert_eq!((group.segments, group.bytes, group.least_alive), (2, 6 * 64, 2));
+        assert_eq!(
+            (group.segments, group.bytes, group.least_alive),
+            (2, 6 * 64, 2)
+        );
         assert!(group.annual_loss > 0.0 && group.annual_loss < 1.0);
     }
 }

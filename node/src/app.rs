@@ -487,7 +487,7 @@ async fn start_net(
 
 /// Whether an address is of this machine alone. Who listens at one means to meet others there; to
 /// everybody else, such an address in gossip is only a way to make us dial our own services.
-fn is_loopback(addr: &Multiaddr) -> bool {
+pub(crate) fn is_loopback(addr: &Multiaddr) -> bool {
     match addr.iter().next() {
         Some(Protocol::Ip4(ip)) => ip.is_loopback(),
         Some(Protocol::Ip6(ip)) => ip.to_canonical().is_loopback(),

@@ -222,8 +222,14 @@ mod tests {
             assert!(matches!(refused, SetError::Form(..)), "{name}");
         }
         assert!(matches!(set("up.nothing", None), Err(SetError::Unknown(_))));
-        assert!(matches!(set("network.genesis", None), Err(SetError::Never(_))));
-        assert!(matches!(Key::to_set("up.price", true), Err(SetError::Offer(_))));
+        assert!(matches!(
+            set("network.genesis", None),
+            Err(SetError::Never(_))
+        ));
+        assert!(matches!(
+            Key::to_set("up.price", true),
+            Err(SetError::Offer(_))
+        ));
         assert!(Key::to_set("up.price", false).is_ok());
     }
 

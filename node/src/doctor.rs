@@ -13,6 +13,9 @@ use std::path::Path;
 /// Less free disk space than this may stop a backup's spool or a provider.
 const LOW_SPACE: Bytes = Bytes(GIB);
 
+/// Alerts whose cause is a check of its own.
+const COVERED: [&str; 2] = ["no_peers", "proofs_missed"];
+
 /// What a running node knows of itself.
 #[derive(Debug)]
 pub struct Known<'a> {
@@ -72,7 +75,11 @@ pub fn of_node(known: &Known<'_>) -> Vec<Check> {
     checks.extend(renting(known.refusing));
     checks.extend(head(status));
     checks.extend(status.provider.iter().flat_map(provided));
-    checks.extend(known.alerts.iter().map(alert));
+    let news = known
+        .alerts
+        .iter()
+        .filter(|a| !COVERED.contains(&a.code.as_str()));
+    checks.extend(news.map(alert));
     checks
 }
 
@@ -325,8 +332,14 @@ mod tests {
         };
         let found = wrong(&ill, &lost, &[]);
         let named = |name: &str, exit| found.contains(&(name.to_owned(), exit));
-        assert!(named("network", FAILED) && named("credit", FAILED), "{found:?}");
-        assert!(named("data", DAMAGE) && named("volume", DAMAGE), "{found:?}");
+        assert!(
+            named("network", FAILED) && named("credit", FAILED),
+            "{found:?}"
+        );
+        assert!(
+            named("data", DAMAGE) && named("volume", DAMAGE),
+            "{found:?}"
+        );
         assert!(named("strikes", FAILED) && found.len() == 5, "{found:?}");
     }
 
@@ -340,7 +353,10 @@ mod tests {
             cleared: None,
             message: "the newest snapshot is 9 days old: make one with `larder backup`".into(),
         };
-        assert_eq!(wrong(&status(), &repairs(), std::slice::from_ref(&alert)).len(), 1);
+        assert_eq!(
+            wrong(&status(), &repairs(), std::slice::from_ref(&alert)).len(),
+            1
+        );
         let check = super::alert(&alert);
         assert_eq!(check.wrong.unwrap().mend, "make one with `larder backup`");
     }

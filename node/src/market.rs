@@ -132,7 +132,10 @@ mod tests {
         assert_eq!(figures, (1, 5, 9), "the lower of the two in the middle");
         assert_eq!((free(&offers), operators(&offers)), (40, 3));
         let regions = regions(&offers);
-        let named: Vec<_> = regions.iter().map(|r| (&r.region[..], r.providers)).collect();
+        let named: Vec<_> = regions
+            .iter()
+            .map(|r| (&r.region[..], r.providers))
+            .collect();
         assert_eq!(named, [("de", 3), ("fr", 1)]);
         assert_eq!(regions[1].prices.median, Nano(Amount(7)));
         assert!(prices(&[]).is_none());

@@ -5,7 +5,7 @@ use crate::segments::NetSegments;
 use crate::shown::entry;
 use larder_backup::exclude::Globs;
 use larder_backup::{BrowseError, Depth, Entry, Kind, Listed, Snapshot, Vault};
-use larder_rpc::{DiffKind, Difference};
+use larder_rpc::{DiffKind, Difference, FoundEntry};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -81,27 +81,33 @@ fn listing<'a>(
 /// Takes the entries of a snapshot that match; `false`: nothing more is wanted.
 pub(crate) async fn find(
     (vault, segments): (&Vault, &Arc<NetSegments>),
-    snapshot: Snapshot,
+    (id, snapshot): (&str, Snapshot),
     (path, globs): (&Path, &Globs),
-    taking: &mut Taking<larder_rpc::Entry>,
+    taking: &mut Taking<FoundEntry>,
 ) -> Result<bool, BrowseError> {
-    let (reading, mut listed) = listing(vault, segments, snapshot, path);
-    let gather = async {
-        while let Some(one) = listed.recv().await {
-            let is_dir = matches!(one.entry.kind, Kind::Dir(_));
-            if globs.matches(&one.path, is_dir) && !taking.take(|| entry(&one)) {
-                return false;
-            }
-        }
-        true
-    };
-    let gather = async {
-        let wanted = gather.await;
-        drop(listed);
-        wanted
-    };
-    let (ended, wanted) = tokio::join!(reading, gather);
+    let (reading, listed) = listing(vault, segments, snapshot, path);
+    let (ended, wanted) = tokio::join!(reading, matching(listed, id, globs, taking));
     ended.map(|()| wanted)
+}
+
+/// Takes those that match; `false`: nothing more is wanted. The stream ends with it.
+async fn matching(
+    mut listed: mpsc::Receiver<Listed>,
+    id: &str,
+    globs: &Globs,
+    taking: &mut Taking<FoundEntry>,
+) -> bool {
+    while let Some(one) = listed.recv().await {
+        let is_dir = matches!(one.entry.kind, Kind::Dir(_));
+        let found = || FoundEntry {
+            snapshot: id.to_owned(),
+            entry: entry(&one),
+        };
+        if globs.matches(&one.path, is_dir) && !taking.take(found) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Takes what differs between two snapshots below `path`.
@@ -259,7 +265,12 @@ mod tests {
             ("/d", DiffKind::Added),
         ];
         assert_eq!(named(&taking), wanted);
-        assert!(compared(old.clone(), old.clone(), ALL).await.items.is_empty());
+        assert!(
+            compared(old.clone(), old.clone(), ALL)
+                .await
+                .items
+                .is_empty()
+        );
         assert_eq!(compared(old, Vec::new(), ALL).await.items.len(), 5);
     }
 

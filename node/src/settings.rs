@@ -33,6 +33,29 @@ impl ConfigFile {
         self.path.parent().unwrap_or(Path::new("."))
     }
 
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says now.
+    ///
+    /// # Errors
+    /// [`HomeError`] if it cannot be read, or is no configuration.
+    pub fn read(&self) -> Result<Config, HomeError> {
+        let path = self.path.clone();
+        let text = fs::read_to_string(&path);
+        let text = text.map_err(|source| HomeError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|e: toml::de::Error| HomeError::Damaged {
+            path,
+            why: e.message().to_owned(),
+        })
+    }
+
     /// Changes the file. What comes out must still be a configuration.
     ///
     /// # Errors

@@ -12,7 +12,10 @@ pub mod market;
 pub mod network;
 pub mod node;
 pub mod provider;
+pub mod quote;
 pub mod recover;
+pub mod search;
+pub mod upkeep;
 pub mod wallet;
 
 pub use alerts::*;
@@ -26,7 +29,10 @@ pub use market::*;
 pub use network::*;
 pub use node::*;
 pub use provider::*;
+pub use quote::*;
 pub use recover::*;
+pub use search::*;
+pub use upkeep::*;
 pub use wallet::*;
 
 #[cfg(test)]

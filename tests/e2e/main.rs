@@ -31,6 +31,7 @@ mod site;
 mod soak;
 mod split;
 mod until;
+mod upkeep;
 mod validators;
 mod verify;
 mod volumes;

@@ -41,7 +41,9 @@ fn what_is_kept_is_costed_found_compared_and_checked() {
     fs::write(folder.join("deep/er/note"), "another one").unwrap();
     saved(&keeper.larder(&["backup", path]));
     let id = first["snapshot"].as_str().unwrap();
-    let differences = keeper.larder(&["diff", id, "latest", "--path", path]).objects();
+    let differences = keeper
+        .larder(&["diff", id, "latest", "--path", path])
+        .objects();
     let of = |name: &str| {
         let path = folder.join(name).to_str().unwrap().to_owned();
         let found = differences.iter().find(|d| d["path"] == path.as_str());
@@ -51,14 +53,24 @@ fn what_is_kept_is_costed_found_compared_and_checked() {
     assert_eq!(of("new").as_deref(), Some("added"));
     assert_eq!(of("deep/er/note").as_deref(), Some("modified"));
     assert_eq!(of("deep/000"), None);
-    assert_eq!(keeper.larder(&["find", "note"]).objects().len(), 2, "in both");
+    assert_eq!(
+        keeper.larder(&["find", "note"]).objects().len(),
+        2,
+        "in both"
+    );
     let latest = ["find", "gone", "--snapshot", "latest"];
     assert_eq!(keeper.larder(&latest).objects().len(), 0);
 
     let check = keeper.larder(&["check"]).done();
-    assert_eq!((&check["ok"], &check["snapshots"]), (&Value::from(true), &Value::from(2)));
+    assert_eq!(
+        (&check["ok"], &check["snapshots"]),
+        (&Value::from(true), &Value::from(2))
+    );
     let stats = keeper.larder(&["stats"]).objects();
-    let operators = stats.iter().filter(|o| o["message_type"] == "domain").count();
+    let operators = stats
+        .iter()
+        .filter(|o| o["message_type"] == "domain")
+        .count();
     assert!(operators >= PROVIDERS, "{stats:?}");
     let contract = keeper.contracts()[0].contract.to_string();
     let health = keeper.larder(&["contracts", "health", &contract]).done();
@@ -110,14 +122,21 @@ fn a_node_that_is_alone_tells_of_it_and_of_the_end_of_it() {
 
     fleet.founder.kill();
     let raised = post(&posts);
-    assert_eq!((&raised["event"], &raised["alert"]["code"]), (&"raised".into(), &"no_peers".into()));
+    assert_eq!(
+        (&raised["event"], &raised["alert"]["code"]),
+        (&"raised".into(), &"no_peers".into())
+    );
     let status = keeper.larder(&["status"]).done();
     assert_eq!(status["alerts"][0]["code"], "no_peers", "{status}");
     fleet.founder.start();
     let cleared = post(&posts);
     assert_eq!(cleared["event"], "cleared", "{cleared}");
     let alerts = keeper.larder(&["alerts"]).objects();
-    assert!(alerts.iter().any(|a| a["code"] == "no_peers" && !a["cleared"].is_null()));
+    assert!(
+        alerts
+            .iter()
+            .any(|a| a["code"] == "no_peers" && !a["cleared"].is_null())
+    );
 }
 
 /// The next post about peers.
@@ -159,7 +178,9 @@ fn taken(mut stream: TcpStream) -> Option<String> {
             continue;
         };
         let head = head.to_lowercase();
-        let length = head.lines().find_map(|l| l.strip_prefix("content-length: "));
+        let length = head
+            .lines()
+            .find_map(|l| l.strip_prefix("content-length: "));
         if body.len() < length?.parse().ok()? {
             continue;
         }
@@ -183,8 +204,17 @@ fn probes(home: &Path) {
     };
     assert!(get("/healthz").starts_with("HTTP/1.1 200"));
     let ready = get("/readyz");
-    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"reasons\":[]"), "{ready}");
+    assert!(
+        ready.starts_with("HTTP/1.1 200") && ready.contains("\"reasons\":[]"),
+        "{ready}"
+    );
     let metrics = get("/metrics");
-    assert!(metrics.contains("\nlarder_node_connected_peers 1\n"), "{metrics}");
-    assert!(metrics.contains("application/openmetrics-text"), "{metrics}");
+    assert!(
+        metrics.contains("\nlarder_node_connected_peers 1\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("application/openmetrics-text"),
+        "{metrics}"
+    );
 }

@@ -124,7 +124,7 @@ impl Renter {
             let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
             let wanted = (lease.spoken_chunks() + lease.wanted) * 3 / 2;
             self.renew_terms(ctx, wallet, id, wanted.next_multiple_of(step).max(capacity));
-        } else if lease.runs_out(ctx.chain.epoch) && !lease.money_pending() {
+        } else if lease.is_to_renew(ctx.chain.epoch) && !lease.money_pending() {
             self.renew_terms(ctx, wallet, id, capacity);
         }
     }
@@ -171,7 +171,7 @@ impl Renter {
         if first {
             leaf.revision = 0;
         }
-        if lease.runs_out(ctx.chain.epoch) {
+        if lease.is_to_renew(ctx.chain.epoch) {
             let renewed = self.draft(ctx, &offer, capacity, [0; 16]).end_epoch;
             leaf.end_epoch = leaf.end_epoch.max(renewed);
         }
@@ -188,6 +188,7 @@ impl Renter {
         let signed = sign(ctx, leaf, Some(auth), &lease.provider);
         if let Some(lease) = self.leases.get_mut(id) {
             lease.tried = Some(signed.clone());
+            lease.renewing = false;
             wallet.commit(*id, lease.owes(ctx.chain.epoch));
             let row = lease.row();
             ctx.persist(vec![Write::rented(id, Some(&row))]);

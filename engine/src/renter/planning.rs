@@ -174,7 +174,7 @@ impl Renter {
             .cloned()
     }
 
-    fn check_credit(
+    pub(crate) fn check_credit(
         &self,
         ctx: &Ctx<'_>,
         wallet: &Wallet,

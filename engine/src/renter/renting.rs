@@ -43,7 +43,9 @@ impl Renter {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RentRefusal {
     /// There is one.
-    #[error("there is a contract with it already: it grows by itself, and `larder contracts` shows it")]
+    #[error(
+        "there is a contract with it already: it grows by itself, and `larder contracts` shows it"
+    )]
     Rented,
     /// It does not offer.
     #[error("it has no offer that holds: `larder offers` lists those that there are")]

@@ -113,12 +113,19 @@ pub(super) async fn health(node: &Client, contract: ContractId, out: Out) -> Ask
         (false, false, true) => "signed, not yet active",
         (false, false, false) => "proposed",
     };
-    let lapsing = if it.lapsing { ", and is NOT renewed" } else { "" };
+    let lapsing = if it.lapsing {
+        ", and is NOT renewed"
+    } else {
+        ""
+    };
     let all = it.audits_passed + it.audits_failed + it.audits_silent;
     for (name, value) in [
         ("state", state.to_owned()),
         ("provider", it.provider.to_string()),
-        ("ends", format!("epoch {}, {}{lapsing}", it.end_epoch, it.ends)),
+        (
+            "ends",
+            format!("epoch {}, {}{lapsing}", it.end_epoch, it.ends),
+        ),
         (
             "holds",
             format!(
@@ -128,7 +135,10 @@ pub(super) async fn health(node: &Client, contract: ContractId, out: Out) -> Ask
         ),
         (
             "proofs",
-            format!("{} missed in a row, lately proved: {}", it.misses_in_a_row, it.proved_lately),
+            format!(
+                "{} missed in a row, lately proved: {}",
+                it.misses_in_a_row, it.proved_lately
+            ),
         ),
         ("audits", format!("{} of {all} passed", it.audits_passed)),
     ] {
@@ -155,7 +165,10 @@ pub(super) async fn spending(node: &Client, out: Out) -> Asked {
     for (name, value) in [
         ("contracts", it.contracts.to_string()),
         ("cost", format!("{} credits an epoch", it.per_epoch.0)),
-        ("reserved", format!("{} credits for epochs to come", it.reserved.0)),
+        (
+            "reserved",
+            format!("{} credits for epochs to come", it.reserved.0),
+        ),
         ("free", format!("{} credits, enough {covered}", it.free.0)),
         ("set aside", format!("{} credits so far", it.set_aside.0)),
     ] {

@@ -39,7 +39,10 @@ pub(super) fn find(home: &Path, args: FindArgs, out: Out) -> Asked {
             }))?;
             let short = it.snapshot.get(..12).unwrap_or(&it.snapshot);
             let (size, modified) = (it.entry.size, it.entry.modified);
-            out.line(format_args!("{short}  {size:>12} {modified}  {}", it.entry.path))?;
+            out.line(format_args!(
+                "{short}  {size:>12} {modified}  {}",
+                it.entry.path
+            ))?;
         }
         Ok(())
     })
@@ -98,7 +101,11 @@ pub(super) fn check(home: &Path, out: Out) -> Asked {
         for segment in &it.missing {
             out.line(format_args!("MISSING {segment}"))?;
         }
-        if it.ok { Ok(()) } else { Err(Failure::silent(DAMAGE)) }
+        if it.ok {
+            Ok(())
+        } else {
+            Err(Failure::silent(DAMAGE))
+        }
     })
 }
 
@@ -118,7 +125,11 @@ pub(super) fn stats(home: &Path, out: Out) -> Asked {
                 "annual_loss": group.annual_loss,
                 "class_met": group.class_met,
             }))?;
-            let met = if group.class_met { "" } else { ", more than the class allows" };
+            let met = if group.class_met {
+                ""
+            } else {
+                ", more than the class allows"
+            };
             out.line(format_args!(
                 "{:<9} {} of {}: {} segments, {} stored, at least {} shards each; a segment is lost in a \
                  year with probability {:.1e}{met}",

@@ -28,9 +28,15 @@ pub(super) fn alerts(home: &Path, out: Out) -> Asked {
                 (None, Severity::Warning) => "WARNING",
                 (None, Severity::Critical) => "CRITICAL",
             };
-            out.line(format_args!("{state:<8} {}  {}: {}", it.since, it.code, it.message))?;
+            out.line(format_args!(
+                "{state:<8} {}  {}: {}",
+                it.since, it.code, it.message
+            ))?;
         }
-        let open = alerts.iter().filter(|alert| alert.cleared.is_none()).count();
+        let open = alerts
+            .iter()
+            .filter(|alert| alert.cleared.is_none())
+            .count();
         out.object(&json!({ "message_type": "summary", "open": open }))?;
         match open {
             0 => out.remark("no alert is open"),
@@ -95,7 +101,9 @@ async fn value(node: &Client, key: &str, mut values: Vec<String>) -> Result<Valu
 }
 
 async fn set(node: &Client, key: String, value: Option<Value>, out: Out) -> Asked {
-    let changed = node.node_set_config(&SetConfigParams { key, value }).await?;
+    let changed = node
+        .node_set_config(&SetConfigParams { key, value })
+        .await?;
     let mut object = json!(changed.entry);
     object["message_type"] = json!("summary");
     object["restart"] = json!(changed.restart);

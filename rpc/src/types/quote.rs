@@ -217,3 +217,13 @@ pub struct ContractHealth {
     /// Those without an answer.
     pub audits_silent: u32,
 }
+
+/// What is to be rented.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RentParams {
+    /// From whom.
+    pub provider: Text<NodeId>,
+    /// At least so many bytes; whole steps are rented.
+    pub size: u64,
+}

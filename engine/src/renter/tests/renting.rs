@@ -25,7 +25,10 @@ fn a_provider_that_is_named_is_rented_from_in_whole_steps_and_once() {
     assert_eq!(contract.leaf.capacity_chunks * 1_024, 128 * MIB);
     world.command(Command::Rent { provider, size });
     let contracts = world.engine.contracts();
-    assert_eq!(contracts.iter().filter(|c| c.provider == provider).count(), 1);
+    assert_eq!(
+        contracts.iter().filter(|c| c.provider == provider).count(),
+        1
+    );
     let again = world.engine.may_rent(world.now, &provider, size);
     assert_eq!(again.unwrap_err(), RentRefusal::Rented);
 }
@@ -43,7 +46,10 @@ fn who_does_not_offer_or_has_no_room_is_not_rented_from() {
     let provider = new.find(|p| rented(&world, *p).is_none()).unwrap();
     let size = Bytes(u64::MAX / 4);
     let refused = world.engine.may_rent(world.now, &provider, size);
-    assert!(matches!(refused, Err(RentRefusal::NoRoom(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RentRefusal::NoRoom(_))),
+        "{refused:?}"
+    );
     world.command(Command::Rent { provider, size });
     assert_eq!(world.engine.contracts().len(), before);
 }

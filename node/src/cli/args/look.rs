@@ -8,7 +8,9 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub(crate) enum LookCommand {
     /// List the open alerts, then those that were cleared lately.
-    #[command(after_help = "Examples:\n  larder alerts\n  larder config set alerts.webhook https://example.org/hook")]
+    #[command(
+        after_help = "Examples:\n  larder alerts\n  larder config set alerts.webhook https://example.org/hook"
+    )]
     Alerts,
     /// Show the configuration, or change a key of it.
     #[command(
@@ -21,7 +23,9 @@ pub(crate) enum LookCommand {
     )]
     Find(FindArgs),
     /// Show what differs between two snapshots: + added, - removed, M modified, U mode, owner or time.
-    #[command(after_help = "Examples:\n  larder diff 3f2a latest\n  larder diff 3f2a latest --path /home/me")]
+    #[command(
+        after_help = "Examples:\n  larder diff 3f2a latest\n  larder diff 3f2a latest --path /home/me"
+    )]
     Diff(DiffArgs),
     /// Check that providers hold what the snapshots need.
     #[command(after_help = "Example:\n  larder check --json")]
@@ -30,7 +34,9 @@ pub(crate) enum LookCommand {
     #[command(after_help = "Example:\n  larder stats")]
     Stats,
     /// Say what storing so much would cost now. Nothing is reserved.
-    #[command(after_help = "Examples:\n  larder quote 100GiB\n  larder quote 1TiB --class high --epochs 90\n  larder quote 1TiB --afresh")]
+    #[command(
+        after_help = "Examples:\n  larder quote 100GiB\n  larder quote 1TiB --class high --epochs 90\n  larder quote 1TiB --afresh"
+    )]
     Quote(QuoteArgs),
 }
 
