@@ -111,6 +111,9 @@ struct CodeLabel {
 }
 
 /// The whole exposition.
+///
+/// # Panics
+/// Never: a `String` takes everything.
 #[must_use]
 pub fn exposition(sample: &Sample, rpc: &RpcMetrics) -> String {
     let mut registry = Registry::with_prefix("larder");

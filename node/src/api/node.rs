@@ -173,9 +173,11 @@ impl NodeMethods for NodeApi {
             file.edit_checked(|document| key.put(document, item), check)
         });
         let edited = edited.await.map_err(|e| RpcError::new(Code::Internal, e))?;
-        edited.map_err(|e| match e {
-            HomeError::Damaged { why, .. } => bad(&why),
-            other => RpcError::new(Code::Internal, other),
+        edited.map_err(|e| {
+            if let HomeError::Damaged { why, .. } = &e {
+                return bad(why);
+            }
+            RpcError::new(Code::Internal, e)
         })?;
         let config = self
             .config
