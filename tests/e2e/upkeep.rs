@@ -101,8 +101,8 @@ fn paid(keeper: &Node, provider: &Node) {
 }
 
 #[test]
-fn a_node_that_is_alone_tells_of_it_and_of_the_end_of_it() {
-    let mut fleet = Fleet::found("4s");
+fn a_disk_with_too_little_room_is_told_of_and_so_is_the_end_of_it() {
+    let fleet = Fleet::found("4s");
     let keeper = fleet.keeper();
     until("a peer", SOON, || (keeper.status().peers > 0).then_some(()));
     probes(&keeper.home);
@@ -110,8 +110,8 @@ fn a_node_that_is_alone_tells_of_it_and_of_the_end_of_it() {
     for (key, value) in [
         ("alerts.webhook", address.as_str()),
         ("alerts.secret", "s3cret"),
-        ("alerts.peers_after", "1s"),
         ("alerts.calm", "1s"),
+        ("alerts.disk_free", "1000TiB"),
     ] {
         let set = keeper.larder(&["config", "set", key, value]).done();
         assert_eq!(set["restart"], false, "{set}");
@@ -120,30 +120,27 @@ fn a_node_that_is_alone_tells_of_it_and_of_the_end_of_it() {
     assert!(refused.refused(2).contains("alerts.calm"));
     assert!(!keeper.larder(&["config"]).out.contains("s3cret"));
 
-    fleet.founder.kill();
     let raised = post(&posts);
-    assert_eq!(
-        (&raised["event"], &raised["alert"]["code"]),
-        (&"raised".into(), &"no_peers".into())
-    );
+    assert_eq!(raised["event"], "raised", "{raised}");
     let status = keeper.larder(&["status"]).done();
-    assert_eq!(status["alerts"][0]["code"], "no_peers", "{status}");
-    fleet.founder.start();
+    assert_eq!(status["alerts"][0]["code"], "disk_failing", "{status}");
+    let doctor = keeper.larder(&["doctor"]);
+    assert!(doctor.out.contains("disk_failing"), "{doctor:?}");
+    keeper
+        .larder(&["config", "unset", "alerts.disk_free"])
+        .done();
     let cleared = post(&posts);
     assert_eq!(cleared["event"], "cleared", "{cleared}");
     let alerts = keeper.larder(&["alerts"]).objects();
-    assert!(
-        alerts
-            .iter()
-            .any(|a| a["code"] == "no_peers" && !a["cleared"].is_null())
-    );
+    let is_over = |a: &Value| a["code"] == "disk_failing" && !a["cleared"].is_null();
+    assert!(alerts.iter().any(is_over), "{alerts:?}");
 }
 
-/// The next post about peers.
+/// The next post about a disk.
 fn post(posts: &mpsc::Receiver<Value>) -> Value {
     loop {
         let post = posts.recv_timeout(SOON).expect("a post in time");
-        if post["alert"]["code"] == "no_peers" {
+        if post["alert"]["code"] == "disk_failing" {
             return post;
         }
     }
