@@ -151,10 +151,12 @@ fn spending(
             .unwrap_or(Amount(u64::MAX))
     };
     let escrow = |incoming| {
-        let moved = history
-            .iter()
-            .filter(move |m| m.kind == "escrow" && m.incoming == incoming);
-        moved.map(|m| Amount(m.nano)).fold(Amount::ZERO, add)
+        let of_contracts = |m: &&Movement| m.kind == "escrow" || m.kind == "refund";
+        let moved = history.iter().filter(of_contracts);
+        moved
+            .filter(|m| m.incoming == incoming)
+            .map(|m| Amount(m.nano))
+            .fold(Amount::ZERO, add)
     };
     Spending {
         contracts: count(rented().count() as u64),
@@ -217,5 +219,66 @@ impl NodeApi {
             audits_silent: c.audits.silent,
             refuses: c.refuses,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_engine::rows::AuditRow;
+    use larder_proofs::ContractLeaf;
+    use larder_types::{ContractId, NodeId};
+
+    fn contract(rate: u64, start_epoch: u32, end_epoch: u32) -> ContractReport {
+        ContractReport {
+            contract: ContractId([1; 32]),
+            provider: NodeId([2; 32]),
+            leaf: ContractLeaf {
+                rate: Amount(rate),
+                start_epoch,
+                end_epoch,
+                ..ContractLeaf::default()
+            },
+            active: true,
+            rented: true,
+            audits: AuditRow::default(),
+            refuses: false,
+        }
+    }
+
+    fn moved(kind: &str, incoming: bool, nano: u64) -> Movement {
+        Movement {
+            height: 1,
+            time: 1,
+            kind: kind.into(),
+            incoming,
+            nano,
+            counterparty: None,
+            tx: None,
+        }
+    }
+
+    #[test]
+    fn spending_is_of_contracts_in_force_and_of_what_came_back() {
+        let contracts = vec![
+            contract(10, 0, 20),
+            contract(5, 12, 20),
+            contract(99, 0, 10),
+        ];
+        let history = [
+            moved("escrow", false, 1_000),
+            moved("escrow", true, 100),
+            moved("refund", true, 50),
+            moved("transfer", false, 7),
+        ];
+        let known = (contracts, Amount(100));
+        let spent = spending(&known, 10, &history);
+        assert_eq!((spent.contracts, spent.per_epoch), (2, Nano(Amount(15))));
+        assert_eq!(spent.reserved, Nano(Amount(10 * 10 + 5 * 8)));
+        assert_eq!(spent.epochs_covered, Some(6));
+        assert_eq!(spent.set_aside, Nano(Amount(850)));
+        assert!(spent.whole_history);
+        let nothing = spending(&(Vec::new(), Amount(1)), 10, &[]);
+        assert_eq!(nothing.epochs_covered, None);
     }
 }
