@@ -10,8 +10,8 @@ use larder_contracts::same_money;
 use larder_engine::report::ContractReport;
 use larder_engine::{Command, Input, RentRefusal};
 use larder_rpc::{
-    Code, ContractHealth, ContractParams, Empty, Moment, Nano, Page, PageParams, Quote,
-    QuoteParams, RentParams, RenterContract, RenterMethods, Repairs, RpcError, Spending, Text,
+    Code, ContractHealth, Empty, Moment, Nano, Page, PageParams, Quote, QuoteParams, RentParams,
+    RentedParams, RenterContract, RenterMethods, Repairs, RpcError, Spending, Text,
 };
 use larder_types::params::CHUNK;
 use larder_types::{Amount, Bytes, Schedule};
@@ -66,7 +66,7 @@ impl RenterMethods for NodeApi {
 
     async fn renter_renew_contract(
         &self,
-        params: ContractParams,
+        params: RentedParams,
     ) -> Result<RenterContract, RpcError> {
         let contract = params.contract.0;
         let renew = Input::Command(Command::Renew { contract });
@@ -87,7 +87,7 @@ impl RenterMethods for NodeApi {
 
     async fn renter_contract_health(
         &self,
-        params: ContractParams,
+        params: RentedParams,
     ) -> Result<ContractHealth, RpcError> {
         let id = params.contract.0;
         let known = self.engine(move |e| {

@@ -4,7 +4,7 @@ use super::args::QuoteArgs;
 use super::connect::{Asked, ask};
 use super::exit::{BELOW_CLASS, Failure};
 use super::output::Out;
-use larder_rpc::{Client, ContractParams, Empty, QuoteParams, Text};
+use larder_rpc::{Client, Empty, QuoteParams, RentedParams, Text};
 use larder_types::{Bytes, ContractId};
 use serde_json::json;
 use std::path::Path;
@@ -80,7 +80,7 @@ pub(super) fn quote(home: &Path, args: QuoteArgs, out: Out) -> Asked {
 pub(super) async fn health(node: &Client, contract: ContractId, out: Out) -> Asked {
     let contract = Text(contract);
     let it = node
-        .renter_contract_health(&ContractParams { contract })
+        .renter_contract_health(&RentedParams { contract })
         .await?;
     let mut object = json!({
         "message_type": "summary",

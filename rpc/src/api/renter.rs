@@ -1,7 +1,7 @@
 //! `renter_*`: what this node rents.
 
 use crate::types::{
-    ContractHealth, ContractParams, Quote, QuoteParams, RentParams, RenterContract, Repairs, Spending,
+    ContractHealth, RentedParams, Quote, QuoteParams, RentParams, RenterContract, Repairs, Spending,
 };
 use crate::values::{Empty, Page, PageParams};
 
@@ -16,11 +16,11 @@ super::methods! {
     /// Opens a contract with a provider; it is in force once both have signed and a block holds it.
     "renter_createContract" renter_create_contract(RentParams) -> RenterContract, Wallet;
     /// Proposes a later end for a contract; it has one once its provider agreed.
-    "renter_renewContract" renter_renew_contract(ContractParams) -> RenterContract, Wallet;
+    "renter_renewContract" renter_renew_contract(RentedParams) -> RenterContract, Wallet;
     /// What the home's contracts cost, and how long its credit lasts.
     "renter_spending" renter_spending(Empty) -> Spending, Read;
     /// How one of the home's contracts is, and what hangs on it.
-    "renter_contractHealth" renter_contract_health(ContractParams) -> ContractHealth, Read;
+    "renter_contractHealth" renter_contract_health(RentedParams) -> ContractHealth, Read;
     /// The redundancy of all that the home has stored.
     "renter_repairs" renter_repairs(Empty) -> Repairs, Read;
 }

@@ -227,3 +227,11 @@ pub struct RentParams {
     /// At least so many bytes; whole steps are rented.
     pub size: u64,
 }
+
+/// Which of the home's contracts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RentedParams {
+    /// The contract's id.
+    pub contract: Text<ContractId>,
+}
