@@ -7,6 +7,7 @@ use crate::snapshot::{Snapshot, SnapshotId};
 use crate::spool::{Spool, SpoolError};
 use larder_coding::Cutter;
 use larder_keys::VaultKeys;
+use larder_types::SegmentId;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -121,6 +122,16 @@ impl Vault {
     /// [`IndexError`] if the index cannot be read.
     pub async fn stats(&self) -> Result<Stats, IndexError> {
         self.index.stats().await
+    }
+
+    /// Every segment that the index names, durable or on its way.
+    ///
+    /// # Errors
+    /// [`IndexError`] if the index cannot be read.
+    pub async fn segment_ids(&self) -> Result<Vec<SegmentId>, IndexError> {
+        let mut ids: Vec<SegmentId> = self.index.segments().await?.into_iter().collect();
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     pub(crate) fn tmp(&self) -> PathBuf {

@@ -246,6 +246,10 @@ impl Parts<'_> {
             } => {
                 self.renter.store(ctx, segment, class, meta, len);
             }
+            Command::Rent { provider, size } => {
+                self.renter.rent(ctx, self.wallet, &provider, size);
+            }
+            Command::Renew { contract } => self.renter.renew(ctx, self.wallet, &contract),
             Command::Fetch { segment } => self.renter.fetch(ctx, segment),
             Command::Release { segment } => self.renter.release(ctx, segment),
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),

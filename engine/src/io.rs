@@ -12,7 +12,8 @@ use larder_contracts::{ShardAck, SignedOffer};
 use larder_ledger::{ProofAck, Tx};
 use larder_proofs::{Challenge, Commitment};
 use larder_types::{
-    AccountId, Amount, Class, Epoch, NodeId, SegmentId, ShardRoot, SlotNo, Time, TxId,
+    AccountId, Amount, Bytes, Class, ContractId, Epoch, NodeId, SegmentId, ShardRoot, SlotNo, Time,
+    TxId,
 };
 use std::sync::Arc;
 
@@ -119,6 +120,19 @@ pub enum Command {
     Release {
         /// The segment.
         segment: SegmentId,
+    },
+    /// Rent from a provider, unless it is rented from; whether it was opened,
+    /// [`crate::Engine::contracts`] says.
+    Rent {
+        /// From whom.
+        provider: NodeId,
+        /// At least so much.
+        size: Bytes,
+    },
+    /// Propose a later end for a contract; whether the provider agreed, its leaf says.
+    Renew {
+        /// Which.
+        contract: ContractId,
     },
     /// Send credit; answered by [`Notice::TxQueued`].
     Send {

@@ -3,6 +3,7 @@
 //!
 //! See [`Engine::step`]; [`io`] lists what goes in and comes out.
 
+pub mod alerts;
 mod bucket;
 mod ctx;
 pub mod durability;
@@ -13,6 +14,7 @@ pub mod io;
 mod ops;
 pub mod placement;
 mod provider;
+pub mod quote;
 pub mod rank;
 mod renter;
 pub mod report;
@@ -21,6 +23,7 @@ pub mod rota;
 pub mod rows;
 pub mod seating;
 pub mod standing;
+pub mod survival;
 #[cfg(test)]
 mod town;
 pub mod view;
@@ -34,5 +37,6 @@ pub use io::{
 };
 pub use provider::{Disks, Provide, Taking};
 pub use renter::NoRoom;
+pub use renter::renting::RentRefusal;
 pub use rows::VolumeId;
 pub use wallet::{SendRefusal, TxEnd};

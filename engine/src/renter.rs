@@ -2,6 +2,7 @@
 //!
 //! - [`book`]: the offers that are known.
 //! - [`planning`]: room for a backup: a code, providers, contracts.
+//! - [`renting`]: contracts that a person asks for.
 //! - [`lease`], [`leases`], [`answers`]: one contract per provider, its terms and revisions.
 //! - [`uploads`], [`placing`], [`puts`], [`stalls`]: a sealed segment becomes n placed shards.
 //! - [`fetches`]: k shards come back.
@@ -27,6 +28,7 @@ pub(crate) mod placing;
 pub(crate) mod planning;
 pub(crate) mod puts;
 mod recovery;
+pub(crate) mod renting;
 pub(crate) mod repairs;
 mod stalls;
 pub(crate) mod targeted;

@@ -14,6 +14,7 @@ mod renter;
 mod tx;
 mod wallet;
 
+use crate::alerts::{Board, Rules};
 use crate::chain::Ledger;
 use crate::driver::DriverHandle;
 use crate::jobs::Jobs;
@@ -27,7 +28,7 @@ use crate::volumes::Keeper;
 use larder_engine::Engine;
 use larder_keys::Signer;
 use larder_ledger::{Genesis, State};
-use larder_rpc::RpcError;
+use larder_rpc::{RpcError, RpcMetrics};
 use larder_types::{AccountId, NodeId, SubKeyId, Time};
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +61,12 @@ pub struct NodeApi {
     pub volumes: Option<Keeper>,
     /// The home's configuration.
     pub config: ConfigFile,
+    /// Alerts.
+    pub board: Board,
+    /// What they go by.
+    pub rules: Rules,
+    /// What the RPC counts.
+    pub rpc: RpcMetrics,
     /// What of the offer a flag or the environment said.
     pub given: Vec<String>,
     /// Its key, which signs approvals.

@@ -4,10 +4,13 @@
 
 mod error;
 mod settings;
+mod trash;
 
 pub use error::AppError;
 
 use self::settings::Settings;
+use self::trash::empty_trash;
+use crate::alerts::{Board, Hooks, Rules, Watcher, rules};
 use crate::api::NodeApi;
 use crate::blocks;
 use crate::bulk::Streams;
@@ -44,7 +47,7 @@ use larder_engine::{Engine, Identity, Provide};
 use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Genesis, Proposer};
-use larder_rpc::{Door, Endpoint, Feeds, serve};
+use larder_rpc::{Door, Endpoint, Feeds, RpcMetrics, serve};
 use larder_types::size::MIB;
 use larder_types::{Bytes, Schedule, codec};
 use libp2p::multiaddr::Protocol;
@@ -58,10 +61,6 @@ use tokio_util::sync::CancellationToken;
 const RESERVE: Bytes = Bytes(256 * MIB);
 /// How long a joining node waits between tries to get the genesis document.
 const GENESIS_WAIT: Duration = Duration::from_secs(1);
-/// Deleted shards rest this long. `docs/protocol.md` §3.3.
-const TRASH_DAYS: u64 = 7;
-/// How often the trash is looked through.
-const TRASH_EVERY: Duration = Duration::from_secs(3_600);
 /// How long the stopping tasks may take.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
@@ -363,6 +362,32 @@ async fn up(
         token.run_until_cancelled(cataloguer.run()).await;
         ("catalogue", Ok(()))
     });
+    let (board, rules) = (
+        Board::default(),
+        Rules::new(rules::Settings::of(
+            &home.config.alerts,
+            genesis.params.epoch,
+        )?),
+    );
+    let watcher = Watcher {
+        driver: driver.clone(),
+        ledger: ledger.clone(),
+        net: net.clone(),
+        vault: jobs.vault.clone(),
+        volumes: keeper.as_ref().map(|keeper| keeper.volumes.clone()),
+        home: home.dir.clone(),
+        node,
+        schedule: Schedule::new(genesis.start, &genesis.params),
+        epoch: genesis.params.epoch,
+        rules: rules.clone(),
+        board: board.clone(),
+        hooks: Hooks::new(crate::net::peer_id(&node)?.to_string(), stop.child_token())?,
+    };
+    let token = stop.clone();
+    tasks.spawn(async move {
+        token.run_until_cancelled(watcher.run()).await;
+        ("alerts", Ok(()))
+    });
     let recovery = Recovery {
         driver: driver.clone(),
         ledger: ledger.clone(),
@@ -390,6 +415,9 @@ async fn up(
         provides: settings.provide.is_some(),
         volumes: keeper,
         config,
+        board,
+        rules,
+        rpc: RpcMetrics::default(),
         given: settings.given,
         seat,
         node_key: home.keys.node.clone(),
@@ -459,7 +487,7 @@ async fn start_net(
 
 /// Whether an address is of this machine alone. Who listens at one means to meet others there; to
 /// everybody else, such an address in gossip is only a way to make us dial our own services.
-fn is_loopback(addr: &Multiaddr) -> bool {
+pub(crate) fn is_loopback(addr: &Multiaddr) -> bool {
     match addr.iter().next() {
         Some(Protocol::Ip4(ip)) => ip.is_loopback(),
         Some(Protocol::Ip6(ip)) => ip.to_canonical().is_loopback(),
@@ -533,21 +561,6 @@ fn open_shards(
         (quota, RESERVE),
         known,
     )?))
-}
-
-/// Deletes what has rested in the trash long enough, at the start and each hour.
-async fn empty_trash(store: Volumes) {
-    let keep = larder_types::Millis(TRASH_DAYS * 86_400_000);
-    let mut hours = tokio::time::interval(TRASH_EVERY);
-    loop {
-        hours.tick().await;
-        let store = store.clone();
-        match tokio::task::spawn_blocking(move || store.empty_trash(now(), keep)).await {
-            Ok(Ok(freed)) => tracing::debug!("{freed} of trash deleted"),
-            Ok(Err(e)) => tracing::warn!("the trash was not emptied: {e}"),
-            Err(e) => tracing::error!("the trash was not emptied: {e}"),
-        }
-    }
 }
 
 async fn tell_addresses(driver: &driver::DriverHandle, net: &NetHandle) {

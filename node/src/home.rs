@@ -6,7 +6,7 @@ mod config;
 pub mod rebirth;
 mod standing;
 
-pub use config::{Config, NetworkConfig, UpConfig, VolumeEntry, configured};
+pub use config::{AlertConfig, Config, NetworkConfig, UpConfig, VolumeEntry, configured};
 pub use standing::Standing;
 
 use standing::{checkpoint, genesis_hash, read_config};
@@ -314,6 +314,7 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     let config = Config {
         network: network.config,
         up: UpConfig::default(),
+        alerts: AlertConfig::default(),
         volumes: Vec::new(),
     };
     let text = toml::to_string(&config).expect("our configuration has a TOML form");

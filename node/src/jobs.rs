@@ -15,7 +15,7 @@ use larder_engine::NoRoom;
 use larder_engine::placement::Plan;
 use larder_engine::standing::HeadState;
 use larder_rpc::{
-    BackupParams, BackupSummary, Code, Job, JobKind, JobResult, JobState, Moment, Nano,
+    BackupParams, BackupSummary, Code, Job, JobKind, JobLine, JobResult, JobState, Moment, Nano,
     PathFailure, RestoreParams, RestoreSummary, RpcError, Text,
 };
 use larder_types::{Amount, Class, Time};
@@ -155,6 +155,11 @@ impl Jobs {
                 Err(RpcError::new(Code::Internal, why))
             });
             if let Some(entry) = jobs.lock().get_mut(&id) {
+                let text = match &outcome {
+                    Ok(_) => "done".to_owned(),
+                    Err(e) => e.to_string(),
+                };
+                entry.working.note(text);
                 entry.ended = Some(now());
                 entry.outcome = Some(outcome);
             }
@@ -177,6 +182,7 @@ impl Jobs {
         options.own.push(self.home.clone());
         options.dry_run = params.dry_run;
         let spent = self.escrowed().await?;
+        working.note(format!("reading {}", params.paths.join(", ")));
         let plan = if params.dry_run {
             None
         } else {
@@ -185,6 +191,7 @@ impl Jobs {
                 .estimate(&options)
                 .await
                 .map_err(|e| backup_error(&e))?;
+            working.note(format!("making room for {bytes} bytes at class {class}"));
             Some(self.prepare(class, bytes, cancel).await?)
         };
         let made = self
@@ -192,6 +199,7 @@ impl Jobs {
             .backup(options, &self.segments, progress, cancel)
             .await;
         let made = made.map_err(|e| backup_error(&e))?;
+        note_failures(working, &made.errors);
         let cost = self.escrowed().await?.saturating_sub(spent);
         let head = match params.dry_run {
             true => None,
@@ -250,6 +258,7 @@ impl Jobs {
             .resolve(&params.snapshot)
             .await
             .map_err(|e| resolve_error(&e))?;
+        working.note(format!("restoring {id} into {}", params.target));
         let options = RestoreOptions {
             snapshot,
             subpath: params.path.map(PathBuf::from),
@@ -263,6 +272,7 @@ impl Jobs {
             .restore(options, &self.segments, progress, cancel)
             .await;
         let made = made.map_err(|e| restore_error(&e))?;
+        note_failures(working, &made.incomplete);
         Ok(RestoreSummary {
             snapshot: id.to_string(),
             target: params.target,
@@ -333,6 +343,17 @@ impl Jobs {
             .ok_or_else(|| no_job(&id.to_string()))
     }
 
+    /// What a job did, the oldest first.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn log(&self, id: &str) -> Result<Vec<JobLine>, RpcError> {
+        let number: u64 = id.parse().map_err(|_| no_job(id))?;
+        let all = self.lock();
+        let entry = all.get(&number).ok_or_else(|| no_job(id))?;
+        Ok(entry.working.log())
+    }
+
     /// Asks a job to stop.
     ///
     /// # Errors
@@ -341,6 +362,7 @@ impl Jobs {
         let number: u64 = id.parse().map_err(|_| no_job(id))?;
         let all = self.lock();
         let entry = all.get(&number).ok_or_else(|| no_job(id))?;
+        entry.working.note("asked to stop".to_owned());
         entry.working.cancel.cancel();
         Ok(())
     }
@@ -460,6 +482,13 @@ pub fn host() -> String {
         .into_owned()
 }
 
+/// Each path that was left out or is incomplete, with why.
+fn note_failures(working: &Working, problems: &Problems) {
+    for problem in &problems.named {
+        working.note(format!("{}: {}", problem.path.display(), problem.error));
+    }
+}
+
 fn failures(problems: &Problems) -> Vec<PathFailure> {
     problems
         .named
@@ -471,7 +500,7 @@ fn failures(problems: &Problems) -> Vec<PathFailure> {
         .collect()
 }
 
-fn no_room(error: &NoRoom) -> RpcError {
+pub(crate) fn no_room(error: &NoRoom) -> RpcError {
     let code = match error {
         NoRoom::NoProviders => Code::NoOffers,
         NoRoom::NoQuota { .. } => Code::NoQuota,

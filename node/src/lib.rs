@@ -1,6 +1,7 @@
 //! The shell around Larder's pure crates: one node as a process. `engine` and `ledger` decide;
 //! here are the transport, the database, the workers, the RPC, the command line and the demo.
 
+pub mod alerts;
 pub mod api;
 pub mod app;
 pub mod blocks;
@@ -9,7 +10,9 @@ pub mod call;
 pub mod catalogue;
 pub mod chain;
 pub mod cli;
+pub mod configuring;
 pub mod demo;
+pub mod doctor;
 pub mod doomed;
 pub mod driver;
 pub mod follow;
@@ -17,7 +20,9 @@ pub mod heads;
 pub mod home;
 pub mod invite;
 pub mod jobs;
+mod market;
 pub mod meeting;
+pub mod metrics;
 pub mod net;
 mod own;
 pub mod pool;
@@ -25,6 +30,7 @@ mod providing;
 pub mod pump;
 pub mod recovery;
 mod repairs;
+mod searching;
 pub mod seat;
 pub mod segments;
 pub mod settings;

@@ -66,10 +66,7 @@ impl NodeApi {
             slot_closes: slot.map(|slot| Moment(schedule.slot_close(slot))),
             strikes,
             misses_in_a_row: row,
-            misses_left: params
-                .faulted_after
-                .saturating_sub(row)
-                .min(MOST_STRIKES.saturating_sub(strikes)),
+            misses_left: misses_left(strikes, row, params.faulted_after),
             faulted: report.faulted,
         }))
     }
@@ -322,6 +319,12 @@ impl NodeApi {
     fn starts(&self, epoch: Epoch) -> Moment {
         Moment(self.schedule().epoch_start(epoch))
     }
+}
+
+/// Further misses in a row that make a provider FAULTED.
+pub(crate) fn misses_left(strikes: u32, row: u32, faulted_after: u32) -> u32 {
+    let left = faulted_after.saturating_sub(row);
+    left.min(MOST_STRIKES.saturating_sub(strikes))
 }
 
 /// What an offer of the network may be.

@@ -27,11 +27,52 @@ impl ConfigFile {
         }
     }
 
+    /// The home that it belongs to.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says now.
+    ///
+    /// # Errors
+    /// [`HomeError`] if it cannot be read, or is no configuration.
+    pub fn read(&self) -> Result<Config, HomeError> {
+        let path = self.path.clone();
+        let text = fs::read_to_string(&path);
+        let text = text.map_err(|source| HomeError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|e: toml::de::Error| HomeError::Damaged {
+            path,
+            why: e.message().to_owned(),
+        })
+    }
+
     /// Changes the file. What comes out must still be a configuration.
     ///
     /// # Errors
     /// [`HomeError`]; then nothing has changed.
     pub fn edit(&self, change: impl FnOnce(&mut DocumentMut)) -> Result<(), HomeError> {
+        self.edit_checked(change, |_| Ok(()))
+    }
+
+    /// The same, if `check` finds what comes out sound.
+    ///
+    /// # Errors
+    /// [`HomeError`]; then nothing has changed.
+    pub fn edit_checked(
+        &self,
+        change: impl FnOnce(&mut DocumentMut),
+        check: impl FnOnce(&Config) -> Result<(), String>,
+    ) -> Result<(), HomeError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let path = &self.path;
         let damaged = |why: String| HomeError::Damaged {
@@ -48,8 +89,11 @@ impl ConfigFile {
         )?;
         change(&mut document);
         let text = document.to_string();
-        toml::from_str::<Config>(&text).map_err(|e| damaged(e.message().to_owned()))?;
-        write(path, text.as_bytes(), 0o644)
+        let config: Config = toml::from_str(&text).map_err(|e| damaged(e.message().to_owned()))?;
+        check(&config).map_err(damaged)?;
+        // A secret is nobody else's to read.
+        let mode = config.alerts.secret.map_or(0o644, |_| 0o600);
+        write(path, text.as_bytes(), mode)
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::api::{Method, all};
 use crate::errors::{Code, RpcError};
 use crate::feeds;
+use crate::metrics::{Outcome, Refused, RpcMetrics};
 use crate::tokens::{Caller, Scope, Tokens};
 use crate::values::now;
 use jsonrpsee::BatchResponseBuilder;
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +46,7 @@ pub(crate) struct Gate {
     calls: Arc<Semaphore>,
     stop: CancellationToken,
     max_response: usize,
+    counts: RpcMetrics,
 }
 
 impl fmt::Debug for Gate {
@@ -54,7 +56,12 @@ impl fmt::Debug for Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(tokens: Arc<Tokens>, stop: CancellationToken, max_response: usize) -> Self {
+    pub(crate) fn new(
+        tokens: Arc<Tokens>,
+        stop: CancellationToken,
+        max_response: usize,
+        counts: RpcMetrics,
+    ) -> Self {
         let scopes = all().map(|Method { name, scope, .. }| (*name, *scope));
         let leave = feeds::SUBSCRIPTIONS
             .iter()
@@ -65,6 +72,7 @@ impl Gate {
             calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
             stop,
             max_response,
+            counts,
         }
     }
 
@@ -107,12 +115,15 @@ where
                 |why: RpcError| MethodResponse::error(id.clone(), ErrorObjectOwned::from(why));
             let caller = request.extensions.get::<Caller>().cloned();
             if let Err(why) = gate.admit(&request.method, caller.as_ref()) {
+                gate.counts.refused(reason(why.code));
                 return refuse(why);
             }
             let Ok(_turn) = gate.calls.try_acquire() else {
                 let why = "too many calls at once: wait for answers before you call again";
+                gate.counts.refused(Refused::Rate);
                 return refuse(RpcError::new(Code::TooManyCalls, why));
             };
+            let (method, began) = (request.method.to_string(), Instant::now());
             let call = inner.call(request);
             let call = async {
                 match caller {
@@ -120,13 +131,20 @@ where
                     None => call.await,
                 }
             };
-            tokio::select! {
+            let answer = tokio::select! {
                 biased;
                 answer = call => answer,
                 () = last_words(&gate.stop) => {
                     refuse(RpcError::new(Code::Stopping, "the node stops: call again when it is back"))
                 }
-            }
+            };
+            let outcome = match answer.is_success() {
+                true => Outcome::Done,
+                false => Outcome::Failed,
+            };
+            gate.counts
+                .called(&method, outcome, began.elapsed().as_secs_f64());
+            answer
         }
     }
 
@@ -164,6 +182,17 @@ where
         _: Notification<'a>,
     ) -> impl Future<Output = MethodResponse> + Send + 'a {
         std::future::ready(MethodResponse::notification())
+    }
+}
+
+/// What a refusal counts as.
+fn reason(code: Code) -> Refused {
+    if code == Code::Unauthenticated {
+        Refused::Unauthenticated
+    } else if code == Code::TooFast {
+        Refused::Rate
+    } else {
+        Refused::Scope
     }
 }
 

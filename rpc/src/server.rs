@@ -6,15 +6,17 @@ use crate::api::{Api, auth, dispatch};
 use crate::discover::{DISCOVER, document};
 use crate::feeds::{Feeds, subscriptions};
 use crate::gate::{Gate, Gated};
+use crate::metrics::{Refused, RpcMetrics};
+use crate::probes::{self, Probes};
 use crate::tokens::Tokens;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::any;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
@@ -24,7 +26,6 @@ use jsonrpsee::server::{
 };
 use jsonrpsee::{Methods, RpcModule};
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -71,14 +72,6 @@ const WS_BUFFER: u32 = 64;
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 /// What a caller beyond the last connection reads.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 21\r\n\r\ntoo many connections\n";
-
-/// What the paths beside `/rpc` ask of a node.
-pub trait Probes: Send + Sync + 'static {
-    /// Whether it can do its work now.
-    fn ready(&self) -> impl Future<Output = bool> + Send;
-    /// Its metrics in Prometheus's text format.
-    fn metrics(&self) -> impl Future<Output = String> + Send;
-}
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -207,6 +200,7 @@ async fn serve_methods<P: Probes>(
         source,
     })?;
     let tokens = Arc::new(tokens);
+    let counts = probes.counts();
     let stop = CancellationToken::new();
     let (stopped, handle) = stop_channel();
     let rpc = Rpc {
@@ -218,10 +212,11 @@ async fn serve_methods<P: Probes>(
             Arc::clone(&tokens),
             stop.clone(),
             MAX_RESPONSE as usize,
+            counts.clone(),
         )),
     };
     let app = routes(rpc, probes, &Guard::new(secret, tokens, bound, door.hosts));
-    let task = tokio::spawn(listen(listener, app, limits, stop.clone()));
+    let task = tokio::spawn(listen(listener, app, limits, stop.clone(), counts));
     Ok(Server {
         address: bound,
         handle,
@@ -258,7 +253,13 @@ fn with_own(
 }
 
 /// Takes connections until the end, no more at once than there may be, each with its time.
-async fn listen(listener: TcpListener, app: Router, limits: Limits, stop: CancellationToken) {
+async fn listen(
+    listener: TcpListener,
+    app: Router,
+    limits: Limits,
+    stop: CancellationToken,
+    counts: RpcMetrics,
+) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let mut open = JoinSet::new();
     loop {
@@ -279,12 +280,16 @@ async fn listen(listener: TcpListener, app: Router, limits: Limits, stop: Cancel
         match Arc::clone(&room).try_acquire_owned() {
             Ok(place) => {
                 let (app, stop) = (app.clone(), stop.clone());
+                let counted = counts.connection();
                 open.spawn(async move {
                     connection(stream, app, limits, &stop).await;
-                    drop(place);
+                    drop((place, counted));
                 });
             }
-            Err(_) => turn_away(stream).await,
+            Err(_) => {
+                counts.refused(Refused::Connections);
+                turn_away(stream).await;
+            }
         }
     }
     while open.join_next().await.is_some() {}
@@ -329,9 +334,7 @@ fn routes<P: Probes>(rpc: Rpc, probes: Arc<P>, guard: &Guard) -> Router {
         .route("/rpc", any(call))
         .layer(from_fn_with_state(guard.clone(), admitted))
         .with_state(rpc)
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready::<P>).with_state(Arc::clone(&probes)))
-        .route("/metrics", get(metrics::<P>).with_state(probes))
+        .merge(probes::routes(probes))
         .layer(from_fn_with_state(guard.clone(), local_only))
 }
 
@@ -413,19 +416,6 @@ async fn whole(request: Request, time: Duration) -> Result<Request, Response> {
 
 fn refuse(status: StatusCode, why: &'static str) -> Response {
     (status, [(CONNECTION, "close")], why).into_response()
-}
-
-async fn ready<A: Probes>(State(api): State<Arc<A>>) -> Response {
-    if api.ready().await {
-        "ready\n".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
-    }
-}
-
-async fn metrics<A: Probes>(State(api): State<Arc<A>>) -> Response {
-    let text = api.metrics().await;
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 #[cfg(test)]

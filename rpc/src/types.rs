@@ -1,6 +1,7 @@
 //! Parameters and results of the methods, one file an area. They are separate from the domain's
 //! types: changing those must not silently change what programs read.
 
+pub mod alerts;
 pub mod auth;
 pub mod backup;
 pub mod chain;
@@ -11,9 +12,13 @@ pub mod market;
 pub mod network;
 pub mod node;
 pub mod provider;
+pub mod quote;
 pub mod recover;
+pub mod search;
+pub mod upkeep;
 pub mod wallet;
 
+pub use alerts::*;
 pub use auth::*;
 pub use backup::*;
 pub use chain::*;
@@ -24,7 +29,10 @@ pub use market::*;
 pub use network::*;
 pub use node::*;
 pub use provider::*;
+pub use quote::*;
 pub use recover::*;
+pub use search::*;
+pub use upkeep::*;
 pub use wallet::*;
 
 #[cfg(test)]

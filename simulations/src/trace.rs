@@ -175,6 +175,15 @@ impl Trace {
                 self.kind(3);
                 self.0.update(&segment.0);
             }
+            Command::Rent { provider, size } => {
+                self.kind(15);
+                self.0.update(&provider.0);
+                self.number(size.0);
+            }
+            Command::Renew { contract } => {
+                self.kind(16);
+                self.0.update(&contract.0);
+            }
             Command::Release { segment } => {
                 self.kind(4);
                 self.0.update(&segment.0);

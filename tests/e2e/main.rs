@@ -34,6 +34,7 @@ mod site;
 mod soak;
 mod split;
 mod until;
+mod upkeep;
 mod validators;
 mod verify;
 mod volumes;

@@ -98,8 +98,8 @@ impl Renter {
         }
         let count = need.providers.min(MAX_NEW).min(fresh.len());
         let free = |o: &Offer| o.free.0 / CHUNK;
-        let shared = stepped(ctx, need.chunks / count.max(1) as u64 * 3 / 2);
-        let least = stepped(ctx, need.longest);
+        let shared = stepped(&ctx.me.params, need.chunks / count.max(1) as u64 * 3 / 2);
+        let least = stepped(&ctx.me.params, need.longest);
         let roomy = fresh.iter().filter(|o| free(o) >= shared).count();
         let capacity = if roomy >= count { shared } else { least };
         fresh.retain(|o| free(o) >= capacity);

@@ -66,6 +66,8 @@ pub(crate) struct Lease {
     pub(crate) unposted: Option<u64>,
     /// When it is audited next.
     pub(crate) audit: AuditDue,
+    /// Whether a person wants a later end, and none has been proposed since.
+    pub(crate) renewing: bool,
 }
 
 /// Refused shards in a row (half a minute of asking) after which the user is told of a provider.
@@ -100,6 +102,7 @@ impl Lease {
             refusals: 0,
             unposted: None,
             audit: AuditDue::default(),
+            renewing: false,
         }
     }
 
@@ -135,6 +138,19 @@ impl Lease {
         let leaf = self.leaf();
         let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
         leaf.used_chunks > 0 && leaf.end_epoch <= epoch + RENEW_EPOCHS.min(term / 2).max(4)
+    }
+
+    /// Whether half of the time in which it should have been renewed has passed, and it has not been.
+    pub(crate) fn lapses(&self, epoch: Epoch) -> bool {
+        let leaf = self.leaf();
+        let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
+        let half = RENEW_EPOCHS.min(term / 2).max(4) / 2;
+        leaf.used_chunks > 0 && !self.faulted && leaf.end_epoch <= epoch + half
+    }
+
+    /// Whether a later end is to be proposed.
+    pub(crate) fn is_to_renew(&self, epoch: Epoch) -> bool {
+        self.renewing || self.runs_out(epoch)
     }
 
     /// What the account still owes it at a boundary after `epoch`.

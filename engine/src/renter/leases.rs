@@ -15,7 +15,7 @@ use larder_contracts::{Auth, Draft, Offer, Refusal, SignedLeaf, extend, rate, re
 use larder_ledger::{ForceRevision, Forced, Tx};
 use larder_proofs::{ContractLeaf, ShardLeaf};
 use larder_types::params::CHUNK;
-use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Profile, Time};
+use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Params, Profile, Time};
 use std::collections::BTreeMap;
 
 /// Wanted term, 30 days.
@@ -44,14 +44,12 @@ impl Renter {
         nonce16: [u8; 16],
     ) -> ContractLeaf {
         let params = &ctx.me.params;
-        let epochs = u32::try_from(TERM.0 / params.epoch.0.max(1)).unwrap_or(u32::MAX);
-        let longest = params.max_term.min(offer.max_term).saturating_sub(7).max(1);
         Draft {
             provider: offer.provider,
             renter: ctx.me.account(),
             nonce16,
             start: next_start(ctx),
-            term: epochs.clamp(params.min_term.max(offer.min_term).min(longest), longest),
+            term: term(params, offer),
             capacity_chunks,
             price: offer.price,
             collateral_epochs: offer.collateral_epochs,
@@ -126,7 +124,7 @@ impl Renter {
             let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
             let wanted = (lease.spoken_chunks() + lease.wanted) * 3 / 2;
             self.renew_terms(ctx, wallet, id, wanted.next_multiple_of(step).max(capacity));
-        } else if lease.runs_out(ctx.chain.epoch) && !lease.money_pending() {
+        } else if lease.is_to_renew(ctx.chain.epoch) && !lease.money_pending() {
             self.renew_terms(ctx, wallet, id, capacity);
         }
     }
@@ -173,7 +171,7 @@ impl Renter {
         if first {
             leaf.revision = 0;
         }
-        if lease.runs_out(ctx.chain.epoch) {
+        if lease.is_to_renew(ctx.chain.epoch) {
             let renewed = self.draft(ctx, &offer, capacity, [0; 16]).end_epoch;
             leaf.end_epoch = leaf.end_epoch.max(renewed);
         }
@@ -190,6 +188,7 @@ impl Renter {
         let signed = sign(ctx, leaf, Some(auth), &lease.provider);
         if let Some(lease) = self.leases.get_mut(id) {
             lease.tried = Some(signed.clone());
+            lease.renewing = false;
             wallet.commit(*id, lease.owes(ctx.chain.epoch));
             let row = lease.row();
             ctx.persist(vec![Write::rented(id, Some(&row))]);
@@ -451,6 +450,13 @@ impl Renter {
             })
             .fold(None, |soonest, l| sooner(soonest, Some(l.retry_at)))
     }
+}
+
+/// The term that is asked of an offer, epochs: 30 days, if it and the network allow it.
+pub(crate) fn term(params: &Params, offer: &Offer) -> u32 {
+    let epochs = u32::try_from(TERM.0 / params.epoch.0.max(1)).unwrap_or(u32::MAX);
+    let longest = params.max_term.min(offer.max_term).saturating_sub(7).max(1);
+    epochs.clamp(params.min_term.max(offer.min_term).min(longest), longest)
 }
 
 /// The epoch a contract proposed now can start at.

@@ -11,7 +11,7 @@ use larder_contracts::{Offer, judge::cost};
 use larder_proofs::ContractLeaf;
 use larder_types::params::CHUNK;
 use larder_types::size::MIB;
-use larder_types::{Amount, Class, Millis, NodeId, Time};
+use larder_types::{Amount, Class, Millis, NodeId, Params, Time};
 
 /// Offers need this long to come in after the first block.
 const GATHER: Millis = Millis(3_000);
@@ -143,45 +143,38 @@ impl Renter {
         wallet: &mut Wallet,
         planning: Planning,
     ) -> Result<(), NoRoom> {
-        let leased: Vec<NodeId> = self.leases.values().map(|l| l.provider).collect();
-        let mut fresh: Vec<Offer> = self
-            .book
-            .valid(ctx.now)
-            .map(|o| &o.offer)
-            .filter(|o| !leased.contains(&o.provider) && o.provider != ctx.me.node())
-            .filter(|o| !self.faulted.contains(&o.provider))
-            .filter(|o| !self.asked.is_shunned(&o.provider))
-            .cloned()
-            .collect();
-        drop_outliers(&mut fresh);
-        let known = self.usable_leases().count() + fresh.len();
-        let plan = placement::choose_code(planning.class, known).ok_or(NoRoom::NoProviders)?;
-        let code = plan.code;
-        let wanted = usize::from(code.n() + (code.n() * SPARE_PERCENT).div_ceil(100)).min(known);
-        let capacity = self.capacity_each(ctx, planning.bytes, plan, wanted);
-        fresh.retain(|o| o.free.0 / CHUNK >= capacity);
-        let lacking = wanted.saturating_sub(self.usable_leases().count());
-        if fresh.is_empty() && self.usable_leases().count() == 0 {
-            return Err(NoRoom::NoQuota {
-                needed: capacity * CHUNK / MIB,
-            });
-        }
-        let chosen = spread(ctx, plan, fresh, lacking);
-        self.check_credit(ctx, wallet, &chosen, capacity)?;
-        for offer in chosen {
-            self.open_lease(ctx, wallet, &offer, capacity);
+        let fresh = self.unrented(ctx.now, &ctx.me.node());
+        let usable = self.usable_leases().count();
+        let wanted = (planning.class, planning.bytes);
+        let tie = || ctx.rng.next_u64();
+        let chosen = select(&ctx.me.params, fresh, usable, wanted, tie)?;
+        self.check_credit(ctx, wallet, &chosen.offers, chosen.capacity)?;
+        for offer in chosen.offers {
+            self.open_lease(ctx, wallet, &offer, chosen.capacity);
         }
         Ok(())
     }
 
-    /// 1.5 times one provider's share of what is planned, in whole steps, chunks.
-    fn capacity_each(&self, ctx: &Ctx<'_>, bytes: u64, plan: Plan, providers: usize) -> u64 {
-        let stored = u128::from(bytes) * u128::from(plan.code.n()) / u128::from(plan.code.k());
-        let each = stored * 3 / 2 / u128::from(providers.max(1) as u64) / u128::from(CHUNK);
-        stepped(ctx, u64::try_from(each).unwrap_or(u64::MAX / 2))
+    /// Offers of providers that could be rented from and are not yet.
+    pub(crate) fn unrented(&self, now: Time, own: &NodeId) -> Vec<Offer> {
+        let leased: Vec<NodeId> = self.leases.values().map(|l| l.provider).collect();
+        self.rentable(now, own)
+            .filter(|o| !leased.contains(&o.provider))
+            .collect()
     }
 
-    fn check_credit(
+    /// Offers of providers other than `own`, but for those that are FAULTED or shunned.
+    pub(crate) fn rentable(&self, now: Time, own: &NodeId) -> impl Iterator<Item = Offer> {
+        self.book
+            .valid(now)
+            .map(|o| &o.offer)
+            .filter(|o| o.provider != *own)
+            .filter(|o| !self.faulted.contains(&o.provider))
+            .filter(|o| !self.asked.is_shunned(&o.provider))
+            .cloned()
+    }
+
+    pub(crate) fn check_credit(
         &self,
         ctx: &Ctx<'_>,
         wallet: &Wallet,
@@ -193,6 +186,59 @@ impl Renter {
             .map(|offer| self.draft(ctx, offer, capacity, [0; 16]));
         afford(leaves, wallet.spendable(ctx))
     }
+}
+
+/// What is to be rented beside what is rented already.
+#[derive(Debug, Clone)]
+pub(crate) struct Selection {
+    /// The code that this makes possible.
+    pub(crate) plan: Plan,
+    /// Providers that hold a share, those rented from already among them.
+    pub(crate) providers: usize,
+    /// Capacity to rent of each, chunks.
+    pub(crate) capacity: u64,
+    /// From whom.
+    pub(crate) offers: Vec<Offer>,
+}
+
+/// Chooses among offers for so many bytes at a class, beside `usable` contracts. `tie` decides
+/// between equals.
+///
+/// # Errors
+/// [`NoRoom`] without any provider, or any with room enough.
+pub(crate) fn select(
+    params: &Params,
+    mut fresh: Vec<Offer>,
+    usable: usize,
+    (class, bytes): (Class, u64),
+    tie: impl FnMut() -> u64,
+) -> Result<Selection, NoRoom> {
+    drop_outliers(&mut fresh);
+    let known = usable + fresh.len();
+    let plan = placement::choose_code(class, known).ok_or(NoRoom::NoProviders)?;
+    let code = plan.code;
+    let wanted = usize::from(code.n() + (code.n() * SPARE_PERCENT).div_ceil(100)).min(known);
+    let capacity = capacity_each(params, bytes, plan, wanted);
+    fresh.retain(|o| o.free.0 / CHUNK >= capacity);
+    let lacking = wanted.saturating_sub(usable);
+    if fresh.is_empty() && usable == 0 {
+        return Err(NoRoom::NoQuota {
+            needed: capacity * CHUNK / MIB,
+        });
+    }
+    Ok(Selection {
+        plan,
+        providers: wanted,
+        capacity,
+        offers: spread(plan, fresh, lacking, tie),
+    })
+}
+
+/// 1.5 times one provider's share of what is planned, in whole steps, chunks.
+fn capacity_each(params: &Params, bytes: u64, plan: Plan, providers: usize) -> u64 {
+    let stored = u128::from(bytes) * u128::from(plan.code.n()) / u128::from(plan.code.k());
+    let each = stored * 3 / 2 / u128::from(providers.max(1) as u64) / u128::from(CHUNK);
+    stepped(params, u64::try_from(each).unwrap_or(u64::MAX / 2))
 }
 
 /// Whether there is credit for these contracts.
@@ -213,10 +259,10 @@ pub(crate) fn afford(
 }
 
 /// A capacity that can be bought: whole steps, no less than the network's least, chunks.
-pub(crate) fn stepped(ctx: &Ctx<'_>, chunks: u64) -> u64 {
-    let step = (ctx.me.params.capacity_step.0 / CHUNK).max(1);
+pub(crate) fn stepped(params: &Params, chunks: u64) -> u64 {
+    let step = (params.capacity_step.0 / CHUNK).max(1);
     chunks
-        .max(ctx.me.params.min_capacity_chunks)
+        .max(params.min_capacity_chunks)
         .max(1)
         .next_multiple_of(step)
 }
@@ -233,7 +279,12 @@ pub(crate) fn drop_outliers(offers: &mut Vec<Offer>) {
 }
 
 /// The offers to take: distinct operators first, then the cheaper ones.
-fn spread(ctx: &mut Ctx<'_>, plan: Plan, offers: Vec<Offer>, wanted: usize) -> Vec<Offer> {
+fn spread(
+    plan: Plan,
+    offers: Vec<Offer>,
+    wanted: usize,
+    mut tie: impl FnMut() -> u64,
+) -> Vec<Offer> {
     let lowest = offers
         .iter()
         .map(|o| o.price.nano())
@@ -249,7 +300,7 @@ fn spread(ctx: &mut Ctx<'_>, plan: Plan, offers: Vec<Offer>, wanted: usize) -> V
             // Prices within a quarter count as equal: then chance decides, so that not everybody
             // takes the same providers. `docs/protocol.md` §3.12.
             price: o.price.nano().saturating_mul(4) / lowest,
-            tie: ctx.rng.next_u64(),
+            tie: tie(),
         })
         .collect();
     let cap = usize::from(placement::operator_cap(plan.code)).max(wanted);

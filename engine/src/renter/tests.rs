@@ -3,6 +3,7 @@
 
 mod churn;
 mod reads;
+mod renting;
 mod world;
 
 use crate::NoRoom;

@@ -3,12 +3,20 @@
 use super::NodeApi;
 use crate::home::now;
 use crate::jobs::{browse_error, paths, resolve_error};
+use crate::searching::{Taking, Window, below, diff, find};
 use crate::shown::{entry, internal};
-use larder_backup::{BackupOptions, Depth};
+use larder_backup::exclude::Globs;
+use larder_backup::{BackupOptions, BrowseError, Depth};
+use larder_engine::Engine;
+use larder_engine::survival::{Domain, Group, Shared};
+use larder_rpc::values::PAGE_MAX;
 use larder_rpc::{
-    BackupMethods, BackupParams, BrowseParams, Code, Empty, Entry, Estimate, EstimateParams,
-    JobStarted, Moment, Page, PageParams, RestoreParams, RpcError, Snapshot, Text,
+    BackupCheck, BackupMethods, BackupParams, BrowseParams, Code, DiffParams, Difference,
+    DomainKind, DomainLoss, Durability, DurabilityGroup, Empty, Entry, Estimate, EstimateParams,
+    FindParams, FoundEntry, JobStarted, Moment, Page, PageParams, RestoreParams, RpcError,
+    Snapshot, Text,
 };
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use tokio::sync::mpsc;
 
@@ -95,6 +103,104 @@ impl BackupMethods for NodeApi {
         Ok(Page { items, next_cursor })
     }
 
+    async fn backup_find(&self, params: FindParams) -> Result<Page<FoundEntry>, RpcError> {
+        let page = PageParams {
+            cursor: params.cursor,
+            limit: params.limit,
+        };
+        let window = Window {
+            offset: page.offset()?,
+            limit: page.limit(),
+        };
+        let bad = |e| RpcError::new(Code::BadPattern, e);
+        let globs = Globs::new([&params.pattern]).map_err(bad)?;
+        let vault = &self.jobs.vault;
+        let snapshots = match &params.snapshot {
+            Some(name) => vec![vault.resolve(name).await.map_err(|e| resolve_error(&e))?],
+            None => {
+                let mut all = vault.snapshots().await.map_err(internal)?;
+                all.reverse();
+                all
+            }
+        };
+        let named = params.snapshot.is_some();
+        let path = below(params.path);
+        let mut taking = Taking::new(window);
+        let from = (vault, self.jobs.segments());
+        for (id, snapshot) in snapshots {
+            let snapshot_id = id.to_string();
+            let wanted = find(from, (&snapshot_id, snapshot), (&path, &globs), &mut taking).await;
+            match wanted {
+                Ok(true) => {}
+                Ok(false) => break,
+                // Not every snapshot holds the path.
+                Err(BrowseError::NoSuchPath(_)) if !named => {}
+                Err(e) => return Err(browse_error(&e)),
+            }
+        }
+        let next_cursor = taking.next_cursor();
+        Ok(Page {
+            items: taking.items,
+            next_cursor,
+        })
+    }
+
+    async fn backup_diff(&self, params: DiffParams) -> Result<Page<Difference>, RpcError> {
+        let page = PageParams {
+            cursor: params.cursor,
+            limit: params.limit,
+        };
+        let window = Window {
+            offset: page.offset()?,
+            limit: page.limit(),
+        };
+        let vault = &self.jobs.vault;
+        let named = |name: String| async move {
+            let found = vault.resolve(&name).await;
+            found.map(|(_, s)| s).map_err(|e| resolve_error(&e))
+        };
+        let both = (named(params.from).await?, named(params.to).await?);
+        let mut taking = Taking::new(window);
+        let from = (vault, self.jobs.segments());
+        let compared = diff(from, both, &below(params.path), &mut taking).await;
+        compared.map_err(|e| browse_error(&e))?;
+        let next_cursor = taking.next_cursor();
+        Ok(Page {
+            items: taking.items,
+            next_cursor,
+        })
+    }
+
+    async fn backup_check(&self, _: Empty) -> Result<BackupCheck, RpcError> {
+        let vault = &self.jobs.vault;
+        let snapshots = vault.snapshots().await.map_err(internal)?.len() as u64;
+        let needed = vault.segment_ids().await.map_err(internal)?;
+        let asked = |e: &Engine| (e.known_segments(), e.segments().below_full);
+        let (known, below_full) = self.engine(asked).await?;
+        let known: BTreeSet<_> = known.into_iter().map(|s| s.segment).collect();
+        let missing: Vec<_> = needed.iter().filter(|id| !known.contains(id)).collect();
+        Ok(BackupCheck {
+            snapshots,
+            segments: needed.len() as u64,
+            restorable: (needed.len() - missing.len()) as u64,
+            below_full,
+            ok: missing.is_empty(),
+            missing: missing
+                .into_iter()
+                .take(PAGE_MAX)
+                .map(|id| Text(*id))
+                .collect(),
+        })
+    }
+
+    async fn backup_durability(&self, _: Empty) -> Result<Durability, RpcError> {
+        let survival = self.engine(Engine::survival).await?;
+        Ok(Durability {
+            groups: survival.groups.iter().map(group).collect(),
+            domains: survival.domains.into_iter().map(domain).collect(),
+        })
+    }
+
     async fn backup_recover(&self, _: Empty) -> Result<JobStarted, RpcError> {
         Ok(JobStarted {
             job: self.jobs.recover(self.recovery.clone())?,
@@ -106,5 +212,33 @@ impl BackupMethods for NodeApi {
         Ok(JobStarted {
             job: self.jobs.restore(params)?,
         })
+    }
+}
+
+fn group(group: &Group) -> DurabilityGroup {
+    DurabilityGroup {
+        class: Text(group.class),
+        k: group.code.k(),
+        n: group.code.n(),
+        repair_at: group.code.r(),
+        segments: group.segments,
+        bytes: group.bytes,
+        least_alive: group.least_alive,
+        annual_loss: group.annual_loss,
+        class_met: group.class_met,
+    }
+}
+
+fn domain(domain: Domain) -> DomainLoss {
+    let (kind, name) = match domain.shared {
+        Shared::Operator(name) => (DomainKind::Operator, name),
+        Shared::Provider(node) => (DomainKind::Provider, node.to_string()),
+        Shared::Region(name) => (DomainKind::Region, name),
+    };
+    DomainLoss {
+        kind,
+        name,
+        touched: domain.touched,
+        lost: domain.lost,
     }
 }

@@ -1,7 +1,9 @@
 //! `job_*`: work that outlasts a call.
 
 use super::NodeApi;
-use larder_rpc::{Done, Job, JobMethods, JobParams, Page, PageParams, RpcError};
+use larder_rpc::{
+    Done, Job, JobLine, JobLogParams, JobMethods, JobParams, Page, PageParams, RpcError,
+};
 
 impl JobMethods for NodeApi {
     async fn job_list(&self, params: PageParams) -> Result<Page<Job>, RpcError> {
@@ -10,6 +12,14 @@ impl JobMethods for NodeApi {
 
     async fn job_get(&self, params: JobParams) -> Result<Job, RpcError> {
         self.jobs.get(&params.job)
+    }
+
+    async fn job_log(&self, params: JobLogParams) -> Result<Page<JobLine>, RpcError> {
+        let page = PageParams {
+            cursor: params.cursor,
+            limit: params.limit,
+        };
+        Ok(Page::cut(self.jobs.log(&params.job)?, &page)?)
     }
 
     async fn job_cancel(&self, params: JobParams) -> Result<Done, RpcError> {

@@ -1,16 +1,22 @@
 //! `node_*`: this node: what it is, whom it knows, how it is.
 
 use super::NodeApi;
+use crate::alerts::rules;
+use crate::configuring::{self, KEYS, Key};
+use crate::doctor;
 use crate::home::now;
+use crate::home::{Config, HomeError};
 use crate::invite::Invite as InviteString;
 use crate::shown::{count, internal};
 use larder_engine::Engine;
 use larder_ledger::State;
 use larder_proofs::Checkpoint;
 use larder_rpc::{
-    Code, Done, Empty, Invite, KeeperStatus, Moment, Nano, NodeInfo, NodeMethods, NodeStatus, Page,
-    PageParams, Peer, Role, RpcError, Text,
+    Alert, Applies, Bootstrap, Code, ConfigChanged, Connectivity, Doctor, Done, Empty, Invite,
+    KeeperStatus, Moment, Nano, NodeConfig, NodeInfo, NodeMethods, NodeStatus, Page, PageParams,
+    Peer, Role, RpcError, SetConfigParams, Text,
 };
+use libp2p::multiaddr::Protocol;
 
 impl NodeMethods for NodeApi {
     async fn node_info(&self, _: Empty) -> Result<NodeInfo, RpcError> {
@@ -75,6 +81,116 @@ impl NodeMethods for NodeApi {
         Ok(Page::cut(shown, &params)?)
     }
 
+    async fn node_alerts(&self, params: PageParams) -> Result<Page<Alert>, RpcError> {
+        let all = self.board.all();
+        Ok(Page::cut(
+            all.into_iter().map(crate::alerts::hooks::shown),
+            &params,
+        )?)
+    }
+
+    async fn node_connectivity(&self, _: Empty) -> Result<Connectivity, RpcError> {
+        let listen = self.net.listen_addrs().await.map_err(internal)?;
+        let peers = self.net.peers().await.map_err(internal)?;
+        let over = |protocol: fn(&Protocol<'_>) -> bool| {
+            let reached = peers.iter().filter(|p| {
+                let first = p.addrs.first();
+                first.is_some_and(|addr| addr.iter().any(|part| protocol(&part)))
+            });
+            count(reached.count() as u64)
+        };
+        let consensus = self.consensus_now().await;
+        let connected: Vec<String> = peers
+            .iter()
+            .filter_map(|p| Some(crate::net::peer_id(&p.node).ok()?.to_string()))
+            .collect();
+        let config = self
+            .config
+            .read()
+            .map_err(|e| RpcError::new(Code::Internal, e))?;
+        let bootstrap = config
+            .network
+            .bootstrap
+            .into_iter()
+            .map(|address| Bootstrap {
+                connected: connected
+                    .iter()
+                    .any(|peer| address.ends_with(peer.as_str())),
+                address,
+            });
+        Ok(Connectivity {
+            loopback_only: listen.iter().all(crate::app::is_loopback),
+            listen: listen.iter().map(ToString::to_string).collect(),
+            peers: count(peers.len() as u64),
+            tcp: over(|part| matches!(part, Protocol::Tcp(_))),
+            quic: over(|part| matches!(part, Protocol::QuicV1)),
+            validators: consensus.validators,
+            validators_reached: consensus.validators_reached,
+            bootstrap: bootstrap.collect(),
+        })
+    }
+
+    async fn node_doctor(&self, _: Empty) -> Result<Doctor, RpcError> {
+        let status = self.node_status(Empty {}).await?;
+        let repairs = self.engine(crate::repairs::shown).await?;
+        let contracts = self.engine(Engine::contracts).await?;
+        let open = self.board.open().into_iter();
+        let alerts: Vec<Alert> = open.map(crate::alerts::hooks::shown).collect();
+        let home = self.config.home().to_owned();
+        let of_home = tokio::task::spawn_blocking(move || doctor::of_home(&home)).await;
+        let failed = |e: &dyn std::fmt::Display| RpcError::new(Code::Internal, e);
+        let mut checks = of_home.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
+        checks.extend(doctor::of_node(&doctor::Known {
+            status: &status,
+            repairs: &repairs,
+            refusing: contracts.iter().filter(|c| c.rented && c.refuses).count(),
+            alerts: &alerts,
+        }));
+        let problems = checks.iter().filter(|check| check.wrong.is_some()).count();
+        Ok(Doctor {
+            problems: count(problems as u64),
+            checks,
+        })
+    }
+
+    async fn node_config(&self, _: Empty) -> Result<NodeConfig, RpcError> {
+        let config = self.config_value()?;
+        Ok(NodeConfig {
+            path: self.config.path().display().to_string(),
+            entries: KEYS.iter().map(|key| key.entry(&config)).collect(),
+            given: self.given.clone(),
+        })
+    }
+
+    async fn node_set_config(&self, params: SetConfigParams) -> Result<ConfigChanged, RpcError> {
+        let bad = |e: &dyn std::fmt::Display| RpcError::new(Code::BadValue, e);
+        let key = Key::to_set(&params.key, self.provides).map_err(|e| bad(&e))?;
+        let item = key.item(params.value.as_ref()).map_err(|e| bad(&e))?;
+        let (file, epoch) = (self.config.clone(), self.genesis.params.epoch);
+        let home = file.home().to_owned();
+        let edited = tokio::task::spawn_blocking(move || {
+            let check = |config: &Config| configuring::sound(config, &home, epoch);
+            file.edit_checked(|document| key.put(document, item), check)
+        });
+        let edited = edited.await.map_err(|e| RpcError::new(Code::Internal, e))?;
+        edited.map_err(|e| {
+            if let HomeError::Damaged { why, .. } = &e {
+                return bad(why);
+            }
+            RpcError::new(Code::Internal, e)
+        })?;
+        let config = self
+            .config
+            .read()
+            .map_err(|e| RpcError::new(Code::Internal, e))?;
+        let rules = rules::Settings::of(&config.alerts, epoch);
+        self.rules.set(rules.map_err(|e| bad(&e))?);
+        Ok(ConfigChanged {
+            entry: key.entry(&self.config_value()?),
+            restart: key.applies != Applies::Now,
+        })
+    }
+
     async fn node_invite(&self, _: Empty) -> Result<Invite, RpcError> {
         let addrs = self.peer_addresses().await;
         if addrs.is_empty() {
@@ -102,6 +218,13 @@ impl NodeMethods for NodeApi {
 }
 
 impl NodeApi {
+    /// The configuration file's values.
+    fn config_value(&self) -> Result<serde_json::Value, RpcError> {
+        let failed = |e: &dyn std::fmt::Display| RpcError::new(Code::Internal, e);
+        let config = self.config.read().map_err(|e| failed(&e))?;
+        serde_json::to_value(config).map_err(|e| failed(&e))
+    }
+
     async fn keeper_now(&self) -> Result<KeeperStatus, RpcError> {
         let segments = self.engine(Engine::segments).await?;
         let contracts = self.engine(Engine::contracts).await?;

@@ -44,6 +44,12 @@ pub enum AppError {
     /// The RPC.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// `[alerts]` in the configuration.
+    #[error("config.toml: {0}")]
+    Alerts(#[from] crate::alerts::rules::BadRule),
+    /// Webhooks.
+    #[error(transparent)]
+    Hooks(#[from] crate::alerts::hooks::TlsError),
     /// The runtime.
     #[error("the runtime: {0}")]
     Runtime(std::io::Error),
@@ -75,7 +81,7 @@ impl AppError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Home(e) => e.exit_code(),
-            Self::Addr(_) | Self::TooLong(..) | Self::LittleQuota(_) => 2,
+            Self::Addr(_) | Self::TooLong(..) | Self::LittleQuota(_) | Self::Alerts(_) => 2,
             Self::Net(_)
             | Self::Store(_)
             | Self::Chain(_)
@@ -85,6 +91,7 @@ impl AppError {
             | Self::Vault(_)
             | Self::Spool(_)
             | Self::Serve(_)
+            | Self::Hooks(_)
             | Self::Runtime(_)
             | Self::NotValidator
             | Self::OtherVersion

@@ -1,9 +1,13 @@
 //! The words of the command line, their help and their examples.
 
 mod call;
+mod look;
 mod network;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
+pub(crate) use self::look::{
+    ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
+};
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
 
 use crate::demo::DemoArgs;
@@ -11,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use larder_proofs::Checkpoint;
 use larder_types::amount::ParseAmountError;
-use larder_types::{AccountId, Amount, Bytes, Class, ContractId, Millis, Profile};
+use larder_types::{AccountId, Amount, Bytes, Class, Millis, Profile};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -117,6 +121,8 @@ pub(crate) enum Command {
         after_help = "Examples:\n  larder call chain_head\n  larder call ledger_getBalance '{\"account\":\"z…\"}'\n  larder call chain_subscribe\n\n`docs/rpc.md` names the methods, and so does `larder call rpc.discover`."
     )]
     Call(CallArgs),
+    #[command(flatten)]
+    Look(LookCommand),
     /// Run a simulation over the production engine and ledger.
     #[command(subcommand)]
     Simulate(SimulateCommand),
@@ -447,21 +453,6 @@ pub(crate) enum VolumeCommand {
         /// The disk is gone for good: declare its shards lost, which costs half of their collateral.
         #[arg(long)]
         lost: bool,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ContractsArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<ContractsCommand>,
-}
-
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub(crate) enum ContractsCommand {
-    /// Show a contract as the ledger holds it.
-    Show {
-        /// The contract.
-        contract: ContractId,
     },
 }
 

@@ -44,6 +44,10 @@ pub(super) fn contracts(home: &Path, command: Option<ContractsCommand>, out: Out
         match command {
             None => list(&node, out).await,
             Some(ContractsCommand::Show { contract }) => show(&node, contract, out).await,
+            Some(ContractsCommand::Health { contract }) => {
+                super::cost::health(&node, contract, out).await
+            }
+            Some(ContractsCommand::Spending) => super::cost::spending(&node, out).await,
         }
     })
 }

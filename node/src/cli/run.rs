@@ -1,15 +1,15 @@
 //! Reads the command line, does what it says, ends with the exit code.
 
-use super::args::{Cli, Command};
+use super::args::{Cli, Command, LookCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, call, doctor, init, listing, market, network, offer, recover, repairs, restore,
-    simulate, status, texts, token, up, volume, wallet,
+    backup, call, cost, doctor, init, listing, look, market, network, offer, recover, repairs,
+    restore, simulate, status, texts, token, up, upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Does what the process's arguments say.
@@ -67,10 +67,23 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Repairs => repairs::repairs(&home, out),
         Command::Token(command) => token::token(&home, command, out),
         Command::Call(args) => call::call(&home, args, out),
+        Command::Look(command) => obey_look(command, &home, out),
         Command::Simulate(command) => simulate::simulate(command, out),
         Command::Demo(args) => crate::demo::demo(args, out),
         Command::Completions { shell } => texts::completions(shell, out),
         Command::Man { dir } => texts::man(dir.as_deref(), out),
         Command::Version => texts::version(out),
+    }
+}
+
+fn obey_look(command: LookCommand, home: &Path, out: Out) -> Result<(), Failure> {
+    match command {
+        LookCommand::Alerts => upkeep::alerts(home, out),
+        LookCommand::Config(args) => upkeep::config(home, args.command, out),
+        LookCommand::Find(args) => look::find(home, args, out),
+        LookCommand::Diff(args) => look::diff(home, args, out),
+        LookCommand::Check => look::check(home, out),
+        LookCommand::Stats => look::stats(home, out),
+        LookCommand::Quote(args) => cost::quote(home, args, out),
     }
 }

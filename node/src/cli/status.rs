@@ -1,9 +1,12 @@
 //! `larder status`, `larder peers`, `larder invite`: the node itself.
 
 use super::connect::{Asked, ask};
+use super::exit::Failure;
 use super::output::Out;
 use larder_rpc::client::all;
-use larder_rpc::{ConsensusStatus, Empty, NodeInfo, NodeStatus, ProviderStatus, Role};
+use larder_rpc::{
+    Alert, Client, ConsensusStatus, Empty, NodeInfo, NodeStatus, ProviderStatus, Role, Severity,
+};
 use larder_types::Bytes;
 use serde_json::json;
 use std::path::Path;
@@ -44,11 +47,32 @@ pub(super) fn status(home: &Path, out: Out) -> Asked {
     ask(home, |node| async move {
         let info = node.node_info(&Empty {}).await?;
         let status = node.node_status(&Empty {}).await?;
-        out.object(&object(&info, &status))?;
+        let open = open_alerts(&node).await?;
+        let mut object = object(&info, &status);
+        object["alerts"] = json!(open);
+        out.object(&object)?;
+        let alerts = open
+            .iter()
+            .map(|alert| (word(alert), alert.message.clone()));
         lines(&info, &status)
             .into_iter()
+            .chain(alerts)
             .try_for_each(|(name, value)| out.line(format_args!("{name:<10} {value}")))
     })
+}
+
+/// The alerts that are open, the worst first.
+pub(super) async fn open_alerts(node: &Client) -> Result<Vec<Alert>, Failure> {
+    let mut alerts = all(|page| async move { node.node_alerts(&page).await }).await?;
+    alerts.retain(|alert| alert.cleared.is_none());
+    Ok(alerts)
+}
+
+const fn word(alert: &Alert) -> &'static str {
+    match alert.severity {
+        Severity::Warning => "WARNING",
+        Severity::Critical => "CRITICAL",
+    }
 }
 
 fn object(info: &NodeInfo, status: &NodeStatus) -> serde_json::Value {

@@ -18,6 +18,9 @@ pub struct Config {
     /// What `larder up` does without flags.
     #[serde(default)]
     pub up: UpConfig,
+    /// From when on something is an alert, and who is told.
+    #[serde(default, skip_serializing_if = "AlertConfig::is_default")]
+    pub alerts: AlertConfig,
     /// Where shards lie beside the home.
     #[serde(default, rename = "volume", skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeEntry>,
@@ -80,6 +83,60 @@ pub struct UpConfig {
     /// The multiaddr on which the consensus listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consensus_listen: Option<String>,
+}
+
+/// From when on something is an alert, and who is told. What is absent is usual.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertConfig {
+    /// Where alerts are posted to, `https://example.org/hook`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhook: Vec<String>,
+    /// What posts are signed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// No peer for so long, `2m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers_after: Option<String>,
+    /// No block for so long after one was due, `2m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_after: Option<String>,
+    /// The clock and the blocks' times apart by so much, `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_off: Option<String>,
+    /// The newest snapshot so old, `7d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_after: Option<String>,
+    /// Free credit pays what is rented for less than this, `7d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credit_for: Option<String>,
+    /// Segments below full for so long; by itself two epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redundancy_after: Option<String>,
+    /// Less free space than this on a disk, `1GiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_free: Option<String>,
+    /// Damage counts for so long after it was found, `7d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage_for: Option<String>,
+    /// A cause that has been gone for so long is over, `1m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calm: Option<String>,
+}
+
+impl AlertConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::fmt::Debug for AlertConfig {
+    /// The secret does not show itself.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AlertConfig")
+            .field("webhook", &self.webhook.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {

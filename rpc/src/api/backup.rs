@@ -1,6 +1,7 @@
 //! `backup_*`: snapshots in, files out.
 
-use crate::types::{BackupParams, BrowseParams, Entry, Estimate, EstimateParams, JobStarted, RestoreParams, Snapshot};
+use crate::types::{
+    BackupCheck, DiffParams, Difference, Durability, FindParams, FoundEntry, BackupParams, BrowseParams, Entry, Estimate, EstimateParams, JobStarted, RestoreParams, Snapshot};
 use crate::values::{Empty, Page, PageParams};
 
 super::methods! {
@@ -15,6 +16,14 @@ super::methods! {
     "backup_listSnapshots" backup_list_snapshots(PageParams) -> Page<Snapshot>, Admin;
     /// What lies in a folder of a snapshot.
     "backup_browse" backup_browse(BrowseParams) -> Page<Entry>, Admin;
+    /// Paths in snapshots that match a glob.
+    "backup_find" backup_find(FindParams) -> Page<FoundEntry>, Admin;
+    /// What differs between two snapshots, by path.
+    "backup_diff" backup_diff(DiffParams) -> Page<Difference>, Admin;
+    /// Whether providers hold what the snapshots need, by what is known without reading it.
+    "backup_check" backup_check(Empty) -> BackupCheck, Admin;
+    /// How safe what is kept is, and what would be lost with an operator or a region.
+    "backup_durability" backup_durability(Empty) -> Durability, Read;
     /// Begins to find the account's data again, in a home made from its words.
     "backup_recover" backup_recover(Empty) -> JobStarted, Admin;
     /// Begins a restore.

@@ -1,6 +1,6 @@
 //! `job_*`: long work.
 
-use crate::types::{Done, Job, JobParams};
+use crate::types::{Done, Job, JobLine, JobLogParams, JobParams};
 use crate::values::{Page, PageParams};
 
 super::methods! {
@@ -11,6 +11,8 @@ super::methods! {
     "job_list" job_list(PageParams) -> Page<Job>, Read;
     /// One job.
     "job_get" job_get(JobParams) -> Job, Read;
+    /// What a job did, the oldest first; of a long one the last thousand lines.
+    "job_log" job_log(JobLogParams) -> Page<JobLine>, Read;
     /// Asks a job to stop; it is over once its state says so.
     "job_cancel" job_cancel(JobParams) -> Done, Admin;
 }

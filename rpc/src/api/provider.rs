@@ -1,6 +1,6 @@
 //! `provider_*`: what this node provides: its offer, its volumes, what it earns.
 
-use crate::types::{Absence, AbsenceParams, Audit, HeldContract, OfferChange, ProviderOffer, ProviderStatus, RemoveVolumeParams, Volume, VolumeParams, VolumeRemoved, WithdrawParams, Withdrawn};
+use crate::types::{Earnings, Absence, AbsenceParams, Audit, HeldContract, OfferChange, ProviderOffer, ProviderStatus, RemoveVolumeParams, Volume, VolumeParams, VolumeRemoved, WithdrawParams, Withdrawn};
 use crate::values::{Empty, Page, PageParams};
 
 super::methods! {
@@ -19,6 +19,8 @@ super::methods! {
     "provider_withdraw" provider_withdraw(WithdrawParams) -> Withdrawn, Admin;
     /// Announces that this provider will be away; answers once that is in a block.
     "provider_maintenance" provider_maintenance(AbsenceParams) -> Absence, Admin;
+    /// What this provider earned, in all and by epoch, and what was taken from it.
+    "provider_earnings" provider_earnings(PageParams) -> Earnings, Read;
     /// How the ledger judged this provider, newest first.
     "provider_listAudits" provider_list_audits(PageParams) -> Page<Audit>, Read;
     /// The contracts that this node provides, by their end.

@@ -23,11 +23,17 @@ use tokio::net::TcpStream;
 struct Probe;
 
 impl Probes for Probe {
-    async fn ready(&self) -> bool {
-        false
+    async fn alive(&self) -> bool {
+        true
+    }
+    async fn lacking(&self) -> Vec<String> {
+        vec!["no block".into()]
     }
     async fn metrics(&self) -> String {
         "larder_up 1\n".into()
+    }
+    fn counts(&self) -> RpcMetrics {
+        RpcMetrics::default()
     }
 }
 
@@ -150,7 +156,9 @@ async fn strangers_other_hosts_and_other_origins_are_refused() {
     let at = server.address();
     let host = format!("Host: {at}\r\n");
     assert_eq!(get_as(at, "/healthz", &host).await, (200, "ok\n".into()));
-    assert_eq!(get_as(at, "/readyz", &host).await.0, 503);
+    let (status, body) = get_as(at, "/readyz", &host).await;
+    let body: crate::Readiness = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, body.ready, body.reasons.len()), (503, false, 1));
     assert!(get_as(at, "/metrics", &host).await.1.contains("larder_up"));
     let local = format!("Host: localhost:{}\r\n", at.port());
     assert_eq!(get_as(at, "/healthz", &local).await.0, 200);

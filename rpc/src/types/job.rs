@@ -144,3 +144,27 @@ impl From<crate::errors::RpcError> for JobError {
         }
     }
 }
+
+/// Something that a job did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobLine {
+    /// When.
+    pub time: Moment,
+    /// What, in words.
+    pub text: String,
+}
+
+/// Which lines of which job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobLogParams {
+    /// The job's id.
+    pub job: String,
+    /// The `nextCursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// At most this many items.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}

@@ -229,3 +229,28 @@ pub struct HeldContract {
     /// Collateral.
     pub collateral: Nano,
 }
+
+/// What a provider earned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Earnings {
+    /// What it was paid since it registered, before fees.
+    pub earned: Nano,
+    /// Epochs that it was paid for.
+    pub proven: u64,
+    /// Epochs that it was not paid for.
+    pub missed: u64,
+    /// What was taken from its collateral, as far as the remembered verdicts go: 10,000.
+    pub charged: Nano,
+    /// What was withheld in the same epochs.
+    pub withheld: Nano,
+    /// Pay that has not vested yet.
+    pub vesting: Nano,
+    /// What renters have set aside with it for epochs to come.
+    pub escrow: Nano,
+    /// The verdicts, the newest first.
+    pub epochs: Vec<Audit>,
+    /// Hand it back for the next page of them; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}

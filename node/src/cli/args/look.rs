@@ -1,0 +1,128 @@
+//! The words for looking: into snapshots, at what is kept and what it costs, at what is wrong.
+
+use clap::{Args, Subcommand};
+use larder_types::{Bytes, Class, ContractId};
+use std::path::PathBuf;
+
+/// Verbs that look, and the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LookCommand {
+    /// List the open alerts, then those that were cleared lately.
+    #[command(
+        after_help = "Examples:\n  larder alerts\n  larder config set alerts.webhook https://example.org/hook"
+    )]
+    Alerts,
+    /// Show the configuration, or change a key of it.
+    #[command(
+        after_help = "Examples:\n  larder config\n  larder config set alerts.backup_after 2d\n  larder config set alerts.webhook https://a.example/x https://b.example/y\n  larder config unset alerts.webhook"
+    )]
+    Config(ConfigArgs),
+    /// Find files in snapshots by a glob.
+    #[command(
+        after_help = "Examples:\n  larder find '*.odt'\n  larder find thesis.tex --snapshot latest\n  larder find '*.jpg' --path /home/me/Pictures"
+    )]
+    Find(FindArgs),
+    /// Show what differs between two snapshots: + added, - removed, M modified, U mode, owner or time.
+    #[command(
+        after_help = "Examples:\n  larder diff 3f2a latest\n  larder diff 3f2a latest --path /home/me"
+    )]
+    Diff(DiffArgs),
+    /// Check that providers hold what the snapshots need.
+    #[command(after_help = "Example:\n  larder check --json")]
+    Check,
+    /// Show how safe what is kept is, and what would be lost with an operator or a region.
+    #[command(after_help = "Example:\n  larder stats")]
+    Stats,
+    /// Say what storing so much would cost now. Nothing is reserved.
+    #[command(
+        after_help = "Examples:\n  larder quote 100GiB\n  larder quote 1TiB --class high --epochs 90\n  larder quote 1TiB --afresh"
+    )]
+    Quote(QuoteArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ConfigCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Set a key.
+    Set {
+        /// Its name, as `larder config` lists it.
+        key: String,
+        /// Its value; several for a list.
+        #[arg(required = true)]
+        values: Vec<String>,
+    },
+    /// Take a key out of the file: the default counts again.
+    Unset {
+        /// Its name.
+        key: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FindArgs {
+    /// A glob as in .gitignore; without a slash it matches names at any depth.
+    #[arg(value_name = "GLOB")]
+    pub(crate) pattern: String,
+    /// Only in this snapshot [default: in all of them, the newest first].
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub(crate) snapshot: Option<String>,
+    /// Only below this path.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The older snapshot.
+    #[arg(value_name = "SNAPSHOT")]
+    pub(crate) from: String,
+    /// The newer one.
+    #[arg(value_name = "SNAPSHOT", default_value = "latest")]
+    pub(crate) to: String,
+    /// Only below this path.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuoteArgs {
+    /// How much.
+    #[arg(value_name = "SIZE")]
+    pub(crate) size: Bytes,
+    /// How safe: low, normal, high or critical.
+    #[arg(long, value_name = "CLASS", default_value = "normal")]
+    pub(crate) class: Class,
+    /// For how many epochs [default: about 30 days].
+    #[arg(long, value_name = "N")]
+    pub(crate) epochs: Option<u32>,
+    /// As for an account that rents nothing yet.
+    #[arg(long)]
+    pub(crate) afresh: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ContractsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ContractsCommand>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum ContractsCommand {
+    /// Show a contract as the ledger holds it.
+    Show {
+        /// The contract.
+        contract: ContractId,
+    },
+    /// Show how a contract is, and what depends on it.
+    Health {
+        /// The contract.
+        contract: ContractId,
+    },
+    /// Show what all contracts cost, and how long the credit lasts.
+    Spending,
+}
