@@ -78,7 +78,7 @@ pub struct UpConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taking: Option<Taking>,
     /// Whether to make blocks.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub validate: bool,
     /// The multiaddr on which the consensus listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
