@@ -123,7 +123,7 @@ trait Later {
 
 impl Later for Millis {
     fn after(self, more: Millis) -> Millis {
-        Millis(self.0 + more.0)
+        Self(self.0 + more.0)
     }
 }
 
