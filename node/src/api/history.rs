@@ -8,7 +8,7 @@ use larder_rpc::{Code, Page, PageParams, RpcError, Transaction};
 use larder_types::AccountId;
 
 /// What comes before every movement in a list from the newest on.
-const NEWEST: (u64, u32) = (u64::MAX, u32::MAX);
+pub(super) const NEWEST: (u64, u32) = (u64::MAX, u32::MAX);
 
 /// Before which movement a page begins: the height and place of the last one of the page before, so that it
 /// stays right while blocks come.
