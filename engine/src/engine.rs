@@ -42,7 +42,7 @@ impl Engine {
         let tables = Tables::read(rows)?;
         let mut wallet = Wallet::default();
         for (id, tx) in tables.outbox {
-            wallet.restore(id, tx);
+            wallet.restore(&me.account(), id, tx);
         }
         for (id, row) in &tables.rented {
             for signed in [Some(&row.signed), row.tried.as_ref()]

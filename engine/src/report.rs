@@ -6,8 +6,11 @@ use crate::rows::{AuditRow, SegmentRow, VolumeId};
 use crate::{Engine, NoRoom};
 use larder_coding::Code;
 use larder_contracts::{Auth, Refusal, SignedOffer};
+use larder_ledger::Tx;
 use larder_proofs::ContractLeaf;
-use larder_types::{Amount, Class, ContractId, Millis, NodeId, SegmentId, ShardRoot, Time};
+use larder_types::{
+    AccountId, Amount, Class, ContractId, Millis, NodeId, SegmentId, ShardRoot, Time, TxId,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A contract, from either side.
@@ -401,6 +404,18 @@ impl Engine {
     #[must_use]
     pub fn spendable(&self) -> Amount {
         self.wallet.credit_at(&self.chain)
+    }
+
+    /// A transaction that waits here for a block.
+    #[must_use]
+    pub fn waiting(&self, id: &TxId) -> Option<Tx> {
+        self.wallet.waiting(id).cloned()
+    }
+
+    /// The nonces of an account that what waits here will spend.
+    #[must_use]
+    pub fn nonces_of(&self, account: &AccountId) -> BTreeSet<u64> {
+        self.wallet.nonces_of(account)
     }
 
     /// A nonce and expiry for a transaction that is signed with the words; `None` before the ledger

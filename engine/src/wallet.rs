@@ -234,14 +234,17 @@ impl Wallet {
         }
     }
 
-    /// Queues a transaction of another restart.
-    pub(crate) fn restore(&mut self, id: TxId, tx: Tx) {
+    /// Queues a transaction of another restart, for the account `ours`.
+    pub(crate) fn restore(&mut self, ours: &AccountId, id: TxId, tx: Tx) {
         let (spends, auth) = spending(&tx);
-        if let Some(auth) = auth {
+        let is_ours = tx.payer() == Some(*ours);
+        // What another account spends is no credit of ours, nor its nonce.
+        let spends = if is_ours { spends } else { Amount::ZERO };
+        if let Some(auth) = auth.filter(|_| is_ours) {
             self.promised(auth);
         }
         let until = Until::Height(auth.map_or(u64::MAX, |a| a.expiry));
-        let nonce = auth.map(|a| a.nonce);
+        let nonce = auth.filter(|_| is_ours).map(|a| a.nonce);
         let out = Outgoing {
             tx,
             op: None,
@@ -364,7 +367,7 @@ impl Wallet {
     pub(crate) fn queue_durable(&mut self, ctx: &mut Ctx<'_>, tx: Tx) -> TxId {
         let id = tx.id();
         ctx.persist(vec![Write::outbox(&id, Some(&tx))]);
-        self.restore(id, tx);
+        self.restore(&ctx.me.account(), id, tx);
         id
     }
 
@@ -430,6 +433,21 @@ impl Wallet {
             let tx = Tx::Faucet(Faucet::sign(&ctx.me.ledger_key, &ctx.me.genesis));
             self.queue_for_epoch(ctx, tx, ctx.chain.epoch.saturating_add(1));
         }
+    }
+
+    /// A transaction that is still on its way.
+    pub(crate) fn waiting(&self, id: &TxId) -> Option<&Tx> {
+        self.outbox.get(id).map(|out| &out.tx)
+    }
+
+    /// The nonces of an account that what is on its way will spend.
+    pub(crate) fn nonces_of(&self, account: &AccountId) -> BTreeSet<u64> {
+        let theirs = self
+            .outbox
+            .values()
+            .filter(|out| out.tx.payer() == Some(*account));
+        let nonce = |out: &Outgoing| Some(spending(&out.tx).1?.nonce);
+        theirs.filter_map(nonce).collect()
     }
 
     /// Whether a transaction is still on its way.

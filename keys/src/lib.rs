@@ -4,6 +4,7 @@
 pub mod account;
 pub mod batch;
 pub mod recovery;
+pub mod sealed_key;
 pub mod signing;
 pub mod vault;
 pub mod words;
@@ -11,6 +12,7 @@ pub mod words;
 pub use account::{AccountSigner, signing_key};
 pub use batch::{Claim, verify_all};
 pub use recovery::RecoveryKeys;
+pub use sealed_key::{OpenError, SealedKey, Stretch};
 pub use signing::{Signer, Tag, sign_layout, verify, verify_key};
 pub use vault::VaultKeys;
 pub use words::{Seed, Words, WordsError};

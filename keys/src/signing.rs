@@ -12,6 +12,14 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag(pub &'static str);
 
+impl Tag {
+    /// The context string of the derivation.
+    #[must_use]
+    pub fn context(self) -> String {
+        format!("larder v1 {}", self.0)
+    }
+}
+
 /// An ed25519 secret key. Which key of an account or node it is, its owner's field name says.
 #[derive(Clone)]
 pub struct Signer(SigningKey);
@@ -63,8 +71,7 @@ impl fmt::Debug for Signer {
 /// What is really signed: the 32 bytes of the derivation.
 #[must_use]
 pub fn sign_layout(tag: Tag, genesis: &GenesisHash, bytes: &[u8]) -> [u8; 32] {
-    let context = format!("larder v1 {}", tag.0);
-    let mut hasher = blake3::Hasher::new_derive_key(&context);
+    let mut hasher = blake3::Hasher::new_derive_key(&tag.context());
     hasher.update(&genesis.0).update(bytes);
     *hasher.finalize().as_bytes()
 }

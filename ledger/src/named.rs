@@ -1,4 +1,5 @@
-//! What a transaction says of itself to readers: its kind in a word, and the accounts that it names.
+//! What a transaction says of itself to readers: its kind in a word, the accounts that it names, and who pays
+//! for it.
 
 use crate::tx::Tx;
 use larder_types::AccountId;
@@ -55,6 +56,33 @@ impl Tx {
             | Self::Approve(_)
             | Self::Resign(_)
             | Self::Censored(_) => Vec::new(),
+        }
+    }
+
+    /// The account that pays its fee, if it has one that an account pays.
+    #[must_use]
+    pub fn payer(&self) -> Option<AccountId> {
+        match self {
+            Self::Transfer(tx) => Some(tx.from),
+            Self::Register(tx) => Some(tx.account),
+            Self::Deposit(tx) => Some(tx.from),
+            Self::ForceRevision(tx) => Some(tx.revision.signed().leaf.renter),
+            Self::Targeted(tx) => Some(tx.renter),
+            Self::Vouch(tx) => Some(tx.guarantor),
+            Self::Leave(tx) => Some(tx.account),
+            Self::Candidacy(tx) => Some(tx.account),
+            Self::Withdraw(tx) => Some(tx.account),
+            Self::Faucet(_)
+            | Self::TreeUpdate(_)
+            | Self::CloseFaulted(_)
+            | Self::Maintenance(_)
+            | Self::CloseByRenter(_)
+            | Self::Delegate(_)
+            | Self::Revoke(_)
+            | Self::Approve(_)
+            | Self::Resign(_)
+            | Self::Equivocation(_)
+            | Self::Censored(_) => None,
         }
     }
 }

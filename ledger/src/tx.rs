@@ -7,7 +7,7 @@ use crate::{
     Maintenance, Reduction, Resign, Revoke, Targeted, Vouch, Withdraw,
 };
 use larder_contracts::{Auth, Remains, SignedLeaf, Voucher};
-use larder_keys::{AccountSigner, Claim, Signer, Tag, sign_layout, signing_key, verify};
+use larder_keys::{AccountSigner, Claim, Signer, Tag, signing_key, verify};
 use larder_proofs::{ClearError, ContractLeaf, LostShard, cleared};
 use larder_types::layout::Layout;
 use larder_types::{
@@ -16,7 +16,7 @@ use larder_types::{
 use serde::{Deserialize, Serialize};
 
 const FAUCET: Tag = Tag("faucet");
-const TRANSFER: Tag = Tag("transfer");
+pub(crate) const TRANSFER: Tag = Tag("transfer");
 const REGISTER: Tag = Tag("register");
 const REGISTER_PROVIDER: Tag = Tag("register provider");
 const DEPOSIT: Tag = Tag("deposit");
@@ -276,32 +276,14 @@ fn signed_by(layout: Layout, by: Option<SubKeyId>) -> Vec<u8> {
 }
 
 impl Transfer {
-    fn to_layout(&self) -> Vec<u8> {
+    /// What is signed of it, before the derivation: from ‖ to ‖ amount ‖ nonce ‖ expiry ‖ by.
+    #[must_use]
+    pub fn to_layout(&self) -> Vec<u8> {
         let layout = Layout::new()
             .fixed(self.from)
             .fixed(self.to)
             .u64(self.amount.0);
         self.auth.close(layout, self.by)
-    }
-
-    /// What the account key signs of such a transfer.
-    #[must_use]
-    pub fn payload(
-        from: AccountId,
-        to: AccountId,
-        amount: Amount,
-        auth: Auth,
-        genesis: &GenesisHash,
-    ) -> [u8; 32] {
-        let transfer = Self {
-            from,
-            to,
-            amount,
-            auth,
-            by: None,
-            sig: Signature::default(),
-        };
-        sign_layout(TRANSFER, genesis, &transfer.to_layout())
     }
 
     /// Sends `amount` from the signer's account.

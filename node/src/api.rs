@@ -3,6 +3,7 @@
 
 mod backup;
 mod chain;
+mod history;
 mod job;
 mod ledger;
 mod market;
@@ -11,12 +12,14 @@ mod network;
 mod node;
 mod provider;
 mod renter;
+mod sending;
 mod tx;
 mod wallet;
 
 use crate::alerts::{Board, Rules};
 use crate::chain::Ledger;
 use crate::driver::DriverHandle;
+use crate::index::Index;
 use crate::jobs::Jobs;
 use crate::net::NetHandle;
 use crate::recovery::Recovery;
@@ -25,6 +28,7 @@ use crate::settings::ConfigFile;
 use crate::shown::stopping;
 use crate::store::Store;
 use crate::volumes::Keeper;
+use crate::wallets::Wallets;
 use larder_engine::Engine;
 use larder_keys::Signer;
 use larder_ledger::{Genesis, State};
@@ -41,6 +45,10 @@ pub struct NodeApi {
     pub ledger: Ledger,
     /// The database.
     pub store: Store,
+    /// Where transactions stand, and what moved on accounts.
+    pub index: Index,
+    /// The wallets beside the home's own account.
+    pub wallets: Wallets,
     /// The transport.
     pub net: NetHandle,
     /// Backups, restores and recoveries.
@@ -71,6 +79,8 @@ pub struct NodeApi {
     pub given: Vec<String>,
     /// Its key, which signs approvals.
     pub node_key: Signer,
+    /// The device's sub-key, which signs for the home's account.
+    pub ledger_key: Signer,
     /// Our place among the validators.
     pub seat: Seat,
     /// Whether it makes blocks, or would.

@@ -21,7 +21,8 @@ use crate::cli::options::{Ready, UpOptions};
 use crate::driver::{self, Calls, Shell};
 use crate::follow::Follower;
 use crate::heads;
-use crate::home::{Home, now};
+use crate::home::{HistoryConfig, Home, now};
+use crate::index::{Index, IndexError, Scope};
 use crate::jobs::Jobs;
 use crate::meeting::Meeting;
 use crate::net::{Multiaddr, Net, NetConfig, NetHandle, node_id};
@@ -40,6 +41,7 @@ use crate::telling::Watch;
 use crate::validators::Validators;
 use crate::volumes::Keeper;
 use crate::voting::{self, Voter};
+use crate::wallets::Wallets;
 use larder_backup::Vault;
 use larder_consensus::{Clock, Solo};
 use larder_engine::seating::Stage;
@@ -124,13 +126,29 @@ async fn up(
         () = stop.cancelled() => return Ok(()),
     };
     let (node, account) = (home.keys.node.node(), home.keys.account());
-    let mut chain = Chain::open(store.clone(), &genesis, node, account).await?;
+    let wallets = Wallets::open(&home.dir)?;
+    let mut own = wallets.accounts();
+    own.insert(account);
+    let scope = Scope {
+        everybody: home.config.rpc.history == HistoryConfig::All,
+        own,
+    };
+    let (index, indexing) = Index::start(&home.dir, store.clone(), genesis.clone(), scope).await?;
+    let mut chain = Chain::open(store.clone(), index.clone(), &genesis, node, account).await?;
     chain.require(home.checkpoint()?).await?;
     let feeds = Arc::<Feeds>::default();
     chain.tell(Arc::clone(&feeds));
     let ledger = chain.ledger();
 
     let mut tasks: JoinSet<(&'static str, Result<(), AppError>)> = JoinSet::new();
+    let token = stop.clone();
+    tasks.spawn(async move {
+        // What is not written when the node stops is fed again at the next start.
+        let ended = token.run_until_cancelled(indexing).await;
+        let ended = ended.map_or(Ok(Ok(())), |ended| ended);
+        let ended = ended.unwrap_or(Err(IndexError::Stopping));
+        ("index", ended.map_err(AppError::from))
+    });
     let seat = Seat::default();
     let mut own_blocks = None;
     let may_change = voting::may_change(genesis.consensus);
@@ -405,6 +423,8 @@ async fn up(
         driver,
         ledger,
         store: store.clone(),
+        index: index.clone(),
+        wallets,
         net: net.clone(),
         jobs,
         recovery,
@@ -421,6 +441,7 @@ async fn up(
         given: settings.given,
         seat,
         node_key: home.keys.node.clone(),
+        ledger_key: home.keys.ledger.clone(),
         validates: settings.validate,
         started,
         stop: stop.clone(),
@@ -459,6 +480,7 @@ async fn up(
         tracing::warn!("some tasks did not stop in time");
     }
     net.shutdown().await;
+    index.close().await;
     store.close().await;
     ended
 }

@@ -1,14 +1,15 @@
 //! The chain as this node holds it: the ledger's state, advanced block by block, each durable
 //! before anyone hears of it. One task owns it; others read the state through [`Ledger`].
 
-use crate::store::{Aftermath, Movement, Store, StoreError, Tally};
+use crate::index::{Fed, Index, IndexError};
+use crate::store::{Aftermath, Store, StoreError, Tally};
 use larder_engine::view::BlockInput;
 use larder_ledger::{
     ApplyError, Authority, Block, Certified, Event, Genesis, GenesisError, State, Verified, verify,
 };
 use larder_proofs::Checkpoint;
 use larder_rpc::Feeds;
-use larder_types::{AccountId, Amount, NodeId, TxId};
+use larder_types::{AccountId, NodeId, TxId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -18,6 +19,9 @@ pub enum ChainError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
     /// The block breaks a rule.
     #[error("block refused: {0}")]
     Apply(#[from] ApplyError),
@@ -40,7 +44,7 @@ impl ChainError {
     /// Whether the node itself has failed, rather than whoever sent the block.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::Store(_))
+        matches!(self, Self::Store(_) | Self::Index(_))
     }
 }
 
@@ -117,6 +121,7 @@ impl Ledger {
 pub struct Chain {
     ledger: Ledger,
     store: Store,
+    index: Index,
     node: NodeId,
     account: AccountId,
     /// The block that must be in the chain, if the home knows of one.
@@ -127,12 +132,14 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Opens the chain where it was left: the newest kept state, and the blocks after it.
+    /// Opens the chain where it was left: the newest kept state, and the blocks after it. The index is told
+    /// of those that it does not have.
     ///
     /// # Errors
     /// [`ChainError`].
     pub async fn open(
         store: Store,
+        index: Index,
         genesis: &Genesis,
         node: NodeId,
         account: AccountId,
@@ -142,14 +149,24 @@ impl Chain {
             Some(state) => state,
             None => State::genesis(genesis)?,
         };
+        let (from, count) = (
+            state.head().height,
+            u64::try_from(blocks.len()).unwrap_or(0),
+        );
+        let indexed = index.begin(from, from.saturating_add(count)).await?;
         for Certified { block, .. } in blocks {
-            state.apply(&verify::block(&state.authority(), block)?)?;
+            let block = verify::block(&state.authority(), block)?;
+            let fed = Fed::apply(&mut state, block)?;
+            if state.head().height > indexed {
+                index.feed(fed).await?;
+            }
         }
         let tallies = store.tallies().await?;
         let ledger = Ledger::new(state, tallies);
         Ok(Self {
             ledger,
             store,
+            index,
             node,
             account,
             checkpoint: None,
@@ -237,61 +254,45 @@ impl Chain {
         block: &Verified<Block>,
         certificate: Vec<u8>,
     ) -> Result<BlockInput, ChainError> {
-        let (mut next, mut tallies) = self.ledger.read().clone();
-        let events = next.apply(block)?;
+        let (before, mut tallies) = self.ledger.read().clone();
+        let mut next = before.clone();
+        let events: Arc<[Event]> = next.apply(block)?.into();
         crate::own::log(&events, &self.node);
         let changed = count(&mut tallies, &events);
         let began = events.iter().any(|e| matches!(e, Event::EpochBegan { .. }));
         let body = block.get();
         let aftermath = Aftermath {
-            movements: self.movements(body, &events),
             audits: crate::own::audits(&events, &self.node),
             charges: crate::own::charges(&events, &self.node),
             validators: (body.header.next_validators != body.header.validators)
                 .then_some(&**next.validators()),
             tallies: changed.iter().map(|node| (*node, tallies[node])).collect(),
-            state: began.then_some(&next),
         };
         let certified = Certified {
             block: body.clone(),
             certificate,
         };
         self.store.append(&certified, &aftermath).await?;
-        let txs: Vec<TxId> = body.txs.iter().map(larder_ledger::Tx::id).collect();
+        let txs: Vec<TxId> = block.stamps().iter().map(|stamp| stamp.id).collect();
         let who = (&self.node, &self.account);
         let input = BlockInput::of(&next, who, &txs, &events, self.fresh);
         self.fresh = false;
-        self.ledger.advance(next, tallies);
+        self.ledger.advance(next.clone(), tallies);
         crate::telling::block(&self.feeds, &certified.block);
+        let fed = Fed {
+            before,
+            after: next.clone(),
+            block: certified.block,
+            stamps: block.stamps().clone(),
+            events,
+        };
+        self.index.feed(fed).await?;
+        if began {
+            // A start replays no block up to the state that is kept: the index must have them.
+            self.index.reached(next.head().height).await?;
+            self.store.keep(&next).await?;
+        }
         Ok(input)
-    }
-
-    fn movements(&self, block: &Block, events: &[Event]) -> Vec<Movement> {
-        // Where pay does not vest, it is the account's at once.
-        let at_once = self.ledger.read().0.params().vesting == 0;
-        events
-            .iter()
-            .filter_map(|event| {
-                if at_once
-                    && let Event::Paid {
-                        provider, pay, fee, ..
-                    } = event
-                {
-                    let ours = *provider == self.node;
-                    return ours.then(|| ("earned", true, pay.saturating_sub(*fee), None, None));
-                }
-                movement(event, &self.account, &self.node)
-            })
-            .map(|(kind, incoming, amount, other, tx)| Movement {
-                height: block.header.height,
-                time: block.header.time.0,
-                kind: kind.to_owned(),
-                incoming,
-                nano: amount.nano(),
-                counterparty: other,
-                tx: tx.map(|tx| tx.to_string()),
-            })
-            .collect()
     }
 }
 
@@ -317,110 +318,6 @@ fn count(tallies: &mut Tallies, events: &[Event]) -> BTreeSet<NodeId> {
         }
     }
     changed
-}
-
-type Moved = (&'static str, bool, Amount, Option<String>, Option<TxId>);
-
-/// What an event moved on an account: kind, whether in, how much, the other side, by what.
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "events that move nothing of ours are many"
-)]
-fn movement(event: &Event, account: &AccountId, node: &NodeId) -> Option<Moved> {
-    match event {
-        Event::Granted {
-            account: to,
-            amount,
-            tx,
-        } if to == account => Some(("faucet", true, *amount, None, Some(*tx))),
-        Event::Transferred {
-            from,
-            to,
-            amount,
-            tx,
-        } if from == account => Some(("transfer", false, *amount, Some(to.to_string()), Some(*tx))),
-        Event::Transferred {
-            from,
-            to,
-            amount,
-            tx,
-        } if to == account => Some(("transfer", true, *amount, Some(from.to_string()), Some(*tx))),
-        Event::Registered {
-            provider,
-            account: from,
-            collateral,
-            tx,
-            ..
-        } if from == account => Some((
-            "collateral",
-            false,
-            *collateral,
-            Some(provider.to_string()),
-            Some(*tx),
-        )),
-        Event::Deposited {
-            provider,
-            from,
-            amount,
-            tx,
-        } if from == account => Some((
-            "collateral",
-            false,
-            *amount,
-            Some(provider.to_string()),
-            Some(*tx),
-        )),
-        Event::Opened {
-            provider,
-            renter,
-            escrow,
-            ..
-        } if renter == account => {
-            Some(("escrow", false, *escrow, Some(provider.to_string()), None))
-        }
-        Event::Extended {
-            provider,
-            renter,
-            escrow,
-            refund,
-            ..
-        } if renter == account => {
-            let (incoming, net) = match escrow.checked_sub(*refund) {
-                Some(more) => (false, more),
-                None => (true, refund.saturating_sub(*escrow)),
-            };
-            Some(("escrow", incoming, net, Some(provider.to_string()), None))
-        }
-        Event::Closed {
-            provider,
-            renter,
-            refund,
-            ..
-        }
-        | Event::LossDeclared {
-            provider,
-            renter,
-            refund,
-            ..
-        } if renter == account => Some(("refund", true, *refund, Some(provider.to_string()), None)),
-        Event::Vested {
-            provider,
-            account: to,
-            amount,
-        } if to == account && provider == node => Some(("earned", true, *amount, None, None)),
-        // Out of the bond of the validator that withheld it.
-        Event::Censored {
-            node: by,
-            provider,
-            amount,
-            tx,
-            ..
-        } if provider == node => {
-            let by = Some(by.to_string());
-            Some(("earned", true, *amount, by, Some(*tx)))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

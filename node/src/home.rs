@@ -6,7 +6,9 @@ mod config;
 pub mod rebirth;
 mod standing;
 
-pub use config::{AlertConfig, Config, NetworkConfig, UpConfig, VolumeEntry, configured};
+pub use config::{
+    AlertConfig, Config, HistoryConfig, NetworkConfig, RpcConfig, UpConfig, VolumeEntry, configured,
+};
 pub use standing::Standing;
 
 use standing::{checkpoint, genesis_hash, read_config};
@@ -315,6 +317,7 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
         network: network.config,
         up: UpConfig::default(),
         alerts: AlertConfig::default(),
+        rpc: RpcConfig::default(),
         volumes: Vec::new(),
     };
     let text = toml::to_string(&config).expect("our configuration has a TOML form");
@@ -491,6 +494,16 @@ fn key_path(dir: &Path, name: &str) -> PathBuf {
 }
 
 fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+    let bytes = read_private(path)?;
+    let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| HomeError::Damaged {
+        path: path.to_owned(),
+        why: format!("a key has 32 bytes, this file {}", bytes.len()),
+    })?;
+    Ok(Zeroizing::new(key))
+}
+
+/// A file that nobody else may read.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, HomeError> {
     let at = |source| HomeError::Io {
         path: path.to_owned(),
         source,
@@ -506,15 +519,10 @@ fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, HomeError> {
             why,
         });
     }
-    let bytes = Zeroizing::new(fs::read(path).map_err(at)?);
-    let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| HomeError::Damaged {
-        path: path.to_owned(),
-        why: format!("a key has 32 bytes, this file {}", bytes.len()),
-    })?;
-    Ok(Zeroizing::new(key))
+    fs::read(path).map(Zeroizing::new).map_err(at)
 }
 
-fn make_dir(path: &Path, mode: u32) -> Result<(), HomeError> {
+pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), HomeError> {
     let at = |source| HomeError::Io {
         path: path.to_owned(),
         source,

@@ -1,14 +1,19 @@
 //! Values of the node in the surface's form, and failures as rows of its error table.
 
+mod fields;
+
+pub(crate) use fields::readable;
+
 use crate::driver::Stopping;
-use crate::store::{Movement as Moved, StoreError};
+use crate::index::{IndexError, Row};
+use crate::store::StoreError;
 use larder_backup::{Kind, Listed};
 use larder_engine::SendRefusal;
-use larder_ledger::State;
+use larder_ledger::{Cause, State};
 use larder_rpc::{
     AsOf, Code, Entry, EntryKind, Moment, Movement, Nano, RpcError, Text, Transaction,
 };
-use larder_types::{Amount, Time};
+use larder_types::{AccountId, Time};
 
 pub(crate) fn as_of(state: &State) -> AsOf {
     let head = state.head();
@@ -18,26 +23,27 @@ pub(crate) fn as_of(state: &State) -> AsOf {
     }
 }
 
-pub(crate) fn transaction(m: &Moved) -> Transaction {
-    let kind = match m.kind.as_str() {
-        "faucet" => Movement::Faucet,
-        "transfer" => Movement::Transfer,
-        "collateral" => Movement::Collateral,
-        "earned" => Movement::Pay,
-        _ => Movement::Escrow,
-    };
+pub(crate) fn transaction(row: &Row) -> Transaction {
+    let moved = &row.movement;
     Transaction {
-        height: m.height,
-        time: Moment(Time(m.time)),
-        kind,
-        received: m.incoming,
-        amount: Nano(Amount(m.nano)),
-        other: m
-            .counterparty
-            .as_ref()
-            .and_then(|a| a.parse().ok())
-            .map(Text),
-        tx: m.tx.as_ref().and_then(|t| t.parse().ok()).map(Text),
+        height: row.height,
+        time: Moment(row.time),
+        kind: match moved.cause {
+            Cause::Genesis => Movement::Genesis,
+            Cause::Faucet => Movement::Faucet,
+            Cause::Transfer => Movement::Transfer,
+            Cause::Collateral => Movement::Collateral,
+            Cause::Escrow => Movement::Escrow,
+            Cause::Pay => Movement::Pay,
+            Cause::Fee => Movement::Fee,
+            Cause::Bond => Movement::Bond,
+            Cause::Guarantee => Movement::Guarantee,
+            Cause::Existence => Movement::Existence,
+        },
+        received: moved.is_in,
+        amount: Nano(moved.amount),
+        other: moved.other.map(|id| Text(AccountId(id))),
+        tx: moved.tx.map(Text),
     }
 }
 
@@ -82,6 +88,12 @@ pub(crate) struct Internal(String);
 
 impl From<StoreError> for Internal {
     fn from(e: StoreError) -> Self {
+        Self(e.to_string())
+    }
+}
+
+impl From<IndexError> for Internal {
+    fn from(e: IndexError) -> Self {
         Self(e.to_string())
     }
 }

@@ -44,25 +44,6 @@ pub enum StoreError {
     Damaged(&'static str),
 }
 
-/// One movement of the home's account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Movement {
-    /// The block's height.
-    pub height: u64,
-    /// The block's time, milliseconds since the Unix epoch.
-    pub time: u64,
-    /// What it was.
-    pub kind: String,
-    /// Whether credit came in.
-    pub incoming: bool,
-    /// How much, nano.
-    pub nano: u64,
-    /// The other side.
-    pub counterparty: Option<String>,
-    /// The transaction.
-    pub tx: Option<String>,
-}
-
 /// Verdicts over one provider since it registered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -96,8 +77,6 @@ pub struct Audit {
 /// What a block leaves behind beside itself.
 #[derive(Debug, Default)]
 pub struct Aftermath<'a> {
-    /// What it moved on the home's account.
-    pub movements: Vec<Movement>,
     /// The tallies that it changed.
     pub tallies: Vec<(NodeId, Tally)>,
     /// How it judged this node's provider.
@@ -106,8 +85,6 @@ pub struct Aftermath<'a> {
     pub charges: Vec<(Epoch, Amount)>,
     /// The validators after it, if they are others than before.
     pub validators: Option<&'a ValidatorSet>,
-    /// The state after it, if it is to be kept.
-    pub state: Option<&'a State>,
 }
 
 /// The node's database.
@@ -213,8 +190,7 @@ impl Store {
         Lists::new(tree, &self.readers)
     }
 
-    /// Makes a block durable, with what it moved on the home's account and, at times, the state
-    /// after it.
+    /// Makes a block durable, with what it leaves behind.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -224,12 +200,10 @@ impl Store {
         aftermath: &Aftermath<'_>,
     ) -> Result<(), StoreError> {
         let Aftermath {
-            movements,
             tallies,
             audits,
             charges,
             validators,
-            state,
         } = aftermath;
         let height = signed(certified.block.header.height);
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -239,21 +213,6 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         light::note(&mut tx, certified, *validators).await?;
-        if !movements.is_empty() {
-            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
-                "INSERT INTO history (height, time, kind, incoming, nano, counterparty, tx) ",
-            );
-            query.push_values(movements, |mut row, m| {
-                row.push_bind(signed(m.height))
-                    .push_bind(signed(m.time))
-                    .push_bind(&m.kind)
-                    .push_bind(m.incoming)
-                    .push_bind(signed(m.nano))
-                    .push_bind(&m.counterparty)
-                    .push_bind(&m.tx);
-            });
-            query.build().execute(&mut *tx).await?;
-        }
         for tallies in tallies.chunks(ROWS) {
             let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
                 "INSERT OR REPLACE INTO tallies (node, passed, missed, last_passed, earned) ",
@@ -288,14 +247,20 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         }
-        if let Some(state) = state {
-            sqlx::query("INSERT OR REPLACE INTO ledger_state (id, height, bytes) VALUES (1, ?, ?)")
-                .bind(height)
-                .bind(codec::encode(state))
-                .execute(&mut *tx)
-                .await?;
-        }
         tx.commit().await?;
+        Ok(())
+    }
+
+    /// Keeps the state after the newest block, in place of the one kept before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep(&self, state: &State) -> Result<(), StoreError> {
+        sqlx::query("INSERT OR REPLACE INTO ledger_state (id, height, bytes) VALUES (1, ?, ?)")
+            .bind(signed(state.head().height))
+            .bind(codec::encode(state))
+            .execute(&self.writer)
+            .await?;
         Ok(())
     }
 
@@ -403,32 +368,6 @@ impl Store {
         Ok(blocks)
     }
 
-    /// Movements of the home's account, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn history(&self) -> Result<Vec<Movement>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT height, time, kind, incoming, nano, counterparty, tx FROM history \
-             ORDER BY seq DESC LIMIT 10000",
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Movement {
-                    height: unsigned(row.try_get(0)?),
-                    time: unsigned(row.try_get(1)?),
-                    kind: row.try_get(2)?,
-                    incoming: row.try_get(3)?,
-                    nano: unsigned(row.try_get(4)?),
-                    counterparty: row.try_get(5)?,
-                    tx: row.try_get(6)?,
-                })
-            })
-            .collect()
-    }
-
     /// Writes everything back and closes the file.
     pub async fn close(&self) {
         self.readers.close().await;
@@ -437,11 +376,11 @@ impl Store {
 }
 
 /// SQLite's integers are signed; heights, times and amounts stay below 2^63.
-fn signed(v: u64) -> i64 {
+pub(crate) fn signed(v: u64) -> i64 {
     i64::try_from(v).unwrap_or(i64::MAX)
 }
 
-fn unsigned(v: i64) -> u64 {
+pub(crate) fn unsigned(v: i64) -> u64 {
     u64::try_from(v).unwrap_or(0)
 }
 

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long a call may take. Long work is a job, so that only a stuck node takes longer.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A client of one node.
 #[derive(Debug, Clone)]

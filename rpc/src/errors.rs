@@ -69,6 +69,8 @@ codes! {
     TransactionRefused = 1004, "transaction_refused", false, 1;
     /// No validator could be reached.
     NoValidator = 1005, "no_validator", true, 21;
+    /// The node does not keep this account's history.
+    HistoryNotKept = 1006, "history_not_kept", false, 1;
 
     /// This home holds no account key.
     NoAccount = 1100, "no_account", false, 10;
@@ -77,6 +79,12 @@ codes! {
 
     /// It is more than this device may spend in this epoch: it takes the words.
     BeyondLimit = 1102, "beyond_limit", true, 12;
+    /// The wallet's key is sealed: it is to be unlocked first.
+    WalletLocked = 1103, "wallet_locked", true, 11;
+    /// The home has no wallet of that name.
+    NoWallet = 1104, "no_wallet", false, 10;
+    /// There is a wallet of that name, or of that account, already.
+    WalletExists = 1105, "wallet_exists", false, 1;
 
     /// Too few usable offers for the class.
     NoOffers = 1200, "no_offers", true, 21;

@@ -31,4 +31,4 @@ pub use probes::{Probes, Readiness};
 pub use server::{Door, ServeError, Server, serve};
 pub use tokens::Scope;
 pub use types::*;
-pub use values::{AsOf, Empty, Moment, Nano, Page, PageParams, Text};
+pub use values::{AsOf, Empty, Moment, Nano, Page, PageParams, Secret, Text};

@@ -15,6 +15,7 @@ pub mod provider;
 pub mod quote;
 pub mod recover;
 pub mod search;
+pub mod tx;
 pub mod upkeep;
 pub mod wallet;
 
@@ -32,6 +33,7 @@ pub use provider::*;
 pub use quote::*;
 pub use recover::*;
 pub use search::*;
+pub use tx::*;
 pub use upkeep::*;
 pub use wallet::*;
 

@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use zeroize::Zeroize as _;
 
 /// A value that travels as the string that it prints and parses as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -23,6 +24,11 @@ pub struct Nano(pub Amount);
 /// A moment: RFC 3339 in UTC, to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(pub Time);
+
+/// A passphrase, or words: a string that is never printed, and wiped from memory when it is dropped.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Secret(String);
 
 /// No parameters.
 #[derive(
@@ -107,6 +113,32 @@ impl<T> Page<T> {
         let items: Vec<T> = rest.by_ref().take(limit).collect();
         let next_cursor = rest.next().map(|_| (offset + items.len()).to_string());
         Ok(Self { items, next_cursor })
+    }
+}
+
+impl Secret {
+    /// Keeps a text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -7,4 +7,5 @@
 mod architecture;
 mod citations;
 mod licences;
+mod quotes;
 mod workspace;

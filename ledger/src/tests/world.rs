@@ -2,11 +2,13 @@
 //! every block from its bytes.
 
 use crate::mempool::Limits;
+use crate::movement::net;
 use crate::propose::{due, has_reason};
 use crate::{
-    AdmitError, Admitted, Block, CloseFaulted, Consensus, Delegate, Event, Faucet, Founding,
-    Genesis, Grant, Loss, Maintenance, Mempool, Op, ProofsPool, Proposer, Provider, Register,
-    Revoke, Skip, State, SubKey, SubKeys, Supply, Transfer, TreeUpdate, Tx, Verified, verify,
+    AdmitError, Admitted, Applied, Block, Cause, CloseFaulted, Consensus, Delegate, Event, Faucet,
+    Founding, Genesis, Grant, Loss, Maintenance, Mempool, Movement, Op, ProofsPool, Proposer,
+    Provider, Register, Revoke, Skip, State, SubKey, SubKeys, Supply, Transfer, TreeUpdate, Tx,
+    Verified, verify,
 };
 use larder_contracts::{Auth, Draft, SignedLeaf};
 use larder_keys::{AccountSigner, Signer, Tag};
@@ -425,7 +427,15 @@ impl World {
 
     pub(super) fn commit(&mut self, made: &Verified<Block>) {
         let (epoch, before) = (self.state.epoch(), self.state.sub_keys().clone());
+        let state = self.state.clone();
         let events = self.state.apply(made).unwrap();
+        check_movements(&Applied {
+            before: &state,
+            after: &self.state,
+            block: made.get(),
+            stamps: made.stamps(),
+            events: &events,
+        });
         self.events.extend(events);
         self.blocks.push(made.get().clone());
         self.mempool.prune(&self.state, self.now);
@@ -540,5 +550,21 @@ impl World {
         }
         assert_eq!(other.root(), self.state.root());
         assert_eq!(other, self.state);
+    }
+}
+
+/// What is told of a block adds up to what it did to each account; fees come to its maker alone.
+fn check_movements(applied: &Applied<'_>) {
+    let Applied { before, after, .. } = applied;
+    let told = applied.movements(|_| true);
+    let ids = before.accounts.iter().chain(after.accounts.iter());
+    for id in ids.map(|(id, _)| *id).collect::<BTreeSet<_>>() {
+        let ours: Vec<_> = told.iter().filter(|m| m.account == id).collect();
+        let sum: i128 = ours.iter().map(|m| m.signed()).sum();
+        assert_eq!(sum, net(after, &id) - net(before, &id), "{id}: {ours:?}");
+        let paid = |m: &&Movement| m.cause == Cause::Fee && m.is_in;
+        assert!(!ours.iter().any(paid) || id == after.payee, "{ours:?}");
+        let only = applied.movements(|account| *account == id);
+        assert!(only.iter().eq(ours), "{id}: {only:?}");
     }
 }

@@ -173,7 +173,7 @@ impl NodeApi {
         self.stored(height).await
     }
 
-    async fn stored(&self, height: u64) -> Result<Certified, RpcError> {
+    pub(super) async fn stored(&self, height: u64) -> Result<Certified, RpcError> {
         let held = self.store.certified(height).await.map_err(internal)?;
         held.ok_or_else(|| not_on_ledger("block", height))
     }

@@ -4,8 +4,9 @@ use super::NodeApi;
 use crate::shown::{as_of, not_on_ledger};
 use larder_ledger::State;
 use larder_rpc::{
-    Account, AccountParams, Balance, Code, ContractParams, Empty, LedgerContract, LedgerMethods,
-    LedgerParams, LedgerProvider, Moment, Nano, Proof, ProofParams, ProviderParams, RpcError, Text,
+    Account, AccountParams, Balance, Code, ContractParams, Empty, HistoryParams, LedgerContract,
+    LedgerMethods, LedgerParams, LedgerProvider, Moment, Nano, Page, PageParams, Proof,
+    ProofParams, ProviderParams, RpcError, Text, Transaction,
 };
 use larder_types::params::CHUNK;
 use larder_types::{AccountId, Amount, ContractId, NodeId};
@@ -25,6 +26,17 @@ impl LedgerMethods for NodeApi {
         let id = params.account.0;
         self.state_at(params.at.as_deref(), |state| account(state, id))
             .await?
+    }
+
+    async fn ledger_get_history(
+        &self,
+        params: HistoryParams,
+    ) -> Result<Page<Transaction>, RpcError> {
+        let page = PageParams {
+            cursor: params.cursor,
+            limit: params.limit,
+        };
+        self.history(params.account.0, &page).await
     }
 
     async fn ledger_get_provider(

@@ -1,14 +1,15 @@
 //! `renter_*`: what this node rents.
 
 use super::NodeApi;
+use super::history::NEWEST;
 use crate::home::now;
 use crate::jobs::no_room;
 use crate::market;
 use crate::shown::{count, internal, not_on_ledger, stopping};
-use crate::store::Movement;
 use larder_contracts::same_money;
 use larder_engine::report::ContractReport;
 use larder_engine::{Command, Input, RentRefusal};
+use larder_ledger::{Cause, Movement};
 use larder_rpc::{
     Code, ContractHealth, Empty, Moment, Nano, Page, PageParams, Quote, QuoteParams, RentParams,
     RentedParams, RenterContract, RenterMethods, Repairs, RpcError, Spending, Text,
@@ -16,7 +17,7 @@ use larder_rpc::{
 use larder_types::params::CHUNK;
 use larder_types::{Amount, Bytes, Schedule};
 
-/// What the store remembers of an account's history.
+/// Movements of the account that are looked at.
 const HISTORY: usize = 10_000;
 
 impl RenterMethods for NodeApi {
@@ -77,7 +78,10 @@ impl RenterMethods for NodeApi {
 
     async fn renter_spending(&self, _: Empty) -> Result<Spending, RpcError> {
         let known = self.engine(|e| (e.contracts(), e.spendable())).await?;
-        let history = self.store.history().await.map_err(internal)?;
+        let head = self.state(|state| state.head().height);
+        let rows = self.index.movements(&self.account, head, NEWEST, HISTORY);
+        let rows = rows.await.map_err(internal)?;
+        let history: Vec<Movement> = rows.iter().map(|row| row.movement).collect();
         Ok(spending(
             &known,
             self.state(larder_ledger::State::epoch),
@@ -151,11 +155,10 @@ fn spending(
             .unwrap_or(Amount(u64::MAX))
     };
     let escrow = |incoming| {
-        let of_contracts = |m: &&Movement| m.kind == "escrow" || m.kind == "refund";
-        let moved = history.iter().filter(of_contracts);
+        let moved = history.iter().filter(|m| m.cause == Cause::Escrow);
         moved
-            .filter(|m| m.incoming == incoming)
-            .map(|m| Amount(m.nano))
+            .filter(|m| m.is_in == incoming)
+            .map(|m| m.amount)
             .fold(Amount::ZERO, add)
     };
     Spending {
@@ -227,7 +230,7 @@ mod tests {
     use super::*;
     use larder_engine::rows::AuditRow;
     use larder_proofs::ContractLeaf;
-    use larder_types::{ContractId, NodeId};
+    use larder_types::{AccountId, ContractId, NodeId};
 
     fn contract(rate: u64, start_epoch: u32, end_epoch: u32) -> ContractReport {
         ContractReport {
@@ -246,14 +249,13 @@ mod tests {
         }
     }
 
-    fn moved(kind: &str, incoming: bool, nano: u64) -> Movement {
+    fn moved(cause: Cause, is_in: bool, nano: u64) -> Movement {
         Movement {
-            height: 1,
-            time: 1,
-            kind: kind.into(),
-            incoming,
-            nano,
-            counterparty: None,
+            account: AccountId([3; 32]),
+            cause,
+            is_in,
+            amount: Amount(nano),
+            other: None,
             tx: None,
         }
     }
@@ -266,10 +268,10 @@ mod tests {
             contract(99, 0, 10),
         ];
         let history = [
-            moved("escrow", false, 1_000),
-            moved("escrow", true, 100),
-            moved("refund", true, 50),
-            moved("transfer", false, 7),
+            moved(Cause::Escrow, false, 1_000),
+            moved(Cause::Escrow, true, 100),
+            moved(Cause::Escrow, true, 50),
+            moved(Cause::Transfer, false, 7),
         ];
         let known = (contracts, Amount(100));
         let spent = spending(&known, 10, &history);

@@ -23,6 +23,9 @@ pub enum AppError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] crate::index::IndexError),
     /// The chain.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -84,6 +87,7 @@ impl AppError {
             Self::Addr(_) | Self::TooLong(..) | Self::LittleQuota(_) | Self::Alerts(_) => 2,
             Self::Net(_)
             | Self::Store(_)
+            | Self::Index(_)
             | Self::Chain(_)
             | Self::Follow(_)
             | Self::Rows(_)

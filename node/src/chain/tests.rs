@@ -1,12 +1,13 @@
 //! The chain's checkpoint, the states that it holds, and what light clients find in the database.
 
 use super::*;
+use crate::index::Scope;
 use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Consensus, Founding, Mempool, ProofsPool, Proposer, Supply};
 use larder_proofs::bls::SecretKey;
 use larder_proofs::{Validator, ValidatorSet, check_account};
-use larder_types::{BlockHash, Millis, Params, Profile, Time};
+use larder_types::{Amount, BlockHash, Millis, Params, Profile, Time};
 use tempfile::TempDir;
 
 const KEY: [u8; 32] = [1; 32];
@@ -59,7 +60,9 @@ async fn chain() -> (TempDir, Chain) {
     let store = Store::open(&dir.path().join("node.db")).await.unwrap();
     let node = Signer::from_seed(&[9; 32]).node();
     let genesis = genesis();
-    let chain = Chain::open(store, &genesis, node, genesis.founder).await;
+    let index = Index::start(dir.path(), store.clone(), genesis.clone(), Scope::default()).await;
+    let index = index.unwrap().0;
+    let chain = Chain::open(store, index, &genesis, node, genesis.founder).await;
     (dir, chain.unwrap())
 }
 

@@ -3,22 +3,21 @@
 mod call;
 mod look;
 mod network;
+mod wallet;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
 pub(crate) use self::look::{
     ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
 };
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
+pub(crate) use self::wallet::{LimitArg, PassphraseArgs, VerifyArgs, WalletArg, WalletCommand};
 
 use crate::demo::DemoArgs;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use larder_proofs::Checkpoint;
-use larder_types::amount::ParseAmountError;
-use larder_types::{AccountId, Amount, Bytes, Class, Millis, Profile};
+use larder_types::{Amount, Bytes, Class, Millis, Profile};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// Trade disk space: encrypted, spread over many, paid for what is proven to be there.
 #[derive(Debug, Parser)]
@@ -273,78 +272,6 @@ pub(crate) struct RestoreArgs {
     pub(crate) verify: bool,
 }
 
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum WalletCommand {
-    /// Print the home's account.
-    Address,
-    /// Print what the account can spend.
-    Balance,
-    /// Pay an account.
-    #[command(after_help = "Example:\n  larder wallet send zAccount… 12.5")]
-    Send {
-        /// The account that receives.
-        to: AccountId,
-        /// How many credits.
-        amount: Amount,
-        /// A file with the 24 words, for what is beyond this device's limit.
-        #[arg(long)]
-        words_file: Option<PathBuf>,
-    },
-    /// Show what this device may spend in an epoch, or set it with the words.
-    #[command(
-        after_help = "Examples:\n  larder wallet limit\n  larder wallet limit 20 --words-file words.txt\n  larder wallet limit none"
-    )]
-    Limit {
-        /// Credits in an epoch, or `none` for no limit.
-        limit: Option<LimitArg>,
-        /// A file with the 24 words; asked for without it.
-        #[arg(long, requires = "limit")]
-        words_file: Option<PathBuf>,
-    },
-    /// List the movements of the account's credit, newest first.
-    History,
-    /// Check an account's balance down to the validators' signatures, trusting no node.
-    #[command(
-        after_help = "Examples:\n  larder wallet verify\n  larder wallet verify zAccount…\n  larder wallet verify --rpc http://127.0.0.1:4730 --cookie /home/anna/larder/cookie\n  larder wallet verify --checkpoint 812:zBlock…"
-    )]
-    Verify(VerifyArgs),
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct VerifyArgs {
-    /// The account; the home's without it.
-    pub(crate) account: Option<AccountId>,
-    /// A block that somebody you trust names, HEIGHT:HASH: what this home trusted is older than 14 days.
-    #[arg(long, value_name = "HEIGHT:HASH")]
-    pub(crate) checkpoint: Option<Checkpoint>,
-    /// Ask the node at this address instead of the home's own.
-    #[arg(long, value_name = "URL")]
-    pub(crate) rpc: Option<String>,
-    /// That node's cookie file.
-    #[arg(long, value_name = "FILE", requires = "rpc")]
-    pub(crate) cookie: Option<PathBuf>,
-}
-
-/// What a device may spend in an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LimitArg {
-    /// All there is.
-    None,
-    /// So much.
-    Credits(Amount),
-}
-
-impl FromStr for LimitArg {
-    type Err = ParseAmountError;
-
-    fn from_str(s: &str) -> Result<Self, ParseAmountError> {
-        match s {
-            "none" => Ok(Self::None),
-            _ => s.parse().map(Self::Credits),
-        }
-    }
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct OfferArgs {
     #[command(subcommand)]
@@ -542,6 +469,13 @@ mod tests {
             "larder backup a b --class high --tag x --tag y --exclude *.o -n",
             "larder restore latest:/a --target t --include x --exclude y --verify",
             "larder wallet balance --json",
+            "larder wallet new --words-file w",
+            "larder wallet sign --tx t.json --words-file w",
+            "larder wallet submit -",
+            "larder wallet fee 2",
+            "larder wallet create shop --no-passphrase",
+            "larder wallet unlock shop --for 1h --passphrase-file p",
+            "larder wallet history --wallet shop --limit 3",
             "larder simulate churn --seed 7 --nodes 50 --years 1",
             "larder demo --json --providers 12 --kill 4 --validators 1 --epoch 8s",
             "larder simulate faults --seed 7 --nodes 12 --days 1 --quick --json",
@@ -586,6 +520,8 @@ mod tests {
             "larder offer maintenance",
             "larder offer maintenance --in 2d --from 3",
             "larder volume remove",
+            "larder wallet sign",
+            "larder wallet create shop --no-passphrase --passphrase-file p",
         ] {
             let words = line.split_whitespace();
             let refused = Cli::try_parse_from(words).unwrap_err();

@@ -1,6 +1,11 @@
-//! `larder wallet`: the home's account.
+//! `larder wallet`: the home's account, the wallets beside it, and transactions whoever signs them.
 
-use super::args::{LimitArg, WalletCommand};
+mod files;
+mod history;
+mod offline;
+mod tx;
+
+use super::args::{LimitArg, WalletArg, WalletCommand};
 use super::connect::{Asked, ask};
 use super::exit::{Failure, WRONG_WORDS};
 use super::output::Out;
@@ -11,48 +16,102 @@ use crate::shown::hex;
 use larder_contracts::Auth;
 use larder_keys::{AccountSigner, Seed};
 use larder_ledger::{Transfer, Tx};
-use larder_rpc::client::all;
 use larder_rpc::{
-    Client, ClientError, Code, Empty, Limit, Movement, Nano, SendParams, Sent, SubmitParams, Text,
-    Transaction, TxStatus,
+    BuildParams, Client, ClientError, Code, Empty, Limit, Nano, SendParams, Sent, SubmitParams,
+    Text, TxStatus, WalletParams,
 };
 use larder_types::{AccountId, Amount, codec};
 use serde_json::json;
 use std::path::Path;
 
 pub(super) fn wallet(home: &Path, command: WalletCommand, out: Out) -> Asked {
+    if let WalletCommand::Verify(args) = &command {
+        return verify(home, args, out);
+    }
+    if let WalletCommand::New { words_file } = &command {
+        return offline::new(words_file.as_deref(), out);
+    }
+    if let WalletCommand::Sign { tx, words_file } = &command {
+        return offline::sign(tx, words_file.as_deref(), out);
+    }
+    ask(home, |node| Box::pin(talk(node, command, out)))
+}
+
+async fn talk(node: Client, command: WalletCommand, out: Out) -> Asked {
     match command {
-        WalletCommand::Verify(args) => verify(home, &args, out),
-        WalletCommand::Address => ask(home, |node| async move { address(&node, out).await }),
-        WalletCommand::Balance => ask(home, |node| async move { balance(&node, out).await }),
-        WalletCommand::History => ask(home, |node| async move { history(&node, out).await }),
+        WalletCommand::Address { wallet } => address(&node, wallet, out).await,
+        WalletCommand::Balance { wallet } => balance(&node, wallet, out).await,
+        WalletCommand::History {
+            wallet,
+            account,
+            limit,
+        } => history::show(&node, (wallet, account), limit, out).await,
         WalletCommand::Send {
             to,
             amount,
+            wallet,
             words_file,
-        } => ask(home, |node| async move {
-            send(&node, (to, amount), words_file.as_deref(), out).await
-        }),
+        } => send(&node, (to, amount, wallet), words_file.as_deref(), out).await,
         WalletCommand::Limit {
             limit: Some(limit),
             words_file,
-        } => ask(home, |node| async move {
-            set_limit(&node, limit, words_file.as_deref(), out).await
-        }),
-        WalletCommand::Limit { limit: None, .. } => {
-            ask(home, |node| async move { show_limit(&node, out).await })
+        } => set_limit(&node, limit, words_file.as_deref(), out).await,
+        WalletCommand::Limit { limit: None, .. } => show_limit(&node, out).await,
+        WalletCommand::Build {
+            to,
+            amount,
+            from,
+            expiry,
+            nonce,
+        } => {
+            let wanted = BuildParams {
+                to: Text(to),
+                amount: Nano(amount),
+                from: from.map(Text),
+                expiry,
+                nonce: nonce.map(Text),
+            };
+            tx::build(&node, wanted, out).await
+        }
+        WalletCommand::Submit { file } => tx::submit(&node, &file, out).await,
+        WalletCommand::Decode { file } => tx::decode(&node, &file, out).await,
+        WalletCommand::Fee { amount } => tx::fee(&node, amount, out).await,
+        WalletCommand::Tx { tx, wait } => tx::show(&node, tx, wait, out).await,
+        WalletCommand::Create { name, passphrase } => {
+            files::create(&node, name, &passphrase, out).await
+        }
+        WalletCommand::Import {
+            name,
+            words_file,
+            passphrase,
+        } => files::import(&node, (name, words_file.as_deref()), &passphrase, out).await,
+        WalletCommand::List => files::list(&node, out).await,
+        WalletCommand::Lock { name } => files::lock(&node, name, out).await,
+        WalletCommand::Unlock {
+            name,
+            how_long,
+            passphrase_file,
+        } => files::unlock(&node, (name, how_long), passphrase_file.as_deref(), out).await,
+        WalletCommand::Verify(_) | WalletCommand::New { .. } | WalletCommand::Sign { .. } => {
+            unreachable!("they need no node")
         }
     }
 }
 
-async fn address(node: &Client, out: Out) -> Asked {
-    let account = node.node_info(&Empty {}).await?.account;
+async fn address(node: &Client, wallet: WalletArg, out: Out) -> Asked {
+    let params = WalletParams {
+        wallet: wallet.wallet,
+    };
+    let account = node.wallet_get_balance(&params).await?.account;
     out.object(&json!({ "message_type": "summary", "account": account }))?;
     out.line(account)
 }
 
-async fn balance(node: &Client, out: Out) -> Asked {
-    let balance = node.wallet_get_balance(&Empty {}).await?;
+async fn balance(node: &Client, wallet: WalletArg, out: Out) -> Asked {
+    let params = WalletParams {
+        wallet: wallet.wallet,
+    };
+    let balance = node.wallet_get_balance(&params).await?;
     out.object(&json!({
         "message_type": "summary",
         "account": balance.account,
@@ -65,13 +124,14 @@ async fn balance(node: &Client, out: Out) -> Asked {
 /// Pays as this device may; beyond that with the account key, which only the words give.
 async fn send(
     node: &Client,
-    (to, amount): (AccountId, Amount),
+    (to, amount, wallet): (AccountId, Amount, WalletArg),
     words_file: Option<&Path>,
     out: Out,
 ) -> Asked {
     let params = SendParams {
         to: Text(to),
         amount: Nano(amount),
+        wallet: wallet.wallet,
     };
     let sent = match node.wallet_send(&params).await {
         Err(ClientError::Refused {
@@ -98,11 +158,13 @@ async fn send(
     ))
 }
 
-fn fate(sent: &Sent) -> String {
+pub(super) fn fate(sent: &Sent) -> String {
     match (sent.status, sent.height) {
         (TxStatus::Included, Some(height)) => format!("in block {height}"),
         (TxStatus::Included, None) => "in a block".to_owned(),
-        (TxStatus::Submitted | TxStatus::Known, _) => "waiting for a block".to_owned(),
+        (TxStatus::Known, Some(height)) => format!("known, in block {height}"),
+        (TxStatus::Known, None) => "known, waiting for a block".to_owned(),
+        (TxStatus::Submitted, _) => "waiting for a block".to_owned(),
     }
 }
 
@@ -113,7 +175,14 @@ async fn send_with_words(
     words_file: Option<&Path>,
 ) -> Result<Sent, Failure> {
     let seed = words::given(words_file)?;
-    let unsigned = node.tx_build(params).await?;
+    let wanted = BuildParams {
+        to: params.to,
+        amount: params.amount,
+        from: None,
+        expiry: None,
+        nonce: None,
+    };
+    let unsigned = node.tx_build(&wanted).await?;
     let account = of_account(&seed, unsigned.from.0)?;
     let auth = Auth {
         nonce: unsigned.nonce.0,
@@ -197,39 +266,4 @@ async fn set_limit(node: &Client, limit: LimitArg, words_file: Option<&Path>, ou
         LimitArg::Credits(amount) => format!("{amount} credits an epoch"),
     };
     out.line(format_args!("this device may spend {cap}: {}", fate(&sent)))
-}
-
-async fn history(node: &Client, out: Out) -> Asked {
-    let list = all(|page| async move { node.wallet_list_transactions(&page).await }).await?;
-    for item in list {
-        out.object(&json!({
-            "message_type": "transaction",
-            "height": item.height,
-            "time": item.time,
-            "kind": item.kind,
-            "received": item.received,
-            "amount": item.amount.0.to_string(),
-            "other": item.other,
-            "tx": item.tx,
-        }))?;
-        out.line(in_words(&item))?;
-    }
-    Ok(())
-}
-
-fn in_words(item: &Transaction) -> String {
-    let kind = match item.kind {
-        Movement::Genesis => "genesis",
-        Movement::Faucet => "faucet",
-        Movement::Transfer => "transfer",
-        Movement::Collateral => "collateral",
-        Movement::Escrow => "escrow",
-        Movement::Pay => "pay",
-    };
-    let sign = if item.received { '+' } else { '-' };
-    let other = item.other.map(|o| o.to_string()).unwrap_or_default();
-    let amount = item.amount.0.to_string();
-    format!("{}  {sign}{amount:<18} {kind:<10} {other}", item.time)
-        .trim_end()
-        .to_owned()
 }

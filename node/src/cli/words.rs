@@ -1,4 +1,4 @@
-//! The twenty-four words as a user hands them over: a file, or typed where nobody sees them. They are
+//! The twenty-four words, and passphrases, as a user hands them over: a file, or typed where nobody sees them. They are
 //! never printed here and never rest anywhere.
 
 use super::exit::{FAILED, Failure, WRONG_WORDS};
@@ -42,18 +42,35 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
         })
 }
 
+/// A passphrase in a file, without the line's end; or as typed, unseen.
+pub(super) fn passphrase(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
+    let text = match file {
+        Some(path) => std::fs::read_to_string(path)
+            .map(Zeroizing::new)
+            .map_err(|e| {
+                let why = format_args!("cannot read the passphrase in {}: {e}", path.display());
+                Failure::new(FAILED, why)
+            })?,
+        None => unseen("The passphrase (it is not shown): ")?,
+    };
+    Ok(Zeroizing::new(
+        text.trim_end_matches(['\r', '\n']).to_owned(),
+    ))
+}
+
 /// The words as typed, unseen; or all of standard input where that is no terminal.
 pub(super) fn ask() -> Result<Zeroizing<String>, Failure> {
+    unseen("The 24 words, in order (they are not shown): ")
+}
+
+fn unseen(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     let mut words = Zeroizing::new(String::with_capacity(512));
     let stdin = io::stdin();
     if !stdin.is_terminal() {
         stdin.lock().take(LONGEST).read_to_string(&mut words)?;
         return Ok(words);
     }
-    write!(
-        io::stderr(),
-        "The 24 words, in order (they are not shown): "
-    )?;
+    write!(io::stderr(), "{prompt}")?;
     let unseen = Unseen::begin()?;
     stdin.read_line(&mut words)?;
     drop(unseen);

@@ -5,6 +5,7 @@ use crate::blocks;
 use crate::call::{Answer, Call};
 use crate::driver::{self, Msg};
 use crate::home::now;
+use crate::index::{Index, Scope};
 use crate::net::{Net, NetConfig, NetEvent, Verdict};
 use crate::seat::Own;
 use crate::store::Store;
@@ -59,7 +60,9 @@ pub(crate) async fn node(seed: [u8; 32], genesis: &Genesis) -> Node {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("node.db")).await.unwrap();
     let key = Signer::from_seed(&seed);
-    let chain = Chain::open(store, genesis, key.node(), genesis.founder)
+    let index = Index::start(dir.path(), store.clone(), genesis.clone(), Scope::default()).await;
+    let (index, _) = index.unwrap();
+    let chain = Chain::open(store, index, genesis, key.node(), genesis.founder)
         .await
         .unwrap();
     let (net, events) = Net::start(NetConfig {

@@ -21,9 +21,38 @@ pub struct Config {
     /// From when on something is an alert, and who is told.
     #[serde(default, skip_serializing_if = "AlertConfig::is_default")]
     pub alerts: AlertConfig,
+    /// What the RPC keeps and answers.
+    #[serde(default, skip_serializing_if = "RpcConfig::is_usual")]
+    pub rpc: RpcConfig,
     /// Where shards lie beside the home.
     #[serde(default, rename = "volume", skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeEntry>,
+}
+
+/// What the RPC keeps and answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RpcConfig {
+    /// Whose movements of credit are kept.
+    #[serde(default)]
+    pub history: HistoryConfig,
+}
+
+impl RpcConfig {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whose movements of credit are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HistoryConfig {
+    /// Those of the home's account and its wallets.
+    #[default]
+    Own,
+    /// Everybody's.
+    All,
 }
 
 /// A volume.

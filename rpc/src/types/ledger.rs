@@ -32,6 +32,20 @@ pub struct AccountParams {
     pub at: Option<String>,
 }
 
+/// Which account, and which page of its history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HistoryParams {
+    /// The account's id.
+    pub account: Text<AccountId>,
+    /// The `nextCursor` of the page before; absent: the newest movements. It stays good while blocks come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// At most this many items (1 to 1,000; 1,000 when absent).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
 /// Which provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
