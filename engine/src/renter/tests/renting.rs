@@ -14,7 +14,7 @@ fn rented(world: &World, provider: NodeId) -> Option<crate::report::ContractRepo
 #[test]
 fn a_provider_that_is_named_is_rented_from_in_whole_steps_and_once() {
     let mut world = World::stored(Profile::Dev, 12, 0, &[1]);
-    world.joins(200, Amount(10_000_000));
+    world.joins(40, Amount(10_000_000));
     let offers = world.engine.offers(world.now);
     let new = offers.iter().map(|o| o.offer.provider);
     let provider = { new }.find(|p| rented(&world, *p).is_none()).unwrap();
@@ -39,7 +39,7 @@ fn who_does_not_offer_or_has_no_room_is_not_rented_from() {
     let nobody = NodeId([0xee; 32]);
     let refused = world.engine.may_rent(world.now, &nobody, Bytes(1));
     assert_eq!(refused.unwrap_err(), RentRefusal::NoOffer);
-    world.joins(200, Amount(10_000_000));
+    world.joins(40, Amount(10_000_000));
     let before = world.engine.contracts().len();
     let offers = world.engine.offers(world.now);
     let mut new = offers.iter().map(|o| o.offer.provider);
