@@ -4,6 +4,7 @@
 
 mod error;
 mod settings;
+mod signals;
 mod trash;
 
 pub use error::AppError;
@@ -76,7 +77,7 @@ pub fn run(home: &Path, options: UpOptions, ready: impl FnOnce(Ready)) -> Result
     let runtime = runtime()?;
     let stop = CancellationToken::new();
     let ended = runtime.block_on(async {
-        stop_on_signals(&stop);
+        signals::stop_on_signals(&stop);
         up(home, settings, stop, ready).await
     });
     runtime.shutdown_timeout(STOP_WAIT);
@@ -446,7 +447,10 @@ async fn up(
         started,
         stop: stop.clone(),
     });
-    let door = Door::of_home(&home.dir, settings.rpc);
+    let door = Door {
+        hosts: home.config.rpc.hosts.clone(),
+        ..Door::of_home(&home.dir, settings.rpc)
+    };
     let server = serve(door, api, Arc::clone(&feeds)).await?;
     let endpoint = Endpoint::own(server.address());
     endpoint.publish(&home.dir).map_err(AppError::Spool)?;
@@ -591,21 +595,5 @@ async fn tell_addresses(driver: &driver::DriverHandle, net: &NetHandle) {
     let told = larder_engine::Input::Command(larder_engine::Command::Addresses(addrs));
     if driver.input(told).await.is_err() {
         tracing::debug!("the engine has stopped");
-    }
-}
-
-fn stop_on_signals(stop: &CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let stop = stop.clone();
-        match signal(kind) {
-            Ok(mut signals) => {
-                tokio::spawn(async move {
-                    signals.recv().await;
-                    stop.cancel();
-                });
-            }
-            Err(e) => tracing::warn!("a signal cannot be handled: {e}"),
-        }
     }
 }

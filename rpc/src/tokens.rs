@@ -341,7 +341,7 @@ mod tests {
         );
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let tokens = Tokens::open(&path).unwrap();
-        assert_eq!(tokens.list(), [shown.clone()]);
+        assert_eq!(tokens.list(), std::slice::from_ref(&shown));
         let caller = tokens.bearer(&text, NOW).unwrap();
         assert!(tokens.bearer(&text[1..], NOW).is_none());
         assert!(tokens.counts(&caller, NOW));

@@ -95,7 +95,7 @@ fn every_example_is_answered_as_it_stands_in_the_handbook() {
         ("tx", sent.done()["tx"].as_str().unwrap().to_owned()),
     ]);
     let mut written = Vec::new();
-    for example in examples() {
+    for example in examples().unwrap() {
         let params = filled(&Value::Object(example.params.clone()), &names);
         let position = by_position(&example.method, &params);
         let answer = answers(&keeper, &example, &params);

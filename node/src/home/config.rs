@@ -33,6 +33,9 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RpcConfig {
+    /// Names by which the RPC is reached beside those of the loopback, `nas.local:4730`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
     /// Whose movements of credit are kept.
     #[serde(default)]
     pub history: HistoryConfig,
