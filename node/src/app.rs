@@ -359,11 +359,13 @@ async fn up(
         home.dir.clone(),
         stop.child_token(),
     );
+    let board = Board::default();
     let watch = Watch {
         feeds: Arc::clone(&feeds),
         jobs: jobs.clone(),
         ledger: ledger.clone(),
         net: net.clone(),
+        board: board.clone(),
     };
     let token = stop.clone();
     tasks.spawn(async move {
@@ -381,13 +383,8 @@ async fn up(
         token.run_until_cancelled(cataloguer.run()).await;
         ("catalogue", Ok(()))
     });
-    let (board, rules) = (
-        Board::default(),
-        Rules::new(rules::Settings::of(
-            &home.config.alerts,
-            genesis.params.epoch,
-        )?),
-    );
+    let of_alerts = rules::Settings::of(&home.config.alerts, genesis.params.epoch)?;
+    let rules = Rules::new(of_alerts);
     let watcher = Watcher {
         driver: driver.clone(),
         ledger: ledger.clone(),

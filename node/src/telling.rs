@@ -1,6 +1,7 @@
 //! What subscribers are told: each block with its transactions as it is applied, jobs while they go on,
 //! and how the node is whenever that changes.
 
+use crate::alerts::Board;
 use crate::chain::Ledger;
 use crate::jobs::Jobs;
 use crate::net::NetHandle;
@@ -52,6 +53,7 @@ pub(crate) struct Watch {
     pub(crate) jobs: Jobs,
     pub(crate) ledger: Ledger,
     pub(crate) net: NetHandle,
+    pub(crate) board: Board,
 }
 
 impl Watch {
@@ -100,6 +102,7 @@ impl Watch {
             epoch,
             peers: count(peers as u64),
             jobs: count(self.jobs.open() as u64),
+            alerts: count(self.board.open().len() as u64),
         };
         if last.replace(notice) != Some(notice) {
             self.feeds.node.tell(&notice, Vec::new);

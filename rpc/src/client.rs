@@ -10,6 +10,8 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use jsonrpsee::core::client::{ClientT as _, Error, Subscription, SubscriptionClientT as _};
 use jsonrpsee::core::traits::ToRpcParams;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder, transport};
+use jsonrpsee::types::ErrorObjectOwned;
+use jsonrpsee::types::error::{INVALID_PARAMS_CODE, METHOD_NOT_FOUND_CODE};
 use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,6 +24,9 @@ use std::time::Duration;
 
 /// How long a call may take. Long work is a job, so that only a stuck node takes longer.
 const TIMEOUT: Duration = Duration::from_secs(90);
+
+/// What JSON-RPC answers to a method that is none, and to parameters that are none of its.
+const MISUSED: [i32; 2] = [METHOD_NOT_FOUND_CODE, INVALID_PARAMS_CODE];
 
 /// A client of one node.
 #[derive(Debug, Clone)]
@@ -106,6 +111,7 @@ impl ClientError {
         match self {
             Self::NotRunning(_) | Self::NotThere(_) => 11,
             Self::Refused { code, .. } => code.exit_code(),
+            Self::Protocol { code, .. } if MISUSED.contains(code) => 2,
             Self::Unreadable { .. } | Self::Protocol { .. } | Self::Transport(_) => 1,
         }
     }
@@ -230,7 +236,7 @@ impl Client {
             Error::Call(object) => Code::from_number(object.code()).map_or_else(
                 || ClientError::Protocol {
                     code: object.code(),
-                    message: object.message().to_owned(),
+                    message: detailed(&object),
                 },
                 |code| ClientError::Refused {
                     code,
@@ -243,6 +249,16 @@ impl Client {
             },
             other => ClientError::Transport(chain(&other)),
         }
+    }
+}
+
+/// An error's message with what it says beside, such as which parameter is unknown.
+fn detailed(object: &ErrorObjectOwned) -> String {
+    let detail = object.data();
+    let detail = detail.and_then(|data| serde_json::from_str::<String>(data.get()).ok());
+    match detail {
+        Some(detail) => format!("{}: {detail}", object.message()),
+        None => object.message().to_owned(),
     }
 }
 

@@ -179,7 +179,7 @@ macro_rules! subscriptions {
 }
 
 subscriptions! {
-    /// How the node is: after each block, and when an alert is raised or cleared.
+    /// How the node is, whenever that has changed: blocks, peers, jobs, alerts.
     "node_subscribe" "node_subscription" "node_unsubscribe" node(Empty) -> NodeNotice, Read;
     /// Each new block. A node has final blocks only, so that none is ever taken back.
     "chain_subscribe" "chain_subscription" "chain_unsubscribe" chain(Empty) -> BlockNotice, Read;

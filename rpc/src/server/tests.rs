@@ -137,6 +137,14 @@ async fn a_client_of_the_home_gets_answers_and_refusals() {
     let client = Client::of_home(home.path()).unwrap();
     let hello: String = client.call("echo", &Empty {}).await.unwrap();
     assert_eq!(hello, "hello");
+    let unknown = json!({ "me": 1 });
+    let misused = client.call::<_, Value>("auth_whoami", &unknown).await;
+    let misused = misused.unwrap_err();
+    assert!(
+        misused.to_string().contains("unknown field `me`"),
+        "{misused}"
+    );
+    assert_eq!(misused.exit_code(), 2);
     let refused = client.call::<_, ()>("refuse", &Empty {}).await.unwrap_err();
     assert_eq!((refused.exit_code(), refused.retryable()), (21, true));
     assert_eq!(refused.to_string(), "no room");

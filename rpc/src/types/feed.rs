@@ -80,4 +80,6 @@ pub struct NodeNotice {
     pub peers: u32,
     /// Jobs that wait or run.
     pub jobs: u32,
+    /// Open alerts: `node_alerts` tells which.
+    pub alerts: u32,
 }
