@@ -172,7 +172,9 @@ impl Provider {
     /// exclude; then nothing may be kept of the record.
     pub(crate) fn close(&mut self, leaf: &ContractLeaf, z: Epoch) -> Option<Settlement> {
         let due = self.claim(leaf, z)?;
-        let freed = self.remaining_collateral(leaf);
+        // S is rounded at each charge, and a claim at each reading: all claims together may come to a few
+        // nano more than is locked, no more than there are contracts. Who closes last gets what is there.
+        let freed = self.remaining_collateral(leaf).min(self.locked);
         let lost = leaf.collateral.checked_sub(freed)?;
         self.escrow = self.escrow.checked_sub(due)?;
         // Rounding leaves its dust in `locked`: locked + slashed is exactly the collateral of the
@@ -219,7 +221,7 @@ impl Provider {
             ..*new
         };
         let escrow = self.claim(&leaf, z)?;
-        let kept = self.remaining_collateral(&leaf);
+        let kept = self.remaining_collateral(&leaf).min(settled.freed);
         let charged = leaf.collateral.checked_sub(kept)?;
         self.escrow = self.escrow.checked_add(escrow)?;
         self.capacity = self.capacity.checked_add(leaf.capacity_chunks)?;

@@ -5,6 +5,7 @@ use crate::alerts::rules;
 use crate::cli::options::LEAST_QUOTA;
 use crate::home::Config;
 use crate::net::Multiaddr;
+use larder_contracts::offer::{MAX_OPERATOR, MAX_REGION};
 use larder_rpc::{Applies, ConfigEntry, Form};
 use larder_types::{Amount, Bytes, Millis};
 use serde_json::Value;
@@ -166,6 +167,14 @@ pub fn sound(config: &Config, home: &Path, epoch: Millis) -> Result<(), String> 
         price
             .parse::<Amount>()
             .map_err(|e| format!("up.price: {e}"))?;
+    }
+    for (key, text, most) in [
+        ("region", &up.region, MAX_REGION),
+        ("operator", &up.operator, MAX_OPERATOR),
+    ] {
+        if text.as_ref().is_some_and(|text| text.len() > most) {
+            return Err(format!("up.{key}: at most {most} bytes"));
+        }
     }
     if let Some(provide) = &up.provide {
         let quota: Bytes = provide.parse().map_err(|e| format!("up.provide: {e}"))?;

@@ -92,7 +92,9 @@ impl ConfigFile {
         let config: Config = toml::from_str(&text).map_err(|e| damaged(e.message().to_owned()))?;
         check(&config).map_err(damaged)?;
         // A secret is nobody else's to read.
-        let mode = config.alerts.secret.map_or(0o644, |_| 0o600);
+        // A webhook's address may be a secret too.
+        let is_secret = config.alerts.secret.is_some() || !config.alerts.webhook.is_empty();
+        let mode = if is_secret { 0o600 } else { 0o644 };
         write(path, text.as_bytes(), mode)
     }
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 /// The home's own account, which no key file is named after.
@@ -109,6 +110,7 @@ pub struct Wallets {
     dir: PathBuf,
     all: Arc<Mutex<All>>,
     turn: Arc<tokio::sync::Mutex<()>>,
+    stretching: Arc<Semaphore>,
 }
 
 impl Wallets {
@@ -151,6 +153,7 @@ impl Wallets {
             dir,
             all: Arc::new(Mutex::new(all)),
             turn: Arc::default(),
+            stretching: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -202,8 +205,10 @@ impl Wallets {
             return Err(WalletError::Empty);
         }
         let wallets = self.clone();
+        let one = self.stretch().await?;
         // Argon2id takes its time, and so does the disk.
         let kept = tokio::task::spawn_blocking(move || {
+            let _one = one;
             wallets.all().free(&name, &key.account())?;
             let mut salt = [0; 16];
             rand::rng().fill_bytes(&mut salt);
@@ -239,7 +244,11 @@ impl Wallets {
         if !sealed.is_sealed() {
             return Err(WalletError::Open(name.to_owned()));
         }
-        let opened = tokio::task::spawn_blocking(move || sealed.open(Some(&passphrase)));
+        let one = self.stretch().await?;
+        let opened = tokio::task::spawn_blocking(move || {
+            let _one = one;
+            sealed.open(Some(&passphrase))
+        });
         let opened = opened.await.map_err(|_| WalletError::Stopping)?;
         let key = opened.map_err(|e| WalletError::Shut(name.to_owned(), e))?;
         let how_long = how_long.min(LONGEST);
@@ -258,6 +267,12 @@ impl Wallets {
             wallets.end(&name, turn);
         });
         Ok(shown)
+    }
+
+    /// The right to stretch a passphrase: one at a time, as each takes 64 MiB and a thread.
+    async fn stretch(&self) -> Result<OwnedSemaphorePermit, WalletError> {
+        let one = Arc::clone(&self.stretching).acquire_owned().await;
+        one.map_err(|_| WalletError::Stopping)
     }
 
     fn end(&self, name: &str, turn: u64) {

@@ -181,5 +181,7 @@ pub(crate) async fn admitted(
             .into_response();
     };
     request.extensions_mut().insert(caller);
+    // Nobody behind this needs it, and jsonrpsee writes requests to its log at the level `trace`.
+    request.headers_mut().remove(AUTHORIZATION);
     next.run(request).await
 }

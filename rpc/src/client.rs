@@ -25,9 +25,6 @@ use std::time::Duration;
 /// How long a call may take. Long work is a job, so that only a stuck node takes longer.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What JSON-RPC answers to a method that is none, and to parameters that are none of its.
-const MISUSED: [i32; 2] = [METHOD_NOT_FOUND_CODE, INVALID_PARAMS_CODE];
-
 /// A client of one node.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -111,7 +108,10 @@ impl ClientError {
         match self {
             Self::NotRunning(_) | Self::NotThere(_) => 11,
             Self::Refused { code, .. } => code.exit_code(),
-            Self::Protocol { code, .. } if MISUSED.contains(code) => 2,
+            Self::Protocol {
+                code: METHOD_NOT_FOUND_CODE | INVALID_PARAMS_CODE,
+                ..
+            } => 2,
             Self::Unreadable { .. } | Self::Protocol { .. } | Self::Transport(_) => 1,
         }
     }

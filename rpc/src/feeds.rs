@@ -186,7 +186,7 @@ subscriptions! {
     /// Each transaction that a block holds; of an account or with an id, if that is named.
     "tx_subscribe" "tx_subscription" "tx_unsubscribe" tx(TxFilter) -> TxNotice, Read;
     /// Jobs, whenever one goes on.
-    "job_subscribe" "job_subscription" "job_unsubscribe" job(JobFilter) -> Job, Read;
+    "job_subscribe" "job_subscription" "job_unsubscribe" job(JobFilter) -> Job, Admin;
 }
 
 /// What a notification brings: the value, or that some were missed.

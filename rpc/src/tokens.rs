@@ -303,7 +303,10 @@ fn write(path: &Path, records: &[&Record]) -> io::Result<()> {
         .open(&fresh)?;
     file.write_all(&serde_json::to_vec_pretty(records)?)?;
     file.sync_all()?;
-    fs::rename(&fresh, path)
+    fs::rename(&fresh, path)?;
+    // Or a token that was revoked could be back after a power cut.
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

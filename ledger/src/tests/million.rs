@@ -318,7 +318,8 @@ impl Mill {
             };
             let pledged = sum(&|leaf| p.remaining_collateral(leaf));
             assert!(
-                pledged <= u128::from(p.locked.0),
+                // Rounding: less than a nano a contract. `docs/protocol.md` §3.4.
+                pledged <= u128::from(p.locked.0) + leaves().count() as u128,
                 "{pledged} pledged, {} locked",
                 p.locked
             );

@@ -85,7 +85,7 @@ impl BackupMethods for NodeApi {
             let mut more = false;
             let mut at = 0;
             while let Some(one) = listed.recv().await {
-                if at >= offset + limit {
+                if at >= offset.saturating_add(limit) {
                     more = true;
                     break;
                 }
@@ -99,7 +99,7 @@ impl BackupMethods for NodeApi {
         };
         let (ended, (items, more)) = tokio::join!(listing, gather);
         ended.map_err(|e| browse_error(&e))?;
-        let next_cursor = more.then(|| (offset + limit).to_string());
+        let next_cursor = more.then(|| offset.saturating_add(limit).to_string());
         Ok(Page { items, next_cursor })
     }
 

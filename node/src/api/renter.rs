@@ -3,6 +3,7 @@
 use super::NodeApi;
 use super::history::NEWEST;
 use crate::home::now;
+use crate::index::Kept;
 use crate::jobs::no_room;
 use crate::market;
 use crate::shown::{count, internal, not_on_ledger, stopping};
@@ -82,11 +83,13 @@ impl RenterMethods for NodeApi {
         let rows = self.index.movements(&self.account, head, NEWEST, HISTORY);
         let rows = rows.await.map_err(internal)?;
         let history: Vec<Movement> = rows.iter().map(|row| row.movement).collect();
-        Ok(spending(
-            &known,
-            self.state(larder_ledger::State::epoch),
-            &history,
-        ))
+        let kept = self.index.knows(self.account).await.map_err(internal)?;
+        let epoch = self.state(larder_ledger::State::epoch);
+        let spent = spending(&known, epoch, &history);
+        Ok(Spending {
+            whole_history: spent.whole_history && kept == Kept::Whole,
+            ..spent
+        })
     }
 
     async fn renter_contract_health(

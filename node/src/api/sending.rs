@@ -61,6 +61,8 @@ impl NodeApi {
             );
             return Err(RpcError::new(Code::BadValue, why));
         }
+        // Before the state is read: what a block takes in between is then counted twice, not never.
+        let waiting = self.engine(move |e| e.nonces_of(&from)).await?;
         let account = self.state(|state| state.account(&from).copied());
         let nonces = account.map(|account| account.nonces).ok_or_else(|| {
             let why = format_args!("the ledger does not know the account {from} yet: pay it first");
@@ -77,7 +79,6 @@ impl NodeApi {
             let spare = spare.ok_or_else(none_left)?;
             return Ok(Auth { expiry, ..spare });
         }
-        let waiting = self.engine(move |e| e.nonces_of(&from)).await?;
         let free = |after: u64| nonces.free(after);
         let mut nonce = free(0);
         while let Some(taken) = nonce.filter(|nonce| waiting.contains(nonce)) {
@@ -174,19 +175,26 @@ impl NodeApi {
             status: TxStatus::Submitted,
             height: None,
         };
+        let end = async {
+            tokio::select! {
+                end = end => end.ok(),
+                () = self.stop.cancelled() => None,
+            }
+        };
         match tokio::time::timeout(SEND_WAIT, end).await {
-            Ok(Ok(TxEnd::Included(height))) => Ok(Sent {
+            Ok(Some(TxEnd::Included(height))) => Ok(Sent {
                 status: TxStatus::Included,
                 height: Some(height),
                 ..waiting
             }),
-            Ok(Ok(TxEnd::Refused(why))) => Err(RpcError::new(Code::TransactionRefused, why)),
-            Ok(Ok(TxEnd::Expired)) => Err(RpcError::new(
+            Ok(Some(TxEnd::Refused(why))) => Err(RpcError::new(Code::TransactionRefused, why)),
+            Ok(Some(TxEnd::Expired)) => Err(RpcError::new(
                 Code::Expired,
                 "no block took it in time; send it again",
             )),
-            Ok(Err(_)) => Err(stopping(Stopping)),
-            Err(_) => Ok(waiting),
+            // It is kept and will be sent, by the next start if this node stops: to answer that the
+            // call may be made again would have it paid twice.
+            Ok(None) | Err(_) => Ok(waiting),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `auth_*`: who may call. The server answers these itself.
 
+use crate::discover::DISCOVER;
 use crate::errors::{Code, RpcError};
 use crate::gate::caller;
-use crate::tokens::{Scope, Tokens};
+use crate::tokens::{Caller, Scope, Tokens};
 use crate::types::Done;
 use crate::types::auth::{TokenCreated, TokenId, TokenParams, TokenShown, Whoami};
 use crate::values::{Empty, Page, PageParams, now};
@@ -23,8 +24,15 @@ super::methods! {
 
 impl AuthMethods for Tokens {
     async fn auth_create_token(&self, params: TokenParams) -> Result<TokenCreated, RpcError> {
+        let token = caller().as_ref().and_then(Caller::token);
+        if token.is_some_and(|token| token.methods.is_some() || token.expires.is_some()) {
+            let why = "a token that is limited makes no others: ask the node's owner";
+            return Err(RpcError::new(Code::Forbidden, why));
+        }
         if let Some(methods) = &params.methods {
-            let known = |name: &&String| super::all().any(|method| method.name == **name);
+            let known = |name: &&String| {
+                **name == DISCOVER || super::all().any(|method| method.name == **name)
+            };
             if let Some(unknown) = methods.iter().find(|name| !known(name)) {
                 let why =
                     format!("there is no method {unknown}: rpc.discover names those there are");

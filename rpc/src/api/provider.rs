@@ -26,7 +26,7 @@ super::methods! {
     /// The contracts that this node provides, by their end.
     "provider_listContracts" provider_list_contracts(PageParams) -> Page<HeldContract>, Read;
     /// Where this node's shards lie.
-    "provider_listVolumes" provider_list_volumes(PageParams) -> Page<Volume>, Read;
+    "provider_listVolumes" provider_list_volumes(PageParams) -> Page<Volume>, Admin;
     /// Adds a volume, or looks again for one whose disk was not there.
     "provider_addVolume" provider_add_volume(VolumeParams) -> Volume, Admin;
     /// Changes how much may lie on a volume.
