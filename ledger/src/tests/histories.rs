@@ -497,17 +497,18 @@ fn charge(p: &mut Provider, open: &mut BTreeMap<u32, ContractLeaf>, step: &Charg
             let Some(new) = larder_contracts::lose(&old, &remains, &dev()) else {
                 return;
             };
-            let (credit, back) = (p.credit().unwrap(), p.remaining_collateral(&old));
+            let back = p.remaining_collateral(&old).min(p.locked);
+            let credit = p.credit().unwrap();
             let (leaf, settled) = p.lose(&old, &new, z).unwrap();
             assert_eq!(
                 p.credit().unwrap() + u128::from(settled.refund.0),
                 credit,
                 "the renter gets what the provider loses"
             );
-            let lost = back.0 - p.remaining_collateral(&leaf).0;
+            let kept = p.remaining_collateral(&leaf).min(back);
+            let lost = back.0 - kept.0;
             assert_eq!(settled.freed, Amount(lost / 2));
-            let charged =
-                (old.collateral.0 - back.0) - (leaf.collateral.0 - p.remaining_collateral(&leaf).0);
+            let charged = (old.collateral.0 - back.0) - (leaf.collateral.0 - kept.0);
             let unused = old.rate.0 - leaf.rate.0;
             assert_eq!(settled.refund, Amount(unused + charged + lost.div_ceil(2)));
             Arc::make_mut(&mut p.active).replace(index, leaf).unwrap();
