@@ -68,7 +68,7 @@ fn pay(founder: &Node, keeper: &Node) {
     let sent = founder.larder(&["wallet", "send", address, "500"]).done();
     assert_eq!(sent["status"], "included");
     let after = before + 500_000_000_000;
-    until("the payment arrives", Duration::from_secs(20), || {
+    until("the payment arrives", Duration::from_secs(180), || {
         (keeper.status().balance.0.nano() == after).then_some(())
     });
     let balance = keeper.larder(&["wallet", "balance"]).done();
@@ -100,7 +100,7 @@ fn paid_for_proofs_only(node: &Node, providers: &[NodeInfo], contracts: &[Renter
     let mut last = vec![(0, 0); providers.len()];
     until(
         "holders pass three challenges",
-        Duration::from_secs(60),
+        Duration::from_secs(180),
         || {
             for (provider, last) in providers.iter().zip(&mut last) {
                 let shown = node.provider(provider);
@@ -133,7 +133,7 @@ fn nothing_was_lost(
     // The answers must come from one block.
     let counted = until(
         "the ledger rests for a moment",
-        Duration::from_secs(20),
+        Duration::from_secs(180),
         || {
             let before = height(node);
             let free: u64 = accounts.iter().map(|a| on_account(node, *a)).sum();
@@ -183,7 +183,7 @@ fn in_escrow(node: &Node, of: &RenterContract, providers: &[NodeInfo]) -> u64 {
 /// The owner sees in the wallet's history what the ledger says that the provider earned.
 fn told_to_its_owner(providers: &[Node], infos: &[NodeInfo]) {
     for (node, info) in providers.iter().zip(infos) {
-        until("history and ledger agree", Duration::from_secs(20), || {
+        until("history and ledger agree", Duration::from_secs(180), || {
             let history = node.larder(&["wallet", "history"]).objects();
             let pay = history.iter().filter(|row| row["kind"] == "pay");
             let paid: u64 = pay.map(|row| nano(row["amount"].as_str().unwrap())).sum();

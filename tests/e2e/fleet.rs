@@ -18,11 +18,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long a node may take until it is ready, or until it has stopped.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 /// How long a command may take.
-const COMMAND: Duration = Duration::from_secs(120);
+const COMMAND: Duration = Duration::from_secs(240);
 /// How long offers may take to spread, or an account to be known.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_secs(180);
 /// Lines of a log that a failing test shows.
 const LOG: usize = 25;
 

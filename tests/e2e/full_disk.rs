@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long a node may take to notice what a disk is like: an epoch or two.
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(180);
 /// What a provider leaves free on its disk, MiB.
 const RESERVE: usize = 256;
 

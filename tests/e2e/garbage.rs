@@ -108,7 +108,7 @@ fn rpc_refuses_strangers(provider: &Node, garbage: &[u8]) {
 /// Says something over TCP and gives the answer until the other side hangs up.
 fn said(to: SocketAddr, what: &[u8]) -> String {
     let mut stream = TcpStream::connect(to).unwrap();
-    let wait = Some(Duration::from_secs(10));
+    let wait = Some(Duration::from_secs(180));
     stream.set_read_timeout(wait).unwrap();
     stream.write_all(what).ok();
     let mut answer = Vec::new();

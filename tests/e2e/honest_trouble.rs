@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long a few epochs of six seconds may take.
-const EPOCHS: Duration = Duration::from_secs(60);
+const EPOCHS: Duration = Duration::from_secs(180);
 /// Most backups until some shards lie on the volume: each shard goes there with one chance in two.
 const BACKUPS: u64 = 24;
 

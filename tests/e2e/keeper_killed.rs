@@ -72,7 +72,7 @@ fn killed_half_way(keeper: &mut Node, path: &str) -> u64 {
     let job = JobParams {
         job: job.unwrap().job,
     };
-    let durable = until("a segment is stored", Duration::from_secs(60), || {
+    let durable = until("a segment is stored", Duration::from_secs(180), || {
         let stored = keeper.ask(|node| async move { node.node_status(&Empty {}).await });
         let stored = stored.unwrap().keeper.bytes_stored;
         (stored > 0).then_some(stored)

@@ -31,7 +31,7 @@ fn a_repair_that_was_killed_goes_on_and_rebuilds_nothing_twice() {
 
     let before = shards(&providers);
     let lost = destroy(&mut providers, 2);
-    let repaired = until("a repair has begun", Duration::from_secs(60), || {
+    let repaired = until("a repair has begun", Duration::from_secs(180), || {
         let repairs = keeper.repairs();
         let repaired = count(&repairs, "shards_repaired");
         (repaired > 0 && repairs["full_redundancy"] == false).then_some(repaired)

@@ -46,7 +46,7 @@ fn a_device_spends_within_its_limit_and_the_words_beyond_it() {
     let seed = Words::parse(&fs::read_to_string(&words_file).unwrap())
         .unwrap()
         .seed();
-    until("the faucet granted", Duration::from_secs(30), || {
+    until("the faucet granted", Duration::from_secs(180), || {
         (keeper.status().balance.0.nano() > 0).then_some(())
     });
     let shown = limit(&keeper);
@@ -87,7 +87,7 @@ fn a_device_spends_within_its_limit_and_the_words_beyond_it() {
     let with = |words| [&more[..], &["--words-file", words]].concat();
     keeper.larder(&with(other)).refused(12);
     let balance = |credits: u64| {
-        until("the balance is right", Duration::from_secs(20), || {
+        until("the balance is right", Duration::from_secs(180), || {
             (keeper.status().balance.0.nano() == credits * CREDIT).then_some(())
         });
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// How long a loss may take to be found and repaired: four epochs of four seconds until the ledger
 /// finds who misses FAULTED, two until its contracts are closed and new ones stand, and the work.
-const REPAIR: Duration = Duration::from_secs(90);
+const REPAIR: Duration = Duration::from_secs(180);
 
 /// Shards that these providers store.
 pub(crate) fn shards(providers: &[Node]) -> u64 {

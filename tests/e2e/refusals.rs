@@ -117,7 +117,7 @@ fn broke(fleet: &Fleet, keeper: &Node, path: &str) {
         .founder
         .larder(&["wallet", "send", &own, "100"])
         .done();
-    until("the credit is back", Duration::from_secs(20), || {
+    until("the credit is back", Duration::from_secs(180), || {
         (keeper.status().balance.0.nano() > 0).then_some(())
     });
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long a recovered keeper may take until it lists its snapshots.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_secs(180);
 
 #[test]
 fn what_four_providers_and_the_keeper_lost_comes_back() {

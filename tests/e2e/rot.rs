@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long rot may go unseen: a provider reads all that it stores every seven epochs.
-const FOUND: Duration = Duration::from_secs(60);
+const FOUND: Duration = Duration::from_secs(180);
 
 #[test]
 fn one_flipped_byte_in_every_shard_of_two_is_found_unpaid_and_repaired() {

@@ -6,17 +6,15 @@ use crate::by_hand::on_account;
 use crate::fleet::{Fleet, Node};
 use crate::site::Site;
 use crate::until::until;
-use crate::validators::{one_head, pay};
+use crate::validators::{one_head, pay_within};
 use crate::wires::Wires;
 use larder_rpc::{Empty, Head, Text, ValidatorShown};
 use larder_types::AccountId;
 use std::process::Command;
 use std::time::Duration;
 
-/// How long what is awaited here may take.
-const WITHIN: Duration = Duration::from_secs(90);
-/// Who was cut off may be heard only after this: TCP tries again after as long as the cut lasted, 2 minutes at
-/// most.
+/// How long what is awaited here may take. Who was cut off may be heard late: TCP tries again after as
+/// long as the cut lasted, 2 minutes at most.
 pub(crate) const HEALS: Duration = Duration::from_secs(180);
 /// The ends at which the six others are, and the copy of one of them.
 const CABLES: [&str; 7] = [
@@ -76,7 +74,8 @@ impl Seven {
 
     /// The founder pays the first of the others; all see it but those at these places.
     pub(crate) fn pay_all_but(&self, places: &[usize]) {
-        pay(self.founder(), &self.others[0], &self.all_but(places));
+        let nodes = self.all_but(places);
+        pay_within(HEALS, self.founder(), &self.others[0], &nodes);
     }
 
     pub(crate) fn pay(&self) {
@@ -128,7 +127,7 @@ impl Seven {
         let params = founder.ask(|node| async move { node.ledger_params(&Empty {}).await });
         let supply = params.unwrap().supply.0.nano();
         // A bond that is locked is shown nowhere; after some epochs it is back on its account.
-        until("all credit is there that was not burned", WITHIN, || {
+        until("all credit is there that was not burned", HEALS, || {
             (self.credit() == Some(supply - burned)).then_some(())
         });
         one_head(&self.all())
@@ -243,7 +242,7 @@ fn run_twice(seven: &mut Seven, at: usize) -> u64 {
     }
     copy.start();
     seven.others[at].start();
-    until("a node that votes twice is out, everywhere", WITHIN, || {
+    until("a node that votes twice is out, everywhere", HEALS, || {
         seven.pay_all_but(&[at]);
         let sound = seven.all_but(&[at]);
         let is_out = |node: &&Node| seat(node, &peer).is_none();
@@ -252,7 +251,7 @@ fn run_twice(seven: &mut Seven, at: usize) -> u64 {
     copy.kill();
     wires.rejoin(CABLES[at]);
     let twin = &seven.others[at];
-    until("it knows, and follows", WITHIN, || {
+    until("it knows, and follows", HEALS, || {
         let consensus = twin.status().consensus;
         (!consensus.seated && !consensus.votes).then_some(())
     });

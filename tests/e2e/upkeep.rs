@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 const PROVIDERS: usize = 3;
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(180);
 
 #[test]
 fn what_is_kept_is_costed_found_compared_and_checked() {

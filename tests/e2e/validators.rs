@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 /// How long a block may take to be everywhere, with a validator away.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_secs(180);
 
 pub(crate) fn balance(of: &Node, on: &Node) -> u64 {
     let account = of.info().account;

@@ -122,7 +122,7 @@ fn height(verified: &Value) -> u64 {
 fn a_wallet_with_nothing_but_the_genesis_hash_believes_no_liar() {
     let fleet = Fleet::found("4s");
     let founder = &fleet.founder;
-    until("the chain has a block", Duration::from_secs(30), || {
+    until("the chain has a block", Duration::from_secs(180), || {
         (founder.status().height > 1).then_some(())
     });
     // A home in which no node runs: only its genesis hash is trusted.
@@ -200,7 +200,7 @@ fn at(at: impl ToString) -> AtParams {
 fn a_block_is_found_by_height_and_hash_with_those_who_certified_it() {
     let fleet = Fleet::found("4s");
     let founder = &fleet.founder;
-    until("the chain has blocks", Duration::from_secs(30), || {
+    until("the chain has blocks", Duration::from_secs(180), || {
         (founder.status().height > 3).then_some(())
     });
     let info = founder.info();

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long a few epochs of four seconds may take.
-const EPOCHS: Duration = Duration::from_secs(60);
+const EPOCHS: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_disk_that_goes_and_comes_back_costs_no_shard_and_a_killed_removal_none() {

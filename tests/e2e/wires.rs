@@ -33,7 +33,7 @@ impl Space {
         let own = std::fs::read_link("/proc/self/ns/net").ok()?;
         let theirs = space.network();
         // Until `unshare` has run, the holder is in our own.
-        until("a namespace is there", Duration::from_secs(10), || {
+        until("a namespace is there", Duration::from_secs(180), || {
             let seen = std::fs::read_link(&theirs);
             let (ended, seen) = (seen.is_err(), seen.ok());
             (ended || seen.is_some_and(|s| s != own)).then_some(())

@@ -320,12 +320,20 @@ async fn gossip_is_passed_on_only_when_accepted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_sends_bad_gossip_is_no_longer_heard() {
+    const BORNE: usize = 3;
     const PATIENCE: usize = 40;
     let mut node = Node::start(1, &[TCP], vec![]).await;
     let bad = Node::start(2, &[], vec![node.addr().await]).await;
     let good = Node::start(3, &[], vec![node.addr().await]).await;
+    // Until it is known as bad it is heard, however late it is.
+    for number in 0..BORNE {
+        publish(&bad.net, Topic::Offers, &number.to_le_bytes()).await;
+        let (_, source, _, token) = node.next(gossip).await;
+        assert_eq!(source, bad.id());
+        node.net.report(token, Verdict::Reject).await.unwrap();
+    }
     let mut heard = 0;
-    for number in 0..PATIENCE {
+    for number in BORNE..PATIENCE {
         publish(&bad.net, Topic::Offers, &number.to_le_bytes()).await;
         publish(&good.net, Topic::Heads, &number.to_le_bytes()).await;
         loop {
@@ -343,10 +351,7 @@ async fn who_sends_bad_gossip_is_no_longer_heard() {
             heard += 1;
         }
     }
-    assert!(
-        (1..PATIENCE / 2).contains(&heard),
-        "heard {heard} of {PATIENCE}"
-    );
+    assert!(heard < PATIENCE / 2, "heard {heard} of {PATIENCE}");
 }
 
 /// Twenty bursts of 32 opens at once by three openers: each opened stream arrives, and carries.
