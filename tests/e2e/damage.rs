@@ -58,10 +58,14 @@ fn providers_whose_shards_are_gone_or_changed_are_not_paid() {
 /// Waits until the ledger expects nothing of a provider any more: it has declared its loss, or was
 /// found FAULTED.
 fn without(ledger: &Node, provider: &NodeInfo) -> LedgerProvider {
-    until("the loss is on the ledger", Duration::from_secs(180), || {
-        let shown = ledger.provider(provider);
-        (shown.active_bytes == 0).then_some(shown)
-    })
+    until(
+        "the loss is on the ledger",
+        Duration::from_secs(180),
+        || {
+            let shown = ledger.provider(provider);
+            (shown.active_bytes == 0).then_some(shown)
+        },
+    )
 }
 
 fn delete(home: &Path) {
