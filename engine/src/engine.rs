@@ -1,19 +1,21 @@
 //! The engine: durable rows in, one input at a time, effects out.
 
 use crate::ctx::{Chain, Ctx, Identity, sooner};
+use crate::friends::Friends;
 use crate::io::{Command, Effect, Input, OpId, Outcome, PeerInput, SubmitError};
 use crate::ops::{Ops, Pending};
 use crate::provider::acks::Acks;
+use crate::provider::gifts::Gifts;
 use crate::provider::{Provide, Provider};
 use crate::renter::Renter;
 use crate::renter::leases::price_of;
 use crate::rows::{RowError, Snapshot, Tables};
 use crate::view::BlockInput;
 use crate::wallet::Wallet;
-use crate::wire::{Deny, MAX_OFFERS, Request, Response};
+use crate::wire::{Befriend, Deny, MAX_OFFERS, Request, Response};
 use larder_contracts::SignedOffer;
 use larder_ledger::ProofAck;
-use larder_types::{NodeId, Time};
+use larder_types::{Bytes, NodeId, Time};
 use rand_core::Rng;
 
 /// The behaviour of one node.
@@ -25,6 +27,7 @@ pub struct Engine {
     pub(crate) wallet: Wallet,
     pub(crate) provider: Option<Provider>,
     pub(crate) renter: Renter,
+    pub(crate) friends: Friends,
     pub(crate) now: Time,
 }
 
@@ -75,6 +78,7 @@ impl Engine {
         renter.heads.restore(tables.own_head);
         renter.audits.restore(tables.audited);
         renter.asked.restore(tables.asked);
+        let friends = Friends::restore(tables.friends, tables.invited);
         let chain = Chain {
             authorised: me.ledger_key.by().is_none(),
             ..Chain::default()
@@ -87,6 +91,7 @@ impl Engine {
             wallet,
             provider,
             renter,
+            friends,
             now: Time(0),
         })
     }
@@ -103,6 +108,7 @@ impl Engine {
             wallet,
             provider,
             renter,
+            friends,
             now,
         } = self;
         if let Input::Block(block) = &input {
@@ -120,9 +126,14 @@ impl Engine {
             wallet,
             provider: provider.as_mut(),
             renter,
+            friends,
         };
         match input {
-            Input::Started => parts.renter.started(ctx),
+            Input::Started => {
+                parts.renter.started(ctx);
+                parts.friends.started(ctx);
+                parts.give(ctx);
+            }
             Input::Tick => {}
             Input::Block(block) => parts.block(ctx, &block),
             Input::Offer(offer) => parts.offer(ctx, offer),
@@ -150,6 +161,7 @@ impl Engine {
             self.renter.heads_deadline(&self.me, self.now),
             self.renter.audits_deadline(current),
             self.wallet.deadline(),
+            self.friends.deadline(),
         ];
         let provider = self
             .provider
@@ -164,6 +176,7 @@ struct Parts<'a> {
     wallet: &'a mut Wallet,
     provider: Option<&'a mut Provider>,
     renter: &'a mut Renter,
+    friends: &'a mut Friends,
 }
 
 impl Parts<'_> {
@@ -195,13 +208,15 @@ impl Parts<'_> {
     fn peer(&mut self, ctx: &mut Ctx<'_>, input: PeerInput) {
         match input {
             PeerInput::Request {
+                from,
                 token,
                 request,
                 renter_balance,
-                ..
             } => {
                 let response = match (&mut self.provider, request) {
                     (_, Request::GetOffers) => self.offers(ctx),
+                    (_, Request::Befriend(asked)) => self.befriended(ctx, from, *asked),
+                    (_, Request::GetGift) => self.gift(ctx, &from),
                     (Some(provider), Request::Audit(audit)) => {
                         return provider.audited(ctx, token, &audit);
                     }
@@ -229,12 +244,46 @@ impl Parts<'_> {
     /// The offers that we know, our own first.
     fn offers(&self, ctx: &Ctx<'_>) -> Response {
         let own = self.provider.iter().filter_map(|p| p.signed_offer(ctx));
-        let known = self.renter.book.valid(ctx.now).cloned();
+        let known = self.renter.book.public(ctx.now).cloned();
         Response::Offers(own.chain(known).take(MAX_OFFERS).collect())
+    }
+
+    /// Somebody accepts our invitation.
+    fn befriended(&mut self, ctx: &mut Ctx<'_>, from: NodeId, asked: Befriend) -> Response {
+        let answer = self.friends.befriended(ctx, from, asked);
+        self.give(ctx);
+        answer.map_or_else(Response::Denied, Response::Signed)
+    }
+
+    /// What a friend is given.
+    fn gift(&self, ctx: &Ctx<'_>, from: &NodeId) -> Response {
+        let Some(friend) = self.friends.account_of(&ctx.me.node(), from) else {
+            return Response::Denied(Deny::Stranger);
+        };
+        let provider = self.provider.as_ref();
+        let gift = provider.and_then(|provider| provider.gift(ctx, &friend));
+        Response::Offers(gift.into_iter().collect())
+    }
+
+    /// What friends are given has changed.
+    fn give(&mut self, ctx: &Ctx<'_>) {
+        if let Some(provider) = &mut self.provider {
+            provider.gifts = Gifts {
+                given: self.friends.given(ctx.me),
+                promised: Bytes(self.friends.promised(ctx.now)),
+            };
+            provider.offer_changed(ctx);
+        }
     }
 
     fn command(&mut self, ctx: &mut Ctx<'_>, command: Command) {
         match command {
+            Command::Friends(command) => {
+                if let Some(gone) = self.friends.command(ctx, command) {
+                    self.renter.book.forget_gift(&gone);
+                }
+                self.give(ctx);
+            }
             Command::Prepare { job, class, bytes } => {
                 self.renter.prepare(ctx, self.wallet, job, class, bytes);
             }
@@ -250,6 +299,7 @@ impl Parts<'_> {
                 self.renter.rent(ctx, self.wallet, &provider, size);
             }
             Command::Renew { contract } => self.renter.renew(ctx, self.wallet, &contract),
+            Command::Allow(allowance) => self.renter.allowance = allowance,
             Command::Fetch { segment } => self.renter.fetch(ctx, segment),
             Command::Release { segment } => self.renter.release(ctx, segment),
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
@@ -276,6 +326,7 @@ impl Parts<'_> {
                 self.renter.recovered(ctx, seq, entries);
             }
             Command::Addresses(addrs) => {
+                self.friends.addrs.clone_from(&addrs);
                 if let Some(provider) = &mut self.provider {
                     provider.addrs = addrs;
                     provider.offer_changed(ctx);
@@ -322,6 +373,17 @@ impl Parts<'_> {
             renter.head_answered(ctx, to, seq, &answer);
         } else if let Pending::Audit { contract } = pending {
             renter.audit_answered(ctx, &contract, answer);
+        } else if let Pending::Befriend { node } = pending {
+            self.friends.answered(ctx, node, answer);
+            self.give(ctx);
+        } else if let Pending::Gift { node } = pending {
+            match self.friends.gift(ctx, node, answer) {
+                Some(gift) => {
+                    let (params, genesis) = (&ctx.me.params, &ctx.me.genesis);
+                    renter.book.note_gift(gift, ctx.now, params, genesis);
+                }
+                None => renter.book.forget_gift(&node),
+            }
         } else {
             mismatch(&pending);
         }
@@ -390,6 +452,7 @@ impl Parts<'_> {
         }
         self.renter.tend_head(ctx);
         self.renter.audit_all(ctx);
+        self.friends.ask(ctx);
         self.wallet.flush(ctx);
     }
 }

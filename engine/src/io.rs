@@ -4,16 +4,16 @@
 
 use crate::head::SegmentEntry;
 use crate::provider::{Disks, Provide};
-use crate::rows::{VolumeId, Write};
+use crate::rows::{InvitedRow, VolumeId, Write};
 use crate::view::BlockInput;
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_coding::layout::Code;
-use larder_contracts::{ShardAck, SignedOffer};
+use larder_contracts::{Pact, ShardAck, SignedOffer};
 use larder_ledger::{ProofAck, Tx};
 use larder_proofs::{Challenge, Commitment};
 use larder_types::{
-    AccountId, Amount, Bytes, Class, ContractId, Epoch, NodeId, SegmentId, ShardRoot, SlotNo, Time,
-    TxId,
+    AccountId, Amount, Bytes, Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, SlotNo,
+    Time, TxId,
 };
 use std::sync::Arc;
 
@@ -134,6 +134,9 @@ pub enum Command {
         /// Which.
         contract: ContractId,
     },
+    /// From now on contracts may cost so much in 30 days and no more; `None`: what the account has. What
+    /// is rented already stays, and is renewed as it is.
+    Allow(Option<Amount>),
     /// Send credit; answered by [`Notice::TxQueued`].
     Send {
         /// The caller's name for this.
@@ -178,12 +181,40 @@ pub enum Command {
     /// Segments that a recovery found described in a catalogue. Those of the heads themselves come
     /// with [`Command::Recovered`].
     Known(Vec<SegmentEntry>),
+    /// What friends give each other.
+    Friends(FriendsCommand),
     /// What a recovery found: from here on this device publishes heads above `seq`.
     Recovered {
         /// The highest number of any head that verified.
         seq: u64,
         /// Every segment that the heads name, catalogues too: [`crate::head::Chosen::segments`].
         entries: Vec<SegmentEntry>,
+    },
+}
+
+/// What the node's own side wants of friends.
+#[derive(Debug, Clone)]
+pub enum FriendsCommand {
+    /// Let whoever knows the token become a friend.
+    Invite {
+        /// A secret, used once.
+        token: Hash,
+        /// What we call whoever comes, and what it is given.
+        invited: InvitedRow,
+    },
+    /// Accept an invitation; how it ended, [`Notice::Befriended`] says.
+    Accept {
+        /// What each side gives; we are the guest.
+        pact: Pact,
+        /// What we call it.
+        name: String,
+        /// Where it is reached.
+        addrs: Vec<String>,
+    },
+    /// End a friendship. What is stored stays until its contracts end.
+    Remove {
+        /// Whose.
+        node: NodeId,
     },
 }
 
@@ -281,6 +312,13 @@ pub enum SubmitError {
 /// What the engine wants done.
 #[derive(Debug)]
 pub enum Effect {
+    /// Note where a peer is reached.
+    Meet {
+        /// Who.
+        node: NodeId,
+        /// Multiaddrs.
+        addrs: Vec<String>,
+    },
     /// One transaction of rows, durable before any later effect runs.
     Persist(Vec<Write>),
     /// Ask a peer; answered by [`Outcome::Response`].
@@ -504,6 +542,13 @@ pub enum Notice {
         job: u64,
         /// The transaction, or what is missing.
         tx: Result<TxId, crate::wallet::SendRefusal>,
+    },
+    /// Who invited us has answered.
+    Befriended {
+        /// Who.
+        node: NodeId,
+        /// Whether it took us.
+        end: Result<(), Deny>,
     },
     /// A transaction of ours has ended.
     TxEnded {

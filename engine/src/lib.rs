@@ -8,6 +8,7 @@ mod bucket;
 mod ctx;
 pub mod durability;
 mod engine;
+pub mod friends;
 pub mod handing;
 pub mod head;
 pub mod io;
@@ -22,6 +23,7 @@ mod risk;
 pub mod rota;
 pub mod rows;
 pub mod seating;
+pub mod spending;
 pub mod standing;
 pub mod survival;
 #[cfg(test)]
@@ -33,7 +35,8 @@ pub mod wire;
 pub use ctx::Identity;
 pub use engine::Engine;
 pub use io::{
-    Command, Effect, Input, Job, Notice, OpId, Outcome, PeerInput, ProviderCommand, Token,
+    Command, Effect, FriendsCommand, Input, Job, Notice, OpId, Outcome, PeerInput, ProviderCommand,
+    Token,
 };
 pub use provider::{Disks, Provide, Taking};
 pub use renter::NoRoom;

@@ -47,6 +47,10 @@ pub(crate) enum Pending {
     Show { token: Token },
     /// A provider was audited.
     Audit { contract: ContractId },
+    /// A node was asked to be a friend.
+    Befriend { node: NodeId },
+    /// A friend was asked what it gives.
+    Gift { node: NodeId },
     /// A proof is on its way to the validators.
     Proof {
         slot: SlotNo,

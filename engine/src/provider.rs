@@ -4,6 +4,7 @@
 pub(crate) mod acks;
 pub(crate) mod audits;
 pub(crate) mod fitness;
+pub(crate) mod gifts;
 pub(crate) mod heads;
 pub(crate) mod losses;
 pub(crate) mod offering;
@@ -17,7 +18,7 @@ use crate::io::{OpId, Token};
 use crate::rows::{LossRow, LossTotals, ShardRow, VolumeId, Write};
 use larder_contracts::{Revision, SignedLeaf};
 use larder_proofs::{Challenge, Commitment, ContentTree, ContractLeaf, ShardLeaf};
-use larder_types::{Amount, Bytes, ContractId, Epoch, ShardRoot, Signature, Time};
+use larder_types::{AccountId, Amount, Bytes, ContractId, Epoch, ShardRoot, Signature, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -149,6 +150,8 @@ pub(crate) struct Provider {
     pub(crate) audits: audits::Audits,
     /// What validators said of our proofs.
     pub(crate) acks: acks::Acks,
+    /// What is given to friends.
+    pub(crate) gifts: gifts::Gifts,
 }
 
 /// The proof for one slot, on its way.
@@ -188,6 +191,7 @@ impl Provider {
             heads: heads::KeptHeads::default(),
             audits: audits::Audits::default(),
             acks: acks::Acks::default(),
+            gifts: gifts::Gifts::default(),
         }
     }
 
@@ -235,11 +239,16 @@ impl Provider {
         provider
     }
 
-    /// Chunks that no contract but `except` has bought: of the quota, of what the ledger lets it hold,
+    /// Chunks for anybody that no contract but `except` has bought and no friend is given: of the quota, of what the ledger lets it hold,
     /// and of what the disks have, whichever is least. A little is kept for what the shard store writes beside the shards. Where the
     /// quota was made smaller than what is sold, nothing is left for renewals either, until enough
-    /// contracts have ended.
-    pub(crate) fn free_chunks(&self, epoch: Epoch, except: Option<&ContractId>) -> u64 {
+    /// contracts have ended. What is kept for `friend` is free for it.
+    pub(crate) fn free_chunks(
+        &self,
+        epoch: Epoch,
+        except: Option<&ContractId>,
+        friend: Option<&AccountId>,
+    ) -> u64 {
         let (mut sold, mut unfilled, mut own) = (0, 0, 0);
         for (id, held) in &self.contracts {
             if Some(id) == except {
@@ -250,8 +259,10 @@ impl Provider {
                 unfilled += room.saturating_sub(held.spoken_chunks());
             }
         }
+        let kept = self.kept_for_friends(epoch, friend);
+        unfilled += kept;
         let of_quota = chunks(self.config.quota).min(self.capacity_most);
-        let of_quota = of_quota.saturating_sub(sold);
+        let of_quota = of_quota.saturating_sub(sold).saturating_sub(kept);
         let disks = self.fitness.disks.free;
         let of_disks = disks.map(|free| (chunks(free) + own).saturating_sub(unfilled));
         of_disks.map_or(of_quota, |of_disks| of_quota.min(of_disks))
@@ -302,7 +313,7 @@ impl Provider {
 }
 
 /// Chunks that fit into this much disk, their outboards beside them.
-const fn chunks(disk: Bytes) -> u64 {
+pub(crate) const fn chunks(disk: Bytes) -> u64 {
     let chunks = disk.0 / larder_types::params::CHUNK;
     chunks - chunks / OUTBOARD_SHARE
 }

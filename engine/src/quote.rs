@@ -111,6 +111,8 @@ impl Engine {
             let needed = quoted.cost;
             return Err(NoRoom::NoCredit { needed, have }.into());
         }
+        let rate = std::iter::once(quoted.rate);
+        self.renter.within_allowance(&self.me.params, rate, None)?;
         Ok(quoted)
     }
 

@@ -66,6 +66,17 @@ pub enum NoRoom {
         /// What is free.
         have: Amount,
     },
+    /// More than the user allows contracts to cost.
+    #[error(
+        "contracts would cost {needed} credit in 30 days, and {allowed} are allowed; raise the \
+         allowance with `larder config set renter.allowance`"
+    )]
+    Allowance {
+        /// What all contracts would cost in 30 days.
+        needed: Amount,
+        /// The allowance for 30 days.
+        allowed: Amount,
+    },
     /// No validator has been reached.
     #[error("the ledger cannot be reached; check `larder peers`")]
     NoLedger,
@@ -126,6 +137,8 @@ pub(crate) struct Renter {
     pub(crate) audits: audits::Audits,
     /// What the ledger was asked of single contracts.
     pub(crate) asked: targeted::Asked,
+    /// The most that contracts may cost in 30 days; `None`: what the account has.
+    pub(crate) allowance: Option<Amount>,
 }
 
 /// A peer that failed us lately.

@@ -9,7 +9,7 @@ use larder_contracts::{Auth, Refusal, SignedOffer};
 use larder_ledger::Tx;
 use larder_proofs::ContractLeaf;
 use larder_types::{
-    AccountId, Amount, Class, ContractId, Millis, NodeId, SegmentId, ShardRoot, Time, TxId,
+    AccountId, Amount, Class, ContractId, Epoch, Millis, NodeId, SegmentId, ShardRoot, Time, TxId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +30,8 @@ pub struct ContractReport {
     pub audits: AuditRow,
     /// Whether the provider takes no shards, though it was asked again and again.
     pub refuses: bool,
+    /// The epoch in which it ends because notice was given, as of the last boundary.
+    pub leaves_in: Option<Epoch>,
 }
 
 /// How the stored segments stand.
@@ -175,6 +177,7 @@ impl Engine {
             rented: true,
             audits: self.renter.audits.of(&lease.provider),
             refuses: lease.refuses(),
+            leaves_in: lease.leaves_in,
         });
         let held = self
             .provider
@@ -188,6 +191,7 @@ impl Engine {
                 rented: false,
                 audits: AuditRow::default(),
                 refuses: false,
+                leaves_in: None,
             });
         rented.chain(held).collect()
     }

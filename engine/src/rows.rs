@@ -3,12 +3,13 @@
 
 use crate::head::SignedHead;
 use larder_coding::layout::Code;
-use larder_contracts::{Revision, SignedLeaf};
+use larder_contracts::{Pact, Revision, SignedLeaf};
 use larder_ledger::{ProofAck, Tx};
 use larder_proofs::ShardLeaf;
 use larder_types::codec::{self, DecodeError};
 use larder_types::{
-    Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, Signature, SlotNo, TxId,
+    Bytes, Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, Signature, SlotNo, Time,
+    TxId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,10 @@ pub enum Kind {
     Asked = 12,
     /// A validator's acknowledgement of a proof of ours: [`ProofAck`] by slot and validator.
     Ack = 13,
+    /// A friend, or one whom we have asked to be: [`FriendRow`] by node id.
+    Friend = 14,
+    /// An invitation that nobody has accepted yet: [`InvitedRow`] by its token.
+    Invited = 15,
 }
 
 /// One of the places where a provider's shards lie: the home, or a volume that was added to it.
@@ -206,6 +211,34 @@ pub struct RepairTotals {
 
 /// The key of [`RepairTotals`] in [`Kind::Own`].
 const REPAIRS: &[u8] = b"repairs";
+/// A friend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FriendRow {
+    /// What we call it.
+    pub name: String,
+    /// What each side gives.
+    pub pact: Pact,
+    /// By the node that accepted.
+    pub sig_guest: Signature,
+    /// By the node that invited; `None`: it was asked and has not answered.
+    pub sig_host: Option<Signature>,
+    /// Where it was last heard at, as multiaddrs.
+    pub addrs: Vec<String>,
+}
+
+/// An invitation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvitedRow {
+    /// What we shall call whoever accepts it.
+    pub name: String,
+    /// What we give.
+    pub gives: Bytes,
+    /// Until when it can be accepted.
+    pub until: Time,
+}
+
 /// Someone else's head that we keep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadRow {
@@ -283,6 +316,18 @@ impl Write {
     pub fn ack(slot: SlotNo, by: &NodeId, row: Option<&ProofAck>) -> Self {
         let key = [&slot.to_be_bytes()[..], &by.0].concat();
         Self::new(Kind::Ack, key, row)
+    }
+
+    /// Writes a friend.
+    #[must_use]
+    pub fn friend(node: &NodeId, row: Option<&FriendRow>) -> Self {
+        Self::new(Kind::Friend, node.0.to_vec(), row)
+    }
+
+    /// Writes an invitation.
+    #[must_use]
+    pub fn invited(token: &Hash, row: Option<&InvitedRow>) -> Self {
+        Self::new(Kind::Invited, token.0.to_vec(), row)
     }
 
     /// Writes a shard leaf of a contract that we rent.
@@ -366,6 +411,8 @@ pub(crate) struct Tables {
     pub(crate) audited: Vec<(NodeId, AuditRow)>,
     pub(crate) asked: Vec<(NodeId, AskedRow)>,
     pub(crate) acks: Vec<ProofAck>,
+    pub(crate) friends: Vec<(NodeId, FriendRow)>,
+    pub(crate) invited: Vec<(Hash, InvitedRow)>,
 }
 
 impl Tables {
@@ -414,6 +461,8 @@ impl Tables {
                 .push((ShardRoot(id(key)?), codec::decode(value)?)),
             12 => self.asked.push((NodeId(id(key)?), codec::decode(value)?)),
             13 => self.acks.push(codec::decode(value)?),
+            14 => self.friends.push((NodeId(id(key)?), codec::decode(value)?)),
+            15 => self.invited.push((Hash(id(key)?), codec::decode(value)?)),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",

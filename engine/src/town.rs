@@ -2,6 +2,7 @@
 //! active what providers post. Messages arrive at once, or not at all where a node is deaf.
 
 mod audits;
+mod friends;
 mod heads;
 mod recovery;
 mod standing;
@@ -265,6 +266,7 @@ impl Town {
                 passed_lately: true,
                 faulted: false,
                 faulted_alone: self.questions.faulted.contains(&leaf.contract_id),
+                leaves_in: None,
             });
         let block = BlockInput {
             height: self.height,
@@ -353,10 +355,15 @@ impl Town {
 
     /// Asks a node what a stranger would.
     fn ask(&mut self, i: usize, request: Request) -> Response {
+        self.ask_as(i, NodeId([0; 32]), request)
+    }
+
+    /// Asks a node what another would.
+    fn ask_as(&mut self, i: usize, from: NodeId, request: Request) -> Response {
         self.tokens += 1;
         let token = Token(self.tokens);
         let input = Input::Peer(PeerInput::Request {
-            from: NodeId([0; 32]),
+            from,
             token,
             request,
             renter_balance: Amount::ZERO,
@@ -412,6 +419,7 @@ impl Town {
                 self.end(token, Outcome::Put(put));
             }
             Effect::Bulk(BulkEffect::Serve { .. } | BulkEffect::Drop { .. }) => {}
+            Effect::Meet { .. } => {}
             Effect::Publish(offer) => {
                 for peer in 0..self.nodes.len() {
                     if peer != i {

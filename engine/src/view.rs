@@ -84,6 +84,8 @@ pub struct RentedView {
     /// Whether this contract is faulted by itself: its provider did not answer for it when the
     /// ledger asked (T3).
     pub faulted_alone: bool,
+    /// The epoch in which it ends because its renter gave notice.
+    pub leaves_in: Option<Epoch>,
 }
 
 impl BlockInput {
@@ -140,6 +142,7 @@ impl ActiveView {
                     let faulted_alone = state.faulted_alone(&leaf.contract_id).is_some();
                     Some(RentedView {
                         faulted_alone,
+                        leaves_in: state.leaves_in(&leaf.contract_id),
                         ..view
                     })
                 })
@@ -166,6 +169,7 @@ impl RentedView {
             passed_lately: is_young || provider.passed.is_some_and(lately),
             faulted: provider.faulted.is_some(),
             faulted_alone: false,
+            leaves_in: None,
         }
     }
 }

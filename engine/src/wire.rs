@@ -3,7 +3,7 @@
 //! `docs/protocol.md` §3.10.
 
 use crate::head::SignedHead;
-use larder_contracts::{Refusal, ShardAck, SignedLeaf, SignedOffer};
+use larder_contracts::{Pact, Refusal, ShardAck, SignedLeaf, SignedOffer};
 use larder_keys::{AccountSigner, Tag, signing_key, verify};
 use larder_proofs::{Challenge, ContractLeaf, ProviderTree, ShardLeaf, audit_seed};
 use larder_types::layout::Layout;
@@ -52,6 +52,21 @@ pub enum Request {
     },
     /// Show one chunk of what the contract holds.
     Audit(Audit),
+    /// Take the sender as a friend: it was invited.
+    Befriend(Box<Befriend>),
+    /// What the peer gives the sender for nothing, as an offer.
+    GetGift,
+}
+
+/// An invitation accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Befriend {
+    /// What each side gives.
+    pub pact: Pact,
+    /// By the guest.
+    pub sig: Signature,
+    /// Where the guest is reached, as multiaddrs.
+    pub addrs: Vec<String>,
 }
 
 /// The answer to a [`Request`].
@@ -119,6 +134,9 @@ pub enum Deny {
     /// Too much at once; later, perhaps.
     #[error("busy")]
     Busy,
+    /// No such invitation, or no friend.
+    #[error("the node does not know you as a friend; ask for a new invitation")]
+    Stranger,
 }
 
 /// How a bulk stream begins.

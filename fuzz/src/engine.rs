@@ -5,16 +5,18 @@
 use crate::examples::{NET, START, recovery_keys, signer};
 use crate::{Dice, Make};
 use larder_contracts::{
-    Auth, Draft, Offer, Revision, ShardAck, SignedLeaf, SignedOffer, extend, revise,
+    Auth, Draft, Offer, Pact, Party, Revision, ShardAck, SignedLeaf, SignedOffer, extend, revise,
 };
 use larder_engine::head::{DeviceCert, Head, SignedHead};
 use larder_engine::io::{BulkEffect, JobError, PutError, Submission, SubmitError, Unreachable};
-use larder_engine::rows::{HeadRow, Kind, RentedRow, Write};
+use larder_engine::rows::{HeadRow, InvitedRow, Kind, RentedRow, Write};
 use larder_engine::view::{ActiveView, BlockInput, ProviderView, RentedView};
-use larder_engine::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
+use larder_engine::wire::{
+    Befriend, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
+};
 use larder_engine::{
-    Command, Disks, Effect, Engine, Identity, Input, Job, Notice, OpId, Outcome, PeerInput,
-    Provide, ProviderCommand, Taking, Token, VolumeId,
+    Command, Disks, Effect, Engine, FriendsCommand, Identity, Input, Job, Notice, OpId, Outcome,
+    PeerInput, Provide, ProviderCommand, Taking, Token, VolumeId,
 };
 use larder_keys::{AccountSigner, Signer};
 use larder_ledger::{Account, Op, SubKeys, Tx};
@@ -315,7 +317,7 @@ impl Shell {
 
     fn commands(&mut self, dice: &mut Dice<'_>) {
         let segment = SegmentId([dice.byte() % 8; 32]);
-        let command = match dice.below(11) {
+        let command = match dice.below(16) {
             0 | 1 => Command::Prepare {
                 job: 1,
                 class: Class::make(dice),
@@ -340,9 +342,58 @@ impl Shell {
             },
             7 => Command::Damaged(vec![ShardRoot([dice.byte(); 32])]),
             8 | 9 => Command::Provider(provider_command(dice)),
+            10 => Command::Rent {
+                provider: signer(peer(dice)).node(),
+                size: Bytes(dice.below(1 << 30)),
+            },
+            11 => {
+                let rented = self.bought.keys().nth(usize::from(dice.byte() % 4));
+                Command::Renew {
+                    contract: rented.copied().unwrap_or_default(),
+                }
+            }
+            12 => Command::Allow(Make::make(dice)),
+            13 | 14 => Command::Friends(self.friends_command(dice)),
             _ => Command::Addresses(Make::make(dice)),
         };
         self.feed(Input::Command(command));
+    }
+
+    fn friends_command(&self, dice: &mut Dice<'_>) -> FriendsCommand {
+        match dice.below(4) {
+            0 | 1 => FriendsCommand::Invite {
+                token: Hash([dice.byte() % 4; 32]),
+                invited: InvitedRow {
+                    name: Make::make(dice),
+                    gives: Bytes(u64::from(dice.byte()) << 20),
+                    until: self.now.after(Millis(u64::from(dice.byte()) << 12)),
+                },
+            },
+            2 => {
+                let host = signer(peer(dice));
+                let party = |key: &Signer, gives| Party {
+                    node: key.node(),
+                    account: key.account(),
+                    gives,
+                };
+                let pact = Pact {
+                    token: Make::make(dice),
+                    host: party(&host, Make::make(dice)),
+                    guest: Party {
+                        account: self.me.account(),
+                        ..party(&self.me.node_key, Bytes(0))
+                    },
+                };
+                FriendsCommand::Accept {
+                    pact,
+                    name: Make::make(dice),
+                    addrs: Vec::new(),
+                }
+            }
+            _ => FriendsCommand::Remove {
+                node: signer(peer(dice)).node(),
+            },
+        }
     }
 
     /// The ledger goes on: now and then it has made active what was signed.
@@ -367,6 +418,7 @@ impl Shell {
                 passed_lately: !dice.once_in(4),
                 faulted: dice.once_in(16),
                 faulted_alone: dice.once_in(16),
+                leaves_in: dice.once_in(16).then(|| epoch.saturating_add(2)),
             });
         }
         let faulted: BTreeSet<NodeId> = rented
@@ -465,6 +517,7 @@ impl Shell {
             }
             Effect::Bulk(BulkEffect::Drop { .. }) | Effect::Tell(_) => {}
             Effect::Publish(offer) => self.offer = Some(offer.offer),
+            Effect::Meet { .. } => {}
             Effect::Submit { op, what } => {
                 self.submitted(&what);
                 self.ops.insert(op, Wanted::Submitted);

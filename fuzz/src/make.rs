@@ -5,15 +5,15 @@ use crate::Dice;
 use larder_coding::blob::{BlobHeader, BlobKind};
 use larder_coding::{Code, IndexEntry, Listing, Manifest, Place, RepairManifest};
 use larder_contracts::{
-    Auth, Offer, Refusal, Revision, ShardAck, SignedLeaf, SignedOffer, Voucher,
+    Auth, Offer, Pact, Party, Refusal, Revision, ShardAck, SignedLeaf, SignedOffer, Voucher,
 };
 use larder_engine::head::{DeviceCert, Head, HeadContract, SegmentEntry, SignedHead};
 use larder_engine::rows::{
-    AskedRow, AuditRow, HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals, SegmentRow,
-    ShardRow, VolumeId,
+    AskedRow, AuditRow, FriendRow, HeadRow, InvitedRow, LossRow, LossTotals, OwnHead, RentedRow,
+    RepairTotals, SegmentRow, ShardRow, VolumeId,
 };
 use larder_engine::wire::{
-    Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
+    Audit, Befriend, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
 };
 use larder_ledger::{
     Account, AckedShard, Approve, Block, Candidacy, Censored, Certified, Change, CloseFaulted,
@@ -117,6 +117,8 @@ structs! {
         region, operator, addrs, issued, valid_until,
     }
     SignedOffer { offer, sig }
+    Party { node, account, gives }
+    Pact { token, host, guest }
 }
 enums! {
     Refusal {
@@ -222,6 +224,9 @@ enums! {
 // engine
 structs! {
     PlaceShard { contract, leaf, by, sig }
+    Befriend { pact, sig, addrs }
+    FriendRow { name, pact, sig_guest, sig_host, addrs }
+    InvitedRow { name, gives, until }
     Audit { contract, leaf, beacon, nonce, by, sig }
     AuditRow { passed, failed, silent }
     AskedRow { contract, epoch, times, faulted }
@@ -252,6 +257,8 @@ enums! {
         PutHead(head),
         GetHeads { key },
         Audit(audit),
+        Befriend(befriend),
+        GetGift,
     }
     Response {
         Signed(sig),
@@ -264,7 +271,7 @@ enums! {
     }
     Deny {
         Contract(refusal), NotProviding, UnknownContract, UnknownShard, SubKey, BadSignature, Stale,
-        NoRoom, Disk, WrongBytes, Busy,
+        NoRoom, Disk, WrongBytes, Busy, Stranger,
     }
     BulkHeader { Place(place), Read(cap) }
     BulkReply { Go, Ack(ack), Denied(deny) }

@@ -46,7 +46,7 @@ use crate::wallets::Wallets;
 use larder_backup::Vault;
 use larder_consensus::{Clock, Solo};
 use larder_engine::seating::Stage;
-use larder_engine::{Engine, Identity, Provide};
+use larder_engine::{Command, Engine, Identity, Input, Provide};
 use larder_keys::Signer;
 use larder_ledger::mempool::Limits;
 use larder_ledger::{Genesis, Proposer};
@@ -338,6 +338,9 @@ async fn up(
         });
     }
     tell_addresses(&driver, &net).await;
+    let allowance = home.config.renter.allowance();
+    let allowance = allowance.map_err(AppError::Config)?;
+    tell(&driver, Command::Allow(allowance)).await;
     let (token, announcing) = (
         stop.clone(),
         heads::announce(driver.clone(), net.clone(), Arc::clone(&calls.head)),
@@ -589,8 +592,11 @@ fn open_shards(
 async fn tell_addresses(driver: &driver::DriverHandle, net: &NetHandle) {
     let addrs = net.listen_addrs().await.unwrap_or_default();
     let addrs = addrs.iter().map(ToString::to_string).collect();
-    let told = larder_engine::Input::Command(larder_engine::Command::Addresses(addrs));
-    if driver.input(told).await.is_err() {
+    tell(driver, Command::Addresses(addrs)).await;
+}
+
+async fn tell(driver: &driver::DriverHandle, command: Command) {
+    if driver.input(Input::Command(command)).await.is_err() {
         tracing::debug!("the engine has stopped");
     }
 }

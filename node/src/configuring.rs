@@ -30,8 +30,11 @@ const fn key(name: &'static str, form: Form, applies: Applies) -> Key {
     }
 }
 
+/// The most that contracts may cost.
+pub const ALLOWANCE: &str = "renter.allowance";
+
 /// Every key.
-pub const KEYS: [Key; 22] = [
+pub const KEYS: [Key; 23] = [
     key("alerts.webhook", Form::List, Applies::Now),
     key("alerts.secret", Form::Secret, Applies::Now),
     key("alerts.peers_after", Form::Text, Applies::Now),
@@ -43,6 +46,7 @@ pub const KEYS: [Key; 22] = [
     key("alerts.disk_free", Form::Text, Applies::Now),
     key("alerts.damage_for", Form::Text, Applies::Now),
     key("alerts.calm", Form::Text, Applies::Now),
+    key(ALLOWANCE, Form::Text, Applies::Now),
     key("up.listen", Form::List, Applies::Restart),
     key("up.rpc", Form::Text, Applies::Restart),
     key("up.consensus_listen", Form::Text, Applies::Restart),
@@ -157,6 +161,7 @@ impl Key {
 /// The key, and what is wrong with it.
 pub fn sound(config: &Config, home: &Path, epoch: Millis) -> Result<(), String> {
     rules::Settings::of(&config.alerts, epoch).map_err(|e| e.to_string())?;
+    config.renter.allowance()?;
     let up = &config.up;
     for addr in up.listen.iter().chain(&up.consensus_listen) {
         addr.parse::<Multiaddr>().map_err(|_| {
@@ -266,6 +271,7 @@ mod tests {
         assert!(bad("[up]\nlisten = [\"here\"]\n").contains("multiaddr"));
         assert!(bad("[up]\nprice = \"much\"\n").contains("up.price"));
         assert!(bad("[up]\nprovide = \"1B\"\n").contains("up.provide"));
+        assert!(bad("[renter]\nallowance = \"much\"\n").contains("renter.allowance"));
         assert!(bad("[alerts]\ncalm = \"soon\"\n").contains("alerts.calm"));
         assert_eq!(sound(&config(""), Path::new("/h"), Millis(1_000)), Ok(()));
     }

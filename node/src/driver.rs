@@ -9,12 +9,13 @@ use crate::net::{NetHandle, Responder, Topic};
 use crate::pool::Pool;
 use crate::store::{Store, StoreError};
 use crate::validators::Validators;
+use larder_contracts::Pact;
 use larder_engine::io::{Outcome, Unreachable};
 use larder_engine::placement::Plan;
-use larder_engine::wire::{Request, Response};
+use larder_engine::wire::{Deny, Request, Response};
 use larder_engine::{
-    Command, Effect, Engine, Input, NoRoom, Notice, OpId, PeerInput, ProviderCommand, SendRefusal,
-    Token, TxEnd,
+    Command, Effect, Engine, FriendsCommand, Input, NoRoom, Notice, OpId, PeerInput,
+    ProviderCommand, SendRefusal, Token, TxEnd,
 };
 use larder_ledger::Tx;
 use larder_types::{AccountId, Amount, Class, Epoch, NodeId, SegmentId, TxId, codec};
@@ -92,6 +93,17 @@ pub enum Msg {
         done: oneshot::Sender<Result<TxId, SendRefusal>>,
         /// And how it ended.
         ended: oneshot::Sender<TxEnd>,
+    },
+    /// Accept a friend's invitation.
+    Befriend {
+        /// What each side gives.
+        pact: Pact,
+        /// What it is called.
+        name: String,
+        /// Where it is reached.
+        addrs: Vec<String>,
+        /// The way back, once it has answered.
+        done: oneshot::Sender<Result<(), Deny>>,
     },
     /// Look at the engine.
     Query(Box<dyn FnOnce(&Engine) + Send>),
@@ -250,6 +262,7 @@ struct Waiting {
     fetched: BTreeMap<SegmentId, Vec<oneshot::Sender<Option<Borrowed>>>>,
     sent: BTreeMap<u64, SentTo>,
     ended: BTreeMap<TxId, oneshot::Sender<TxEnd>>,
+    befriended: BTreeMap<NodeId, oneshot::Sender<Result<(), Deny>>>,
 }
 
 /// Runs the engine until the inbox closes or the database fails.
@@ -308,6 +321,16 @@ fn admit(
         Msg::Query(ask) => {
             ask(engine);
             None
+        }
+        Msg::Befriend {
+            pact,
+            name,
+            addrs,
+            done,
+        } => {
+            waiting.befriended.insert(pact.host.node, done);
+            let accept = FriendsCommand::Accept { pact, name, addrs };
+            Some(Input::Command(Command::Friends(accept)))
         }
         Msg::Request {
             peer,
@@ -381,6 +404,8 @@ fn renter_balance(request: &Request, ledger: &Ledger) -> Amount {
         | Request::GetOffers
         | Request::PutHead(_)
         | Request::GetHeads { .. }
+        | Request::Befriend(_)
+        | Request::GetGift
         | Request::Audit(_) => Amount::ZERO,
     }
 }
@@ -398,7 +423,8 @@ async fn carry_out(
     for effect in effects {
         match effect {
             Effect::Persist(rows) => writes.extend(rows),
-            other @ (Effect::Request { .. }
+            other @ (Effect::Meet { .. }
+            | Effect::Request { .. }
             | Effect::Reply { .. }
             | Effect::Bulk(_)
             | Effect::Publish(_)
@@ -439,6 +465,15 @@ fn act(
             }
         }
         Effect::Bulk(effect) => shell.streams.act(effect),
+        Effect::Meet { node, addrs } => {
+            let net = shell.net.clone();
+            tokio::spawn(async move {
+                let addrs = addrs.iter().filter_map(|addr| addr.parse().ok()).collect();
+                if let Err(e) = net.add_addrs(node, addrs).await {
+                    tracing::debug!("addresses were not noted: {e}");
+                }
+            });
+        }
         Effect::Publish(offer) => {
             let net = shell.net.clone();
             tokio::spawn(async move {
@@ -531,6 +566,11 @@ impl Waiting {
                         self.ended.insert(*id, ended);
                     }
                     done.send(tx).or_gone();
+                }
+            }
+            Notice::Befriended { node, end } => {
+                if let Some(done) = self.befriended.remove(&node) {
+                    done.send(end).or_gone();
                 }
             }
             Notice::HeadKept { seq, holders } => {

@@ -7,7 +7,8 @@ pub mod rebirth;
 mod standing;
 
 pub use config::{
-    AlertConfig, Config, HistoryConfig, NetworkConfig, RpcConfig, UpConfig, VolumeEntry, configured,
+    AlertConfig, Config, HistoryConfig, NetworkConfig, RenterConfig, RpcConfig, UpConfig,
+    VolumeEntry, configured,
 };
 pub use standing::Standing;
 
@@ -316,6 +317,7 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     let config = Config {
         network: network.config,
         up: UpConfig::default(),
+        renter: RenterConfig::default(),
         alerts: AlertConfig::default(),
         rpc: RpcConfig::default(),
         volumes: Vec::new(),

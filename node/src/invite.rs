@@ -3,6 +3,7 @@
 
 use larder_proofs::Checkpoint;
 use larder_types::{GenesisHash, codec};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -30,20 +31,41 @@ pub struct Invite {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InviteError {
     /// It does not begin as one.
-    #[error("not an invite: it must begin with {PREFIX}")]
-    Prefix,
+    #[error("not an invite: it must begin with {0}")]
+    Prefix(&'static str),
     /// It was cut or changed.
     #[error("the invite is damaged or cut short")]
     Damaged,
 }
 
+/// Writes something for people to paste: with a checksum, because they copy it by hand and mail programs
+/// break lines.
+pub(crate) fn armour<T: Serialize>(prefix: &str, value: &T) -> String {
+    let bytes = codec::encode(value);
+    let sum = blake3::hash(&bytes);
+    let whole = [&bytes[..], &sum.as_bytes()[..4]].concat();
+    format!("{prefix}{}", hex::encode(whole))
+}
+
+/// Reads what [`armour`] wrote.
+pub(crate) fn disarm<T: Serialize + DeserializeOwned>(
+    prefix: &'static str,
+    text: &str,
+) -> Result<T, InviteError> {
+    let text: String = text.split_whitespace().collect();
+    let whole = text.strip_prefix(prefix);
+    let whole = whole.ok_or(InviteError::Prefix(prefix))?;
+    let whole = hex::decode(whole).map_err(|_| InviteError::Damaged)?;
+    let (bytes, sum) = whole.split_last_chunk::<4>().ok_or(InviteError::Damaged)?;
+    if blake3::hash(bytes).as_bytes()[..4] != sum[..] {
+        return Err(InviteError::Damaged);
+    }
+    codec::decode(bytes).map_err(|_| InviteError::Damaged)
+}
+
 impl fmt::Display for Invite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = codec::encode(self);
-        // A checksum, because people copy it by hand and mail programs break lines.
-        let sum = blake3::hash(&bytes);
-        let whole = [&bytes[..], &sum.as_bytes()[..4]].concat();
-        write!(f, "{PREFIX}{}", hex::encode(whole))
+        f.write_str(&armour(PREFIX, self))
     }
 }
 
@@ -51,14 +73,7 @@ impl FromStr for Invite {
     type Err = InviteError;
 
     fn from_str(text: &str) -> Result<Self, InviteError> {
-        let text: String = text.split_whitespace().collect();
-        let whole = text.strip_prefix(PREFIX).ok_or(InviteError::Prefix)?;
-        let whole = hex::decode(whole).map_err(|_| InviteError::Damaged)?;
-        let (bytes, sum) = whole.split_last_chunk::<4>().ok_or(InviteError::Damaged)?;
-        if blake3::hash(bytes).as_bytes()[..4] != sum[..] {
-            return Err(InviteError::Damaged);
-        }
-        let invite: Self = codec::decode(bytes).map_err(|_| InviteError::Damaged)?;
+        let invite: Self = disarm(PREFIX, text)?;
         if invite.addrs.is_empty() || invite.addrs.len() > MAX_ADDRS {
             return Err(InviteError::Damaged);
         }
@@ -81,7 +96,7 @@ mod tests {
         assert_eq!(text.parse(), Ok(invite.clone()));
         let (a, b) = text.split_at(40);
         assert_eq!(format!(" {a}\n{b}\n").parse(), Ok(invite));
-        assert_eq!("hello".parse::<Invite>(), Err(InviteError::Prefix));
+        assert_eq!("hello".parse::<Invite>(), Err(InviteError::Prefix(PREFIX)));
         assert_eq!(
             text[..text.len() - 2].parse::<Invite>(),
             Err(InviteError::Damaged)

@@ -505,6 +505,7 @@ pub(crate) fn no_room(error: &NoRoom) -> RpcError {
         NoRoom::NoProviders => Code::NoOffers,
         NoRoom::NoQuota { .. } => Code::NoQuota,
         NoRoom::NoCredit { .. } => Code::InsufficientCredit,
+        NoRoom::Allowance { .. } => Code::AllowanceReached,
         NoRoom::NoLedger => Code::NoValidator,
         NoRoom::Stalled => Code::NotDurable,
         NoRoom::Spool(_) => Code::DiskFull,

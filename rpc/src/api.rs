@@ -152,6 +152,7 @@ namespaces! {
     renter: RenterMethods,
     backup: BackupMethods,
     network: NetworkMethods,
+    friend: FriendMethods,
     job: JobMethods,
 }
 

@@ -95,6 +95,12 @@ codes! {
 
     /// This node offers nothing.
     NotProviding = 1203, "not_providing", false, 1;
+    /// Contracts would cost more than the allowance.
+    AllowanceReached = 1204, "allowance_reached", false, 21;
+    /// Something could be read no more without what lies under the contract.
+    StillNeeded = 1205, "still_needed", true, 1;
+    /// The friend cannot be invited, accepted or found.
+    NoFriend = 1206, "no_friend", false, 1;
 
     /// Fewer shards than needed can be fetched now.
     SegmentUnavailable = 1300, "segment_unavailable", true, 22;

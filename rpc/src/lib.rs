@@ -19,8 +19,8 @@ pub mod types;
 pub mod values;
 
 pub use api::{
-    Api, BackupMethods, ChainMethods, JobMethods, LedgerMethods, MarketMethods, Method,
-    NetworkMethods, NodeMethods, ProviderMethods, RenterMethods, TxMethods, WalletMethods,
+    Api, BackupMethods, ChainMethods, FriendMethods, JobMethods, LedgerMethods, MarketMethods,
+    Method, NetworkMethods, NodeMethods, ProviderMethods, RenterMethods, TxMethods, WalletMethods,
 };
 pub use client::{Client, ClientError};
 pub use endpoint::Endpoint;

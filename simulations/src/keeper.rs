@@ -108,6 +108,7 @@ impl World {
             Notice::SegmentReady { segment } => self.read_back(i, segment),
             Notice::SegmentUnavailable { .. } => self.report.unavailable += 1,
             Notice::TxQueued { .. }
+            | Notice::Befriended { .. }
             | Notice::TxEnded { .. }
             | Notice::CatalogueWanted
             | Notice::HeadKept { .. } => {}

@@ -71,6 +71,8 @@ impl World {
                 self.answer(token, wait, Outcome::Response(Ok(response)));
             }
             Effect::Bulk(bulk) => self.bulk(i, bulk),
+            // Here everybody reaches everybody.
+            Effect::Meet { .. } => {}
             Effect::Publish(offer) => {
                 self.board.insert(offer.offer.provider, *offer);
             }
@@ -206,6 +208,8 @@ impl World {
             | Request::GetOffers
             | Request::PutHead(_)
             | Request::GetHeads { .. }
+            | Request::Befriend(_)
+            | Request::GetGift
             | Request::Audit(_) => Amount::ZERO,
         };
         let input = PeerInput::Request {

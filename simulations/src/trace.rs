@@ -90,6 +90,11 @@ impl Trace {
                 self.kind(b'K');
                 self.bulk(bulk);
             }
+            Effect::Meet { node, addrs } => {
+                self.kind(b'M');
+                self.0.update(&node.0);
+                self.text(addrs);
+            }
             Effect::Publish(offer) => {
                 self.kind(b'O');
                 self.0.update(&offer.sig.0);
@@ -183,6 +188,14 @@ impl Trace {
             Command::Renew { contract } => {
                 self.kind(16);
                 self.0.update(&contract.0);
+            }
+            Command::Friends(command) => {
+                self.kind(18);
+                self.text(command);
+            }
+            Command::Allow(allowance) => {
+                self.kind(17);
+                self.encoded(allowance);
             }
             Command::Release { segment } => {
                 self.kind(4);
@@ -350,6 +363,7 @@ impl Trace {
             | Notice::TxQueued { .. }
             | Notice::CatalogueWanted
             | Notice::HeadKept { .. }
+            | Notice::Befriended { .. }
             | Notice::TxEnded { .. } => self.text(notice),
         }
     }

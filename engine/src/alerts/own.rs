@@ -10,7 +10,7 @@ impl Engine {
     /// may run out.
     #[must_use]
     pub fn rent_facts(&self) -> RentFacts {
-        let holds = |lease: &&Lease| lease.leaf().used_chunks > 0 && !lease.faulted;
+        let holds = |lease: &&Lease| lease.leaf().used_chunks > 0 && !lease.is_over_soon();
         let kept = || self.renter.leases.values().filter(holds);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let add = |sum: Amount, rate| sum.checked_add(rate).unwrap_or(sum);

@@ -43,10 +43,15 @@ impl Provider {
 
     /// What we would take on now.
     pub(crate) fn offered(&self, me: &Identity, epoch: Epoch) -> Bytes {
-        if self.config.taking != Taking::All || self.fitness.judge(me).is_err() {
+        if !self.takes(me) {
             return Bytes(0);
         }
-        Bytes(self.free_chunks(epoch, None) * CHUNK)
+        Bytes(self.free_chunks(epoch, None, None) * CHUNK)
+    }
+
+    /// Whether new contracts are taken on.
+    pub(crate) fn takes(&self, me: &Identity) -> bool {
+        self.config.taking == Taking::All && self.fitness.judge(me).is_ok()
     }
 
     /// The operator wants something, or the disks have changed.

@@ -34,7 +34,9 @@ impl Provider {
                 Ok(self.heads.under(&key, |account| self.is_paid_by(account)))
             }
             // The answer to an audit takes a while, and goes its own way.
-            Request::GetOffers | Request::Audit(_) => Err(Deny::NotProviding),
+            Request::GetOffers | Request::Audit(_) | Request::Befriend(_) | Request::GetGift => {
+                Err(Deny::NotProviding)
+            }
         };
         answer.unwrap_or_else(Response::Denied)
     }
@@ -107,13 +109,18 @@ impl Provider {
         let free_collateral = free_collateral.saturating_sub(Amount(promised));
         let room = Room {
             epoch: ctx.chain.epoch,
-            quota_free_chunks: self.free_chunks(ctx.chain.epoch, Some(&leaf.contract_id)),
+            quota_free_chunks: self.free_chunks(
+                ctx.chain.epoch,
+                Some(&leaf.contract_id),
+                Some(&leaf.renter),
+            ),
             renter_balance,
             collateral_free: free_collateral
                 .checked_add(unlocked)
                 .unwrap_or(free_collateral),
         };
-        judge(leaf, &self.offer(ctx), &room, &ctx.me.params).map_err(Deny::Contract)
+        let offer = self.offer_to(ctx, &leaf.renter, leaf.capacity_chunks);
+        judge(leaf, &offer, &room, &ctx.me.params).map_err(Deny::Contract)
     }
 
     /// A contract that we do not know must be empty, and the only one of its renter.

@@ -11,6 +11,8 @@ const MAX_OFFERS: usize = 4_096;
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     offers: BTreeMap<NodeId, SignedOffer>,
+    /// What friends give us: it goes before what they offer everybody, and is shown to nobody.
+    gifts: BTreeMap<NodeId, SignedOffer>,
     /// When a provider was heard of that was not known before.
     grown_at: Option<Time>,
 }
@@ -46,20 +48,54 @@ impl Book {
         true
     }
 
+    /// Notes what a friend gives, if the offer is good; not newer offers count, but later answers.
+    pub(crate) fn note_gift(
+        &mut self,
+        gift: SignedOffer,
+        now: Time,
+        params: &Params,
+        net: &GenesisHash,
+    ) {
+        let provider = gift.offer.provider;
+        if gift.check(now, params, net).is_ok() && self.gifts.insert(provider, gift).is_none() {
+            self.grown_at = Some(now);
+        }
+    }
+
+    /// A friend gives us nothing any more.
+    pub(crate) fn forget_gift(&mut self, provider: &NodeId) {
+        self.gifts.remove(provider);
+    }
+
     /// When a provider was heard of that was not known before.
     pub(crate) fn grown_at(&self) -> Option<Time> {
         self.grown_at
     }
 
-    /// The offers that hold now.
+    /// The offers that hold now, one a provider: what it gives us, else what it offers everybody.
     pub(crate) fn valid(&self, now: Time) -> impl Iterator<Item = &SignedOffer> {
+        let gifts = self
+            .gifts
+            .values()
+            .filter(move |o| o.offer.valid_until > now);
+        let given = move |node: &NodeId| {
+            let gift = self.gifts.get(node);
+            gift.is_some_and(|o| o.offer.valid_until > now)
+        };
+        let others = self.public(now);
+        gifts.chain(others.filter(move |o| !given(&o.offer.provider)))
+    }
+
+    /// The offers to everybody that hold now.
+    pub(crate) fn public(&self, now: Time) -> impl Iterator<Item = &SignedOffer> {
         self.offers
             .values()
             .filter(move |o| o.offer.valid_until > now)
     }
 
-    /// One provider's offer, lapsed or not.
+    /// What one provider gives us or offers, lapsed or not.
     pub(crate) fn get(&self, provider: &NodeId) -> Option<&SignedOffer> {
-        self.offers.get(provider)
+        let gift = self.gifts.get(provider);
+        gift.or_else(|| self.offers.get(provider))
     }
 }

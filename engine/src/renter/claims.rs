@@ -124,7 +124,11 @@ impl Renter {
         let (operators, holding) = self.occupied(segment, row);
         let candidate = [self.candidate(lease)];
         let fits = || !placement::choose(row.code, &operators, &candidate, 1).is_empty();
-        is_open && !lease.faulted && !lease.is_suspect() && !holding.contains(contract) && fits()
+        is_open
+            && !lease.is_over_soon()
+            && !lease.is_suspect()
+            && !holding.contains(contract)
+            && fits()
     }
 
     fn count_claim(

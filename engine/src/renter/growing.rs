@@ -4,7 +4,7 @@
 //! `docs/protocol.md` §3.10, §3.11.
 
 use super::lease::Lease;
-use super::planning::{afford, drop_outliers, stepped};
+use super::planning::{drop_outliers, stepped};
 use super::{NoRoom, Renter};
 use crate::ctx::Ctx;
 use crate::placement::{self, Candidate};
@@ -111,8 +111,8 @@ impl Renter {
         let mut chosen = self.choose_offers(ctx, fresh, count);
         // The cheapest last: it is the one that stays if the credit is short.
         chosen.sort_by_key(|o| std::cmp::Reverse(o.price.nano()));
-        let all = self.afford(ctx, wallet, &chosen, capacity);
-        while self.afford(ctx, wallet, &chosen, capacity).is_err() {
+        let all = self.check_credit(ctx, wallet, &chosen, capacity);
+        while self.check_credit(ctx, wallet, &chosen, capacity).is_err() {
             chosen.remove(0);
         }
         for offer in &chosen {
@@ -162,16 +162,5 @@ impl Renter {
             .into_iter()
             .filter(|o| chosen.contains(&o.provider))
             .collect()
-    }
-
-    fn afford(
-        &self,
-        ctx: &Ctx<'_>,
-        wallet: &Wallet,
-        offers: &[Offer],
-        capacity: u64,
-    ) -> Result<(), NoRoom> {
-        let leaves = offers.iter().map(|o| self.draft(ctx, o, capacity, [0; 16]));
-        afford(leaves, wallet.spendable(ctx))
     }
 }

@@ -68,6 +68,9 @@ pub(crate) struct Lease {
     pub(crate) audit: AuditDue,
     /// Whether a person wants a later end, and none has been proposed since.
     pub(crate) renewing: bool,
+    /// The epoch in which it ends because notice was given: nothing is placed there any more, and what
+    /// lies there is rebuilt elsewhere and read from here until then.
+    pub(crate) leaves_in: Option<Epoch>,
 }
 
 /// Refused shards in a row (half a minute of asking) after which the user is told of a provider.
@@ -103,6 +106,7 @@ impl Lease {
             unposted: None,
             audit: AuditDue::default(),
             renewing: false,
+            leaves_in: None,
         }
     }
 
@@ -128,16 +132,25 @@ impl Lease {
 
     /// Whether more is wanted than there is room for.
     pub(crate) fn is_short(&self) -> bool {
+        if self.leaves_in.is_some() {
+            return false;
+        }
         let capacity = self.leaf().capacity_chunks;
         let needed = self.spoken_chunks() + self.wanted + capacity / EXTEND_BELOW;
         self.wanted > 0 && needed > capacity
+    }
+
+    /// Whether it is being closed, and nothing is placed there any more.
+    pub(crate) fn is_over_soon(&self) -> bool {
+        self.faulted || self.leaves_in.is_some()
     }
 
     /// Whether it holds shards and is about to end.
     pub(crate) fn runs_out(&self, epoch: Epoch) -> bool {
         let leaf = self.leaf();
         let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
-        leaf.used_chunks > 0 && leaf.end_epoch <= epoch + RENEW_EPOCHS.min(term / 2).max(4)
+        let left = RENEW_EPOCHS.min(term / 2).max(4);
+        leaf.used_chunks > 0 && !self.is_over_soon() && leaf.end_epoch <= epoch + left
     }
 
     /// Whether half of the time in which it should have been renewed has passed, and it has not been.
@@ -145,12 +158,12 @@ impl Lease {
         let leaf = self.leaf();
         let term = leaf.end_epoch.saturating_sub(leaf.start_epoch);
         let half = RENEW_EPOCHS.min(term / 2).max(4) / 2;
-        leaf.used_chunks > 0 && !self.faulted && leaf.end_epoch <= epoch + half
+        leaf.used_chunks > 0 && !self.is_over_soon() && leaf.end_epoch <= epoch + half
     }
 
     /// Whether a later end is to be proposed.
     pub(crate) fn is_to_renew(&self, epoch: Epoch) -> bool {
-        self.renewing || self.runs_out(epoch)
+        self.leaves_in.is_none() && (self.renewing || self.runs_out(epoch))
     }
 
     /// What the account still owes it at a boundary after `epoch`.

@@ -19,7 +19,7 @@ use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Params, Profile, T
 use std::collections::BTreeMap;
 
 /// Wanted term, 30 days.
-const TERM: Millis = Millis(30 * 86_400_000);
+pub(crate) const TERM: Millis = Millis(30 * 86_400_000);
 /// Too near a boundary (one in … of an epoch) the epoch after the next is proposed.
 const BOUNDARY_MARGIN: u64 = 8;
 
@@ -33,7 +33,7 @@ impl Renter {
     pub(crate) fn usable_leases(&self) -> impl Iterator<Item = (&ContractId, &Lease)> {
         self.leases
             .iter()
-            .filter(|(_, lease)| lease.sig_provider.is_some() && !lease.faulted)
+            .filter(|(_, lease)| lease.sig_provider.is_some() && !lease.is_over_soon())
     }
 
     pub(crate) fn draft(
@@ -176,6 +176,12 @@ impl Renter {
             leaf.end_epoch = leaf.end_epoch.max(renewed);
         }
         if price_of(&leaf) > wallet.spendable_beside(ctx.chain, id) {
+            return self.pause(ctx, id);
+        }
+        // What is stored stays stored, whatever is allowed now.
+        let dearer = leaf.rate > lease.leaf().rate;
+        let allowed = self.within_allowance(params, std::iter::once(leaf.rate), Some(id));
+        if dearer && allowed.is_err() {
             return self.pause(ctx, id);
         }
         // Of all leaves that carry one nonce at most one is ever applied: what was not heard of
@@ -349,6 +355,7 @@ impl Renter {
             self.epoch(ctx, wallet, &rented);
             self.compare_trees();
             self.write_off(ctx, wallet);
+            self.move_out(ctx);
             self.count_claims(ctx);
             self.force_overdue(ctx, wallet);
             self.note_faulted(ctx, &rented);
@@ -374,6 +381,18 @@ impl Renter {
             if active && !self.is_needed(&id) {
                 wallet.close_faulted(ctx, id);
             }
+        }
+    }
+
+    /// What lies under contracts that end by notice has to lie elsewhere before: it counts as lost, is
+    /// rebuilt, and is read from where it still lies.
+    fn move_out(&mut self, ctx: &mut Ctx<'_>) {
+        let leaving = self.leases.iter().filter(|(_, l)| l.leaves_in.is_some());
+        let ids: Vec<ContractId> = leaving.map(|(id, _)| *id).collect();
+        for id in ids {
+            self.take_back(&id, None);
+            let rows = self.unplace(&id);
+            ctx.persist(rows);
         }
     }
 
@@ -417,6 +436,7 @@ impl Renter {
             lease.passed_lately = view.is_none_or(|view| view.passed_lately);
             let alone = view.is_some_and(|view| view.faulted_alone);
             lease.faulted = alone || self.faulted.contains(&lease.provider);
+            lease.leaves_in = view.and_then(|view| view.leaves_in);
             // It ended while we were away.
             let over = first && lease.opened && lease.leaf().start_epoch <= epoch;
             let opened =

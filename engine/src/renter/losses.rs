@@ -148,9 +148,13 @@ impl Renter {
             .iter()
             .filter(|(claimed, _)| *claimed == position)
             .filter_map(|(_, contract)| Some((*contract, self.leases.get(contract)?)))
-            .find(|(_, lease)| lease.faulted)?;
+            .find(|(_, lease)| lease.is_over_soon())?;
         Some(Source {
-            trust: Trust::Faulted,
+            trust: if lease.faulted {
+                Trust::Faulted
+            } else {
+                Trust::Suspect
+            },
             contract,
             provider: lease.provider,
             root,

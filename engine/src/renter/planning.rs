@@ -2,6 +2,7 @@
 //! there is credit for it. Contracts are opened for 1.5 times what is planned, in steps.
 //! `docs/protocol.md` §3.10 *Prices and sizes*.
 
+use super::leases::TERM;
 use super::{NoRoom, Renter};
 use crate::ctx::Ctx;
 use crate::io::Notice;
@@ -11,7 +12,7 @@ use larder_contracts::{Offer, judge::cost};
 use larder_proofs::ContractLeaf;
 use larder_types::params::CHUNK;
 use larder_types::size::MIB;
-use larder_types::{Amount, Class, Millis, NodeId, Params, Time};
+use larder_types::{Amount, Class, ContractId, Millis, NodeId, Params, Time};
 
 /// Offers need this long to come in after the first block.
 const GATHER: Millis = Millis(3_000);
@@ -181,10 +182,36 @@ impl Renter {
         offers: &[Offer],
         capacity: u64,
     ) -> Result<(), NoRoom> {
-        let leaves = offers
+        let leaves: Vec<ContractLeaf> = offers
             .iter()
-            .map(|offer| self.draft(ctx, offer, capacity, [0; 16]));
-        afford(leaves, wallet.spendable(ctx))
+            .map(|offer| self.draft(ctx, offer, capacity, [0; 16]))
+            .collect();
+        afford(leaves.iter(), wallet.spendable(ctx))?;
+        let rates = leaves.iter().map(|leaf| leaf.rate);
+        self.within_allowance(&ctx.me.params, rates, None)
+    }
+
+    /// Whether contracts at these rates beside those that there are, but for `except`, cost no more than
+    /// is allowed.
+    pub(crate) fn within_allowance(
+        &self,
+        params: &Params,
+        rates: impl Iterator<Item = Amount>,
+        except: Option<&ContractId>,
+    ) -> Result<(), NoRoom> {
+        let Some(allowed) = self.allowance else {
+            return Ok(());
+        };
+        let leases = self.leases.iter();
+        let others = leases.filter(|(id, lease)| Some(*id) != except && !lease.is_over_soon());
+        let all = others.map(|(_, lease)| lease.leaf().rate).chain(rates);
+        let per_epoch = all.fold(Some(Amount::ZERO), |sum, rate| sum?.checked_add(rate));
+        let month = |rate: Amount| rate.mul_div(TERM.0, params.epoch.0.max(1));
+        let needed = per_epoch.and_then(month).unwrap_or(Amount(u64::MAX));
+        if needed > allowed {
+            return Err(NoRoom::Allowance { needed, allowed });
+        }
+        Ok(())
     }
 }
 
@@ -242,12 +269,12 @@ fn capacity_each(params: &Params, bytes: u64, plan: Plan, providers: usize) -> u
 }
 
 /// Whether there is credit for these contracts.
-pub(crate) fn afford(
-    mut leaves: impl Iterator<Item = ContractLeaf>,
+fn afford<'a>(
+    mut leaves: impl Iterator<Item = &'a ContractLeaf>,
     have: Amount,
 ) -> Result<(), NoRoom> {
     let needed = leaves.try_fold(Amount::ZERO, |sum, leaf| {
-        cost(&leaf, leaf.end_epoch - leaf.start_epoch)
+        cost(leaf, leaf.end_epoch - leaf.start_epoch)
             .ok()
             .and_then(|c| sum.checked_add(c))
     });
@@ -270,7 +297,9 @@ pub(crate) fn stepped(params: &Params, chunks: u64) -> u64 {
 /// Leaves out offers that ask far more than the others: one of them must not drain the account, nor
 /// make every plan look unaffordable.
 pub(crate) fn drop_outliers(offers: &mut Vec<Offer>) {
-    let mut prices: Vec<u64> = offers.iter().map(|o| o.price.nano()).collect();
+    // What friends give says nothing of what others may ask.
+    let asked = offers.iter().filter(|o| o.price > Amount::ZERO);
+    let mut prices: Vec<u64> = asked.map(|o| o.price.nano()).collect();
     prices.sort_unstable();
     if let Some(median) = prices.get(prices.len().saturating_sub(1) / 2) {
         let most = median.saturating_mul(OUTLIER).max(1);

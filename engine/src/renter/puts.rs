@@ -35,7 +35,7 @@ impl Renter {
         let Some((contract, lease)) = self
             .leases
             .iter_mut()
-            .find(|(_, l)| l.provider == provider && l.sig_provider.is_some() && !l.faulted)
+            .find(|(_, l)| l.provider == provider && l.sig_provider.is_some() && !l.is_over_soon())
         else {
             return;
         };
@@ -103,8 +103,8 @@ impl Renter {
                 && ack.verify(&provider, &ctx.me.genesis)
         };
         match (outcome, leaf) {
-            // What it took it will not be paid for.
-            (_, _) if lease.faulted => self.set(&segment, position, Position::Waiting),
+            // What it took it will not be paid for, or not for long.
+            (_, _) if lease.is_over_soon() => self.set(&segment, position, Position::Waiting),
             (Ok(ack), Some(leaf)) if good(&ack) => {
                 lease.refusals = 0;
                 // The revision may hold it already, if the answer to it was lost in a crash.

@@ -1,6 +1,7 @@
 //! Positions that change hands otherwise than by a transfer: placed by a revision, taken back from a
 //! contract that is no more, or from providers that only promise. A segment that goes nowhere says so.
 
+use super::lease::Lease;
 use super::uploads::Position;
 use super::{NoRoom, Renter};
 use crate::ctx::Ctx;
@@ -21,8 +22,8 @@ impl Renter {
     pub(crate) fn place(&mut self, contract: &ContractId, puts: &[ShardLeaf]) -> Vec<Write> {
         let mut rows = Vec::new();
         let mut placed: Vec<(SegmentId, Vec<u16>)> = Vec::new();
-        // What a revision brought to a provider that is FAULTED since is not held there.
-        let faulted = self.leases.get(contract).is_some_and(|l| l.faulted);
+        // What a revision brought to a contract that is being closed is not held there.
+        let closing = self.leases.get(contract).is_some_and(Lease::is_over_soon);
         let by_root: BTreeMap<ShardRoot, ()> = puts.iter().map(|p| (p.root, ())).collect();
         for (id, upload) in &mut self.uploads {
             let Some(row) = self.segments.get_mut(id) else {
@@ -46,7 +47,7 @@ impl Renter {
             }
         }
         for (id, positions) in placed {
-            if faulted {
+            if closing {
                 rows.extend(self.unplace_in(contract, &id));
                 continue;
             }

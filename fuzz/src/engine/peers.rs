@@ -6,7 +6,7 @@ impl Shell {
     /// A peer asks something.
     pub(super) fn asks(&mut self, dice: &mut Dice<'_>) {
         let from = peer(dice);
-        let (request, asked) = match dice.below(10) {
+        let (request, asked) = match dice.below(11) {
             0..=2 => self.proposal(from, dice),
             3..=5 => self.revision(dice),
             6 => (Request::PutHead(Box::new(head_of(from, dice))), Asked::Else),
@@ -19,6 +19,7 @@ impl Shell {
                 let have = dice.below(3);
                 (Request::GetLatest { contract, have }, Asked::Else)
             }
+            9 => self.befriends(from, dice),
             _ => (Make::make(dice), Asked::Else),
         };
         let token = self.token(asked);
@@ -37,6 +38,38 @@ impl Shell {
             Some(id) if !dice.once_in(8) => *id,
             Some(_) | None => Make::make(dice),
         }
+    }
+
+    /// A peer accepts our invitation, or says so; or asks for what it was given.
+    fn befriends(&self, from: u8, dice: &mut Dice<'_>) -> (Request, Asked) {
+        if dice.once_in(2) {
+            return (Request::GetGift, Asked::Else);
+        }
+        let party = |key: &Signer, gives| Party {
+            node: key.node(),
+            account: key.account(),
+            gives,
+        };
+        let guest = signer(from);
+        let gives = Bytes(u64::from(dice.byte()) << 20);
+        let pact = Pact {
+            token: Hash([dice.byte() % 4; 32]),
+            host: party(&self.me.node_key, gives),
+            guest: party(&guest, Make::make(dice)),
+        };
+        let pact = Pact {
+            host: Party {
+                account: self.me.account(),
+                ..pact.host
+            },
+            ..pact
+        };
+        let befriend = Befriend {
+            sig: pact.sign(&guest, &NET),
+            pact,
+            addrs: Make::make(dice),
+        };
+        (Request::Befriend(Box::new(befriend)), Asked::Else)
     }
 
     /// A new contract, or more of one.
@@ -166,7 +199,10 @@ impl Shell {
                 Response::Signed(signed.countersign(&key, &NET).sig_provider)
             }
             Request::PutHead(head) => Response::Kept { seq: head.seq },
-            Request::GetOffers => Response::Offers(vec![self.offer_of(PEERS[0])]),
+            Request::GetOffers | Request::GetGift => {
+                Response::Offers(vec![self.offer_of(PEERS[0])])
+            }
+            Request::Befriend(asked) => Response::Signed(asked.pact.sign(&key, &NET)),
             Request::GetHeads { .. } => Response::Heads(Vec::new()),
             Request::GetLatest { .. } | Request::Audit(_) => {
                 Response::Denied(Deny::UnknownContract)

@@ -7,8 +7,8 @@ use crate::doctor;
 use crate::home::now;
 use crate::home::{Config, HomeError};
 use crate::invite::Invite as InviteString;
-use crate::shown::{count, internal};
-use larder_engine::Engine;
+use crate::shown::{count, internal, stopping};
+use larder_engine::{Command, Engine, Input};
 use larder_ledger::State;
 use larder_proofs::Checkpoint;
 use larder_rpc::{
@@ -165,30 +165,7 @@ impl NodeMethods for NodeApi {
     async fn node_set_config(&self, params: SetConfigParams) -> Result<ConfigChanged, RpcError> {
         let bad = |e: &dyn std::fmt::Display| RpcError::new(Code::BadValue, e);
         let key = Key::to_set(&params.key, self.provides).map_err(|e| bad(&e))?;
-        let item = key.item(params.value.as_ref()).map_err(|e| bad(&e))?;
-        let (file, epoch) = (self.config.clone(), self.genesis.params.epoch);
-        let home = file.home().to_owned();
-        let edited = tokio::task::spawn_blocking(move || {
-            let check = |config: &Config| configuring::sound(config, &home, epoch);
-            file.edit_checked(|document| key.put(document, item), check)
-        });
-        let edited = edited.await.map_err(|e| RpcError::new(Code::Internal, e))?;
-        edited.map_err(|e| {
-            if let HomeError::Damaged { why, .. } = &e {
-                return bad(why);
-            }
-            RpcError::new(Code::Internal, e)
-        })?;
-        let config = self
-            .config
-            .read()
-            .map_err(|e| RpcError::new(Code::Internal, e))?;
-        let rules = rules::Settings::of(&config.alerts, epoch);
-        self.rules.set(rules.map_err(|e| bad(&e))?);
-        Ok(ConfigChanged {
-            entry: key.entry(&self.config_value()?),
-            restart: key.applies != Applies::Now,
-        })
+        self.configure(key, params.value.as_ref()).await
     }
 
     async fn node_invite(&self, _: Empty) -> Result<Invite, RpcError> {
@@ -218,6 +195,42 @@ impl NodeMethods for NodeApi {
 }
 
 impl NodeApi {
+    /// Sets a key of the configuration, or takes it out; what can go by it at once does.
+    pub(super) async fn configure(
+        &self,
+        key: Key,
+        value: Option<&serde_json::Value>,
+    ) -> Result<ConfigChanged, RpcError> {
+        let bad = |e: &dyn std::fmt::Display| RpcError::new(Code::BadValue, e);
+        let item = key.item(value).map_err(|e| bad(&e))?;
+        let (file, epoch) = (self.config.clone(), self.genesis.params.epoch);
+        let home = file.home().to_owned();
+        let edited = tokio::task::spawn_blocking(move || {
+            let check = |config: &Config| configuring::sound(config, &home, epoch);
+            file.edit_checked(|document| key.put(document, item), check)
+        });
+        let edited = edited.await.map_err(|e| RpcError::new(Code::Internal, e))?;
+        edited.map_err(|e| {
+            if let HomeError::Damaged { why, .. } = &e {
+                return bad(why);
+            }
+            RpcError::new(Code::Internal, e)
+        })?;
+        let config = self
+            .config
+            .read()
+            .map_err(|e| RpcError::new(Code::Internal, e))?;
+        let rules = rules::Settings::of(&config.alerts, epoch);
+        self.rules.set(rules.map_err(|e| bad(&e))?);
+        let allowance = config.renter.allowance().map_err(|e| bad(&e))?;
+        let allow = Input::Command(Command::Allow(allowance));
+        self.driver.input(allow).await.map_err(stopping)?;
+        Ok(ConfigChanged {
+            entry: key.entry(&self.config_value()?),
+            restart: key.applies != Applies::Now,
+        })
+    }
+
     /// The configuration file's values.
     fn config_value(&self) -> Result<serde_json::Value, RpcError> {
         let failed = |e: &dyn std::fmt::Display| RpcError::new(Code::Internal, e);
@@ -242,7 +255,7 @@ impl NodeApi {
         })
     }
 
-    async fn peer_addresses(&self) -> Vec<String> {
+    pub(super) async fn peer_addresses(&self) -> Vec<String> {
         let peer = crate::net::peer_id(&self.node)
             .map(|p| p.to_string())
             .unwrap_or_default();

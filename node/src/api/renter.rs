@@ -2,6 +2,7 @@
 
 use super::NodeApi;
 use super::history::NEWEST;
+use crate::configuring::{ALLOWANCE, Key};
 use crate::home::now;
 use crate::index::Kept;
 use crate::jobs::no_room;
@@ -9,14 +10,17 @@ use crate::market;
 use crate::shown::{count, internal, not_on_ledger, stopping};
 use larder_contracts::same_money;
 use larder_engine::report::ContractReport;
+use larder_engine::spending::spent;
 use larder_engine::{Command, Input, RentRefusal};
-use larder_ledger::{Cause, Movement};
+use larder_keys::{Signer, Words};
+use larder_ledger::{Closing, Movement, Tx};
 use larder_rpc::{
-    Code, ContractHealth, Empty, Moment, Nano, Page, PageParams, Quote, QuoteParams, RentParams,
-    RentedParams, RenterContract, RenterMethods, Repairs, RpcError, Spending, Text,
+    AllowanceParams, CancelParams, Cancelled, Code, ContractHealth, Empty, Moment, Nano, Page,
+    PageParams, Quote, QuoteParams, RentParams, RentedParams, RenterContract, RenterMethods,
+    Repairs, RpcError, Secret, Spending, Text,
 };
 use larder_types::params::CHUNK;
-use larder_types::{Amount, Bytes, Schedule};
+use larder_types::{Bytes, Schedule};
 
 /// Movements of the account that are looked at.
 const HISTORY: usize = 10_000;
@@ -77,18 +81,61 @@ impl RenterMethods for NodeApi {
         shown.ok_or_else(|| not_on_ledger("contract of this home", contract))
     }
 
+    async fn renter_cancel_contract(&self, params: CancelParams) -> Result<Cancelled, RpcError> {
+        let id = params.contract.0;
+        let health = self.engine(move |e| e.lease_health(&id)).await?;
+        let health = health.ok_or_else(|| not_on_ledger("contract of this home", id))?;
+        if health.needed > 0 && !params.force {
+            let why = format_args!(
+                "{} segments could be read no more without what lies there: wait until `larder \
+                 repairs` shows full redundancy, rent from somebody else, or insist with `force`",
+                health.needed
+            );
+            return Err(RpcError::new(Code::StillNeeded, why));
+        }
+        let key = self.key_that_takes_back(&params.words)?;
+        let most = self.genesis.params.max_expiry;
+        let expiry = self.state(|state| state.head().height) + most;
+        let genesis = self.genesis.hash();
+        let notice = Closing::notice(&key, self.account, id, expiry, &genesis);
+        let sent = self.submitted(Tx::CloseByRenter(notice)).await?;
+        Ok(Cancelled {
+            contract: params.contract,
+            tx: sent.tx,
+            status: sent.status,
+            leaves_in: self.state(|state| state.leaves_in(&id)),
+        })
+    }
+
+    async fn renter_set_allowance(&self, params: AllowanceParams) -> Result<Spending, RpcError> {
+        let key = Key::to_set(ALLOWANCE, self.provides);
+        let key = key.map_err(|e| RpcError::new(Code::Internal, e))?;
+        let value = params.allowance.map(|nano| nano.0.to_string().into());
+        self.configure(key, value.as_ref()).await?;
+        self.renter_spending(Empty {}).await
+    }
+
     async fn renter_spending(&self, _: Empty) -> Result<Spending, RpcError> {
-        let known = self.engine(|e| (e.contracts(), e.spendable())).await?;
+        let known = self
+            .engine(|e| (e.contracts(), e.spendable(), e.allowance()))
+            .await?;
+        let (contracts, free, allowance) = known;
         let head = self.state(|state| state.head().height);
         let rows = self.index.movements(&self.account, head, NEWEST, HISTORY);
         let rows = rows.await.map_err(internal)?;
         let history: Vec<Movement> = rows.iter().map(|row| row.movement).collect();
         let kept = self.index.knows(self.account).await.map_err(internal)?;
         let epoch = self.state(larder_ledger::State::epoch);
-        let spent = spending(&known, epoch, &history);
+        let spent = spent(&contracts, epoch, &history);
         Ok(Spending {
-            whole_history: spent.whole_history && kept == Kept::Whole,
-            ..spent
+            contracts: count(spent.contracts),
+            per_epoch: Nano(spent.per_epoch),
+            reserved: Nano(spent.reserved),
+            free: Nano(free),
+            epochs_covered: free.nano().checked_div(spent.per_epoch.nano()),
+            set_aside: Nano(spent.set_aside),
+            whole_history: history.len() < HISTORY && kept == Kept::Whole,
+            allowance: allowance.map(Nano),
         })
     }
 
@@ -134,53 +181,24 @@ impl RenterMethods for NodeApi {
     }
 }
 
-/// What contracts cost, in `epoch`, beside the account's free credit and its history.
-fn spending(
-    (contracts, free): &(Vec<ContractReport>, Amount),
-    epoch: u32,
-    history: &[Movement],
-) -> Spending {
-    let add = |sum: Amount, more| sum.checked_add(more).unwrap_or(Amount(u64::MAX));
-    let rented = || {
-        contracts
-            .iter()
-            .filter(|c| c.rented && c.leaf.end_epoch > epoch)
-    };
-    let per_epoch = rented().map(|c| c.leaf.rate).fold(Amount::ZERO, add);
-    let to_come = |c: &ContractReport| {
-        let left = c
-            .leaf
-            .end_epoch
-            .saturating_sub(c.leaf.start_epoch.max(epoch));
-        c.leaf
-            .rate
-            .checked_mul(u64::from(left))
-            .unwrap_or(Amount(u64::MAX))
-    };
-    let escrow = |incoming| {
-        let moved = history.iter().filter(|m| m.cause == Cause::Escrow);
-        moved
-            .filter(|m| m.is_in == incoming)
-            .map(|m| m.amount)
-            .fold(Amount::ZERO, add)
-    };
-    Spending {
-        contracts: count(rented().count() as u64),
-        per_epoch: Nano(per_epoch),
-        reserved: Nano(
-            rented()
-                .filter(|c| c.active)
-                .map(to_come)
-                .fold(Amount::ZERO, add),
-        ),
-        free: Nano(*free),
-        epochs_covered: free.nano().checked_div(per_epoch.nano()),
-        set_aside: Nano(escrow(false).saturating_sub(escrow(true))),
-        whole_history: history.len() < HISTORY,
-    }
-}
-
 impl NodeApi {
+    /// The key that may end what a device may not: the admin key, if the ledger knows one.
+    fn key_that_takes_back(&self, words: &Secret) -> Result<Signer, RpcError> {
+        let seed = Words::parse(words.reveal()).map(|words| words.seed());
+        let seed = seed.map_err(|e| RpcError::new(Code::WrongWords, e))?;
+        if seed.account().account() != self.account {
+            let why = "the words are another account's";
+            return Err(RpcError::new(Code::WrongWords, why));
+        }
+        let account = self.state(|state| state.account(&self.account).copied());
+        let has_admin = account.is_some_and(|account| account.admin.is_some());
+        Ok(if has_admin {
+            seed.admin()
+        } else {
+            seed.account()
+        })
+    }
+
     /// One of the contracts that the home rents.
     async fn rented(
         &self,
@@ -224,66 +242,7 @@ impl NodeApi {
             audits_failed: c.audits.failed,
             audits_silent: c.audits.silent,
             refuses: c.refuses,
+            leaves_in: self.state(|state| state.leaves_in(&c.contract)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use larder_engine::rows::AuditRow;
-    use larder_proofs::ContractLeaf;
-    use larder_types::{AccountId, ContractId, NodeId};
-
-    fn contract(rate: u64, start_epoch: u32, end_epoch: u32) -> ContractReport {
-        ContractReport {
-            contract: ContractId([1; 32]),
-            provider: NodeId([2; 32]),
-            leaf: ContractLeaf {
-                rate: Amount(rate),
-                start_epoch,
-                end_epoch,
-                ..ContractLeaf::default()
-            },
-            active: true,
-            rented: true,
-            audits: AuditRow::default(),
-            refuses: false,
-        }
-    }
-
-    fn moved(cause: Cause, is_in: bool, nano: u64) -> Movement {
-        Movement {
-            account: AccountId([3; 32]),
-            cause,
-            is_in,
-            amount: Amount(nano),
-            other: None,
-            tx: None,
-        }
-    }
-
-    #[test]
-    fn spending_is_of_contracts_in_force_and_of_what_came_back() {
-        let contracts = vec![
-            contract(10, 0, 20),
-            contract(5, 12, 20),
-            contract(99, 0, 10),
-        ];
-        let history = [
-            moved(Cause::Escrow, false, 1_000),
-            moved(Cause::Escrow, true, 100),
-            moved(Cause::Escrow, true, 50),
-            moved(Cause::Transfer, false, 7),
-        ];
-        let known = (contracts, Amount(100));
-        let spent = spending(&known, 10, &history);
-        assert_eq!((spent.contracts, spent.per_epoch), (2, Nano(Amount(15))));
-        assert_eq!(spent.reserved, Nano(Amount(10 * 10 + 5 * 8)));
-        assert_eq!(spent.epochs_covered, Some(6));
-        assert_eq!(spent.set_aside, Nano(Amount(850)));
-        assert!(spent.whole_history);
-        let nothing = spending(&(Vec::new(), Amount(1)), 10, &[]);
-        assert_eq!(nothing.epochs_covered, None);
     }
 }

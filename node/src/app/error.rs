@@ -14,6 +14,9 @@ pub enum AppError {
     /// The home.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// A value of the configuration that does not parse.
+    #[error("config.toml: {0}")]
+    Config(String),
     /// An address that does not parse.
     #[error("{0:?} is not a multiaddr; write /ip4/0.0.0.0/tcp/4750, for example")]
     Addr(String),
@@ -84,7 +87,11 @@ impl AppError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Home(e) => e.exit_code(),
-            Self::Addr(_) | Self::TooLong(..) | Self::LittleQuota(_) | Self::Alerts(_) => 2,
+            Self::Addr(_)
+            | Self::Config(_)
+            | Self::TooLong(..)
+            | Self::LittleQuota(_)
+            | Self::Alerts(_) => 2,
             Self::Net(_)
             | Self::Store(_)
             | Self::Index(_)

@@ -1,11 +1,13 @@
 //! The words of the command line, their help and their examples.
 
 mod call;
+mod friend;
 mod look;
 mod network;
 mod wallet;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
+pub(crate) use self::friend::FriendCommand;
 pub(crate) use self::look::{
     ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
 };
@@ -104,6 +106,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  larder volume list\n  larder volume add /mnt/disk2 --size 2TiB\n  larder volume remove /mnt/disk2           moves its shards to the others first\n  larder volume remove /mnt/disk2 --lost    the disk is gone for good"
     )]
     Volume(VolumeCommand),
+    /// People who give each other disk for nothing.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  larder friend add anna --give 50GiB\n  larder friend accept larderfriend1… --name bob --give 20GiB\n  larder friend list\n  larder friend remove anna"
+    )]
+    Friend(FriendCommand),
     /// List the valid offers of providers.
     Offers,
     /// List the connected peers.

@@ -4,8 +4,11 @@ use super::args::QuoteArgs;
 use super::connect::{Asked, ask};
 use super::exit::{BELOW_CLASS, Failure};
 use super::output::Out;
-use larder_rpc::{Client, Empty, QuoteParams, RentedParams, Text};
-use larder_types::{Bytes, ContractId};
+use larder_rpc::{
+    AllowanceParams, CancelParams, Client, Empty, Nano, QuoteParams, RentedParams, Secret,
+    Spending, Text,
+};
+use larder_types::{Amount, Bytes, ContractId};
 use serde_json::json;
 use std::path::Path;
 
@@ -147,8 +150,46 @@ pub(super) async fn health(node: &Client, contract: ContractId, out: Out) -> Ask
     Ok(())
 }
 
+pub(super) async fn cancel(
+    node: &Client,
+    contract: ContractId,
+    (words, force): (&str, bool),
+    out: Out,
+) -> Asked {
+    let params = CancelParams {
+        contract: Text(contract),
+        words: Secret::new(words),
+        force,
+    };
+    let done = node.renter_cancel_contract(&params).await?;
+    out.object(&json!({
+        "message_type": "summary",
+        "contract": done.contract,
+        "tx": done.tx,
+        "status": done.status,
+        "leaves_in": done.leaves_in,
+    }))?;
+    let when = done.leaves_in.map_or_else(
+        || "the notice waits for a block; `larder contracts` shows when it ends".to_owned(),
+        |epoch| format!("notice given: it ends in epoch {epoch}"),
+    );
+    out.line(format_args!(
+        "{when}; what lies there is rebuilt elsewhere while this node runs (`larder repairs`)"
+    ))
+}
+
+pub(super) async fn allow(node: &Client, allowance: Option<Amount>, out: Out) -> Asked {
+    let params = AllowanceParams {
+        allowance: allowance.map(Nano),
+    };
+    shown(&node.renter_set_allowance(&params).await?, out)
+}
+
 pub(super) async fn spending(node: &Client, out: Out) -> Asked {
-    let it = node.renter_spending(&Empty {}).await?;
+    shown(&node.renter_spending(&Empty {}).await?, out)
+}
+
+fn shown(it: &Spending, out: Out) -> Asked {
     out.object(&json!({
         "message_type": "summary",
         "contracts": it.contracts,
@@ -158,7 +199,12 @@ pub(super) async fn spending(node: &Client, out: Out) -> Asked {
         "epochs_covered": it.epochs_covered,
         "set_aside": it.set_aside.0.to_string(),
         "whole_history": it.whole_history,
+        "allowance": it.allowance.map(|most| most.0.to_string()),
     }))?;
+    let allowance = it.allowance.map_or_else(
+        || "none: contracts may cost what the account has".to_owned(),
+        |most| format!("{} credits in 30 days", most.0),
+    );
     let covered = it
         .epochs_covered
         .map_or_else(|| "for ever".to_owned(), |n| format!("for {n} epochs more"));
@@ -171,6 +217,7 @@ pub(super) async fn spending(node: &Client, out: Out) -> Asked {
         ),
         ("free", format!("{} credits, enough {covered}", it.free.0)),
         ("set aside", format!("{} credits so far", it.set_aside.0)),
+        ("allowance", allowance),
     ] {
         out.line(format_args!("{name:<10} {value}"))?;
     }

@@ -3,6 +3,7 @@
 use super::args::ContractsCommand;
 use super::connect::{Asked, ask};
 use super::output::Out;
+use super::words;
 use larder_rpc::client::all;
 use larder_rpc::{Client, ContractParams, Text};
 use larder_types::{Bytes, ContractId};
@@ -40,12 +41,27 @@ pub(super) fn offers(home: &Path, out: Out) -> Asked {
 }
 
 pub(super) fn contracts(home: &Path, command: Option<ContractsCommand>, out: Out) -> Asked {
+    let words = match &command {
+        Some(ContractsCommand::Cancel { words_file, .. }) => {
+            Some(words::text(words_file.as_deref())?)
+        }
+        _ => None,
+    };
     ask(home, |node| async move {
         match command {
             None => list(&node, out).await,
             Some(ContractsCommand::Show { contract }) => show(&node, contract, out).await,
             Some(ContractsCommand::Health { contract }) => {
                 super::cost::health(&node, contract, out).await
+            }
+            Some(ContractsCommand::Cancel {
+                contract, force, ..
+            }) => {
+                let words = words.as_ref().map_or("", |words| words.as_str());
+                super::cost::cancel(&node, contract, (words, force), out).await
+            }
+            Some(ContractsCommand::Allowance { credits }) => {
+                super::cost::allow(&node, credits.0, out).await
             }
             Some(ContractsCommand::Spending) => super::cost::spending(&node, out).await,
         }

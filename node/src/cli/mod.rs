@@ -7,6 +7,7 @@ mod connect;
 mod cost;
 mod doctor;
 mod exit;
+mod friend;
 mod init;
 mod listing;
 mod look;

@@ -23,10 +23,7 @@ use tokio_util::sync::CancellationToken;
 const READY_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) fn recover(home: &Path, args: RecoverArgs, out: Out) -> Asked {
-    let words = match args.words_file.as_deref() {
-        Some(path) => words::read(path)?,
-        None => words::ask()?,
-    };
+    let words = words::text(args.words_file.as_deref())?;
     let account = words::seed(&words)?.account();
     let reborn = rebirth(home, words, args.join).map_err(|e| Failure::new(e.exit_code(), e))?;
     up::log(out, "error");

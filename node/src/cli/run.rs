@@ -4,8 +4,8 @@ use super::args::{Cli, Command, LookCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, call, cost, doctor, init, listing, look, market, network, offer, recover, repairs,
-    restore, simulate, status, texts, token, up, upkeep, volume, wallet,
+    backup, call, cost, doctor, friend, init, listing, look, market, network, offer, recover,
+    repairs, restore, simulate, status, texts, token, up, upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -61,6 +61,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Offer(args) => offer::offer(&home, args.command, out),
         Command::Network(command) => network::network(&home, command, out),
         Command::Volume(command) => volume::volume(&home, command, out),
+        Command::Friend(command) => friend::run(&home, command, out),
         Command::Offers => market::offers(&home, out),
         Command::Peers => status::peers(&home, out),
         Command::Contracts(args) => market::contracts(&home, args.command, out),

@@ -13,10 +13,15 @@ const LONGEST: u64 = 4 << 10;
 
 /// What a verb takes its words from: a file, or the user.
 pub(super) fn given(file: Option<&Path>) -> Result<Seed, Failure> {
-    seed(&match file {
-        Some(path) => read(path)?,
-        None => ask()?,
-    })
+    seed(&text(file)?)
+}
+
+/// The same, as they were handed over.
+pub(super) fn text(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
+    match file {
+        Some(path) => read(path),
+        None => ask(),
+    }
 }
 
 /// What the words stand for.
@@ -59,7 +64,7 @@ pub(super) fn passphrase(file: Option<&Path>) -> Result<Zeroizing<String>, Failu
 }
 
 /// The words as typed, unseen; or all of standard input where that is no terminal.
-pub(super) fn ask() -> Result<Zeroizing<String>, Failure> {
+fn ask() -> Result<Zeroizing<String>, Failure> {
     unseen("The 24 words, in order (they are not shown): ")
 }
 

@@ -5,6 +5,8 @@ use super::{Home, HomeError};
 use crate::shards::VolumeConfig;
 use larder_engine::VolumeId;
 use larder_rpc::Taking;
+use larder_types::Amount;
+use larder_types::amount::ParseAmountError;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,9 @@ pub struct Config {
     /// What `larder up` does without flags.
     #[serde(default)]
     pub up: UpConfig,
+    /// What the home rents.
+    #[serde(default, skip_serializing_if = "RenterConfig::is_usual")]
+    pub renter: RenterConfig,
     /// From when on something is an alert, and who is told.
     #[serde(default, skip_serializing_if = "AlertConfig::is_default")]
     pub alerts: AlertConfig,
@@ -27,6 +32,32 @@ pub struct Config {
     /// Where shards lie beside the home.
     #[serde(default, rename = "volume", skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeEntry>,
+}
+
+/// What the home rents.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenterConfig {
+    /// The most credits that contracts may cost in 30 days, `2.5`; absent: what the account has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<String>,
+}
+
+impl RenterConfig {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The allowance for 30 days.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn allowance(&self) -> Result<Option<Amount>, String> {
+        let parsed = self.allowance.as_ref().map(|text| text.parse());
+        parsed
+            .transpose()
+            .map_err(|e: ParseAmountError| format!("renter.allowance: {e}"))
+    }
 }
 
 /// What the RPC keeps and answers.

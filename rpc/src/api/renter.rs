@@ -1,7 +1,7 @@
 //! `renter_*`: what this node rents.
 
 use crate::types::{
-    ContractHealth, RentedParams, Quote, QuoteParams, RentParams, RenterContract, Repairs, Spending,
+    AllowanceParams, CancelParams, Cancelled, ContractHealth, RentedParams, Quote, QuoteParams, RentParams, RenterContract, Repairs, Spending,
 };
 use crate::values::{Empty, Page, PageParams};
 
@@ -17,6 +17,11 @@ super::methods! {
     "renter_createContract" renter_create_contract(RentParams) -> RenterContract, Wallet;
     /// Proposes a later end for a contract; it has one once its provider agreed.
     "renter_renewContract" renter_renew_contract(RentedParams) -> RenterContract, Wallet;
+    /// Gives notice: the contract ends some epochs after the next boundary, as the network's parameters say. What
+    /// lies there is rebuilt elsewhere before.
+    "renter_cancelContract" renter_cancel_contract(CancelParams) -> Cancelled, Admin;
+    /// Sets the most that the home's contracts may cost in 30 days, at once and for good.
+    "renter_setAllowance" renter_set_allowance(AllowanceParams) -> Spending, Wallet;
     /// What the home's contracts cost, and how long its credit lasts.
     "renter_spending" renter_spending(Empty) -> Spending, Read;
     /// How one of the home's contracts is, and what hangs on it.

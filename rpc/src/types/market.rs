@@ -55,6 +55,9 @@ pub struct RenterContract {
     pub start_epoch: u32,
     /// The epoch after the last.
     pub end_epoch: u32,
+    /// The epoch in which it ends before that, because notice was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves_in: Option<u32>,
     /// Bytes leased.
     pub capacity: u64,
     /// Bytes stored.

@@ -1,8 +1,9 @@
 //! `market_*` and `renter_*`: what storing costs, and what is known of providers.
 
 use crate::types::market::Offer;
-use crate::values::{AsOf, Moment, Nano, Text};
-use larder_types::{Class, ContractId, NodeId};
+use crate::types::wallet::TxStatus;
+use crate::values::{AsOf, Moment, Nano, Secret, Text};
+use larder_types::{Class, ContractId, NodeId, TxId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -178,6 +179,47 @@ pub struct Spending {
     pub set_aside: Nano,
     /// Whether that covers all of the account's history, or its last 10,000 movements only.
     pub whole_history: bool,
+    /// The most that contracts may cost in 30 days; absent: what the account has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<Nano>,
+}
+
+/// The most that contracts may cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AllowanceParams {
+    /// For 30 days; absent: what the account has. What is rented already stays and is renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<Nano>,
+}
+
+/// A contract that is to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CancelParams {
+    /// The contract's id.
+    pub contract: Text<ContractId>,
+    /// The account's 24 words: what lies there is given up, and no device may do that alone. They are
+    /// used for this one signature and kept nowhere.
+    pub words: Secret,
+    /// Even if something could be read no more without what lies there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
+/// Notice that was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cancelled {
+    /// The contract.
+    pub contract: Text<ContractId>,
+    /// The transaction that gives notice.
+    pub tx: Text<TxId>,
+    /// What became of it.
+    pub status: TxStatus,
+    /// The epoch in which the contract ends; absent until a block holds the notice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves_in: Option<u32>,
 }
 
 /// How one of the home's contracts is.

@@ -92,6 +92,8 @@ pub(super) struct World {
     pub(super) manners: BTreeMap<NodeId, Manner>,
     pub(super) faulted: BTreeSet<NodeId>,
     pub(super) misses: BTreeMap<NodeId, u32>,
+    /// Contracts that end because of a notice, and when.
+    pub(super) leaving: BTreeMap<ContractId, Epoch>,
     /// Providers that sign revisions and do not post them.
     pub(super) mute: BTreeSet<NodeId>,
     pub(super) seen: Vec<Seen>,
@@ -161,6 +163,7 @@ impl World {
             manners: BTreeMap::new(),
             faulted: BTreeSet::new(),
             misses: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             mute: BTreeSet::new(),
             seen: Vec::new(),
             notices: Vec::new(),
@@ -251,6 +254,10 @@ impl World {
         self.step(Input::Offer(offer));
     }
 
+    pub(super) const fn now_epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     pub(super) fn node(&self, i: usize) -> NodeId {
         self.providers[i].node()
     }
@@ -307,6 +314,7 @@ impl World {
                 passed_lately: misses < 2,
                 faulted: self.faulted.contains(provider),
                 faulted_alone: false,
+                leaves_in: self.leaving.get(&leaf.contract_id).copied(),
             }
         });
         let active = ActiveView {
@@ -346,6 +354,10 @@ impl World {
         let start = self.me.schedule.epoch_start(self.epoch);
         if start > self.now {
             self.passes(start.since(self.now));
+        }
+        for (id, _) in self.leaving.iter().filter(|(_, end)| **end <= self.epoch) {
+            self.active.remove(id);
+            self.signed.remove(id);
         }
         for (id, (provider, signed)) in &self.signed {
             let starts = signed.leaf.start_epoch <= self.epoch;

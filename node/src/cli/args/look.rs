@@ -1,8 +1,10 @@
 //! The words for looking: into snapshots, at what is kept and what it costs, at what is wrong.
 
 use clap::{Args, Subcommand};
-use larder_types::{Bytes, Class, ContractId};
+use larder_types::amount::ParseAmountError;
+use larder_types::{Amount, Bytes, Class, ContractId};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Verbs that look, and the configuration.
 #[derive(Debug, Subcommand)]
@@ -111,7 +113,22 @@ pub(crate) struct ContractsArgs {
     pub(crate) command: Option<ContractsCommand>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+/// The most that contracts may cost in 30 days; `None`: what the account has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AllowanceArg(pub(crate) Option<Amount>);
+
+impl FromStr for AllowanceArg {
+    type Err = ParseAmountError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self(None)),
+            credits => credits.parse().map(|amount| Self(Some(amount))),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ContractsCommand {
     /// Show a contract as the ledger holds it.
     Show {
@@ -125,4 +142,26 @@ pub(crate) enum ContractsCommand {
     },
     /// Show what all contracts cost, and how long the credit lasts.
     Spending,
+    /// Give notice: the contract ends, and what lies there is rebuilt elsewhere before.
+    #[command(
+        after_help = "Example:\n  larder contracts cancel CONTRACT --words-file words.txt\n\nIt takes the account's words: no device may give up what is stored."
+    )]
+    Cancel {
+        /// The contract.
+        contract: ContractId,
+        /// Read the words from this file instead of asking for them.
+        #[arg(long, value_name = "FILE")]
+        words_file: Option<PathBuf>,
+        /// Even if something could be read no more without it.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Set the most that contracts may cost in 30 days.
+    #[command(
+        after_help = "Examples:\n  larder contracts allowance 25\n  larder contracts allowance none\n\nWhat is rented already stays and is renewed as it is."
+    )]
+    Allowance {
+        /// Credits for 30 days, or `none`: whatever the account has.
+        credits: AllowanceArg,
+    },
 }

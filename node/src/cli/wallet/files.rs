@@ -59,10 +59,7 @@ pub(super) async fn import(
     passphrase: &PassphraseArgs,
     out: Out,
 ) -> Asked {
-    let text = match words_file {
-        Some(file) => words::read(file)?,
-        None => words::ask()?,
-    };
+    let text = words::text(words_file)?;
     let params = WalletImportParams {
         wallet: name,
         words: Secret::new(text.as_str()),

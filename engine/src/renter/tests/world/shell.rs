@@ -34,7 +34,9 @@ impl World {
                 self.notices.push(notice);
                 None
             }
-            Effect::Reply { .. } | Effect::Bulk(_) | Effect::Publish(_) => None,
+            Effect::Reply { .. } | Effect::Bulk(_) | Effect::Publish(_) | Effect::Meet { .. } => {
+                None
+            }
         }
     }
 
