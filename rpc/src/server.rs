@@ -35,6 +35,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tower::layer::util::Identity;
@@ -48,6 +49,8 @@ struct Limits {
     head: Duration,
     /// How long a caller may take over a request's body.
     body: Duration,
+    /// How long a caller may leave an answer unread.
+    answer: Duration,
 }
 
 /// A thousand subscribers, and room for programs.
@@ -55,6 +58,7 @@ const LIMITS: Limits = Limits {
     connections: 1_280,
     head: Duration::from_secs(15),
     body: Duration::from_secs(15),
+    answer: Duration::from_secs(60),
 };
 /// How long a WebSocket whose peer answers no ping is kept.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -310,11 +314,14 @@ async fn connection(stream: TcpStream, app: Router, limits: Limits, stop: &Cance
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
+    // Else one that asks on and reads nothing would have its answers pile up here.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.answer));
     let service = TowerToHyperService::new(app);
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .with_upgrades();
     tokio::pin!(served);
     let ended = tokio::select! {

@@ -42,6 +42,9 @@ fn methods(hung: Arc<Semaphore>) -> RpcModule<Semaphore> {
     let mut module = RpcModule::from_arc(hung);
     module.register_method("echo", |_, _, _| "hello").unwrap();
     module
+        .register_method("large", |_, _, _| "x".repeat(1 << 20))
+        .unwrap();
+    module
         .register_method("refuse", |_, _, _| {
             Err::<(), ErrorObjectOwned>(RpcError::new(Code::NoQuota, "no room").into())
         })

@@ -7,6 +7,7 @@ const SHORT: Limits = Limits {
     connections: 4,
     head: Duration::from_millis(300),
     body: Duration::from_millis(300),
+    answer: Duration::from_secs(60),
 };
 
 async fn is_served(server: &Server, home: &Path) -> bool {
@@ -64,6 +65,32 @@ async fn connections_beyond_the_last_are_turned_away_and_a_free_place_is_taken()
     more.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     open.clear();
+    while get_as(at, "/healthz", &format!("Host: {at}\r\n")).await.0 == 503 {}
+    assert!(is_served(&server, home.path()).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_on_and_reads_nothing_loses_its_place() {
+    let home = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        connections: 1,
+        answer: Duration::from_millis(300),
+        ..SHORT
+    };
+    let server = start_with(home.path(), limits, Arc::default()).await;
+    let at = server.address();
+    let body = call("large", &json!([]));
+    let ask = format!(
+        "POST /rpc HTTP/1.1\r\nHost: {at}\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        bearer(home.path()),
+        body.len()
+    );
+    let mut deaf = TcpStream::connect(at).await.unwrap();
+    // More than what lies between two sockets holds.
+    deaf.write_all(ask.repeat(32).as_bytes()).await.unwrap();
+    assert_eq!(deaf.read_u8().await.unwrap(), b'H', "it has the one place");
     while get_as(at, "/healthz", &format!("Host: {at}\r\n")).await.0 == 503 {}
     assert!(is_served(&server, home.path()).await);
     server.stop().await;

@@ -91,6 +91,8 @@ impl World {
                 Request::GetOffers
                 | Request::PutHead(_)
                 | Request::GetHeads { .. }
+                | Request::Befriend(_)
+                | Request::GetGift
                 | Request::Audit(_),
             ) => Ok(Response::Denied(Deny::NotProviding)),
         }
