@@ -39,7 +39,9 @@ async fn main() -> anyhow::Result<()> {
                 exclude: Vec::new(),
                 verify: false,
             };
-            let made = vault.restore(options, &segments, &progress, &cancel).await?;
+            let made = vault
+                .restore(options, &segments, &progress, &cancel)
+                .await?;
             format!("{made:?}")
         }
         Some(_) | None => bail!("the first word is backup or restore"),

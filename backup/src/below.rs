@@ -105,11 +105,15 @@ impl Below {
         match rustix::fs::mkdirat(dir, name, mode) {
             Ok(()) => Ok(()),
             Err(Errno::EXIST) => match open_dir(dir, name.as_bytes()) {
-                // Ours to write to until its own mode is set at the end.
-                Ok(there) => match rustix::fs::fchmod(&there, mode) {
-                    Ok(()) | Err(Errno::PERM) => Ok(()),
-                    Err(e) => Err(e.into()),
-                },
+                // Ours to write to, and with nothing to bequeath, until its own mode and ACL are
+                // set at the end.
+                Ok(there) => {
+                    let bare = Of::Open(there.as_fd()).remove(ACL_DEFAULT);
+                    match bare.and_then(|()| rustix::fs::fchmod(&there, mode)) {
+                        Ok(()) | Err(Errno::PERM) => Ok(()),
+                        Err(e) => Err(e.into()),
+                    }
+                }
                 Err(_) => {
                     clear(dir, name)?;
                     Ok(rustix::fs::mkdirat(dir, name, mode)?)

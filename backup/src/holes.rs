@@ -21,7 +21,9 @@ pub type Hole = (u64, u64);
 pub(crate) fn of(file: &File, stat: &Stat) -> io::Result<Vec<Hole>> {
     let size = u64::try_from(stat.st_size).unwrap_or(0);
     // `st_blocks` counts 512 bytes. Where all bytes have room there is no need to ask.
-    let room = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+    let room = u64::try_from(stat.st_blocks)
+        .unwrap_or(0)
+        .saturating_mul(512);
     if room >= size {
         return Ok(Vec::new());
     }

@@ -12,7 +12,8 @@ pub(crate) struct Owners {
 
 impl Owners {
     pub(crate) fn user(&mut self, uid: u32) -> Option<String> {
-        let asked = || uzers::get_user_by_uid(uid).and_then(|u| Some(u.name().to_str()?.to_owned()));
+        let asked =
+            || uzers::get_user_by_uid(uid).and_then(|u| Some(u.name().to_str()?.to_owned()));
         self.users.entry(uid).or_insert_with(asked).clone()
     }
 

@@ -270,7 +270,11 @@ impl<'a> Reader<'a> {
             let Some((body, file, stat)) = read else {
                 return Ok(None);
             };
-            let ids = if body.content.depth == 0 { Vec::new() } else { ids };
+            let ids = if body.content.depth == 0 {
+                Vec::new()
+            } else {
+                ids
+            };
             let of = Of::Open(file.as_fd());
             (self.file_entry(name, &stat, body, &of), stat, Some(ids))
         };
@@ -395,7 +399,9 @@ impl<'a> Reader<'a> {
             let (done, end) = match *stretch {
                 Stretch::Zeros(len) => (Ok(self.zeros(&mut content, len)?), at + len),
                 Stretch::Data(end) => {
-                    if at > 0 && let Err(e) = file.seek(SeekFrom::Start(at)) {
+                    if at > 0
+                        && let Err(e) = file.seek(SeekFrom::Start(at))
+                    {
                         return Ok(Err(e));
                     }
                     let source = head.by_ref().chain(file);

@@ -399,7 +399,9 @@ impl New {
         if !self.block.is_empty() {
             self.flush(keys)?;
         }
-        self.sink.into_inner().map_err(io::IntoInnerError::into_error)?;
+        self.sink
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         fs::rename(self.part, self.done)
     }
 }

@@ -84,7 +84,7 @@ impl Bench {
         let out = below(&options.target, &self.src());
         let summary = self.restore(options).await;
         assert_eq!(summary.incomplete.count, 0, "{summary:?}");
-        assert_eq!(look(&self.src()), look(&out));
+        same(&look(&self.src()), &look(&out));
     }
 
     /// A vault that knows nothing yet, over the same segments: what a recovery begins with.
@@ -203,6 +203,14 @@ pub(crate) struct Seen {
     room: u64,
 }
 
+/// Fails with the first name that differs; all of two trees nobody can read.
+pub(crate) fn same(want: &BTreeMap<Vec<u8>, Seen>, got: &BTreeMap<Vec<u8>, Seen>) {
+    for name in want.keys().chain(got.keys()) {
+        let shown = String::from_utf8_lossy(name);
+        assert_eq!(want.get(name), got.get(name), "{shown}");
+    }
+}
+
 /// A folder as a value: everything below it by its path's bytes.
 pub(crate) fn look(dir: &Path) -> BTreeMap<Vec<u8>, Seen> {
     let (mut seen, mut first) = (BTreeMap::new(), BTreeMap::new());
@@ -258,7 +266,9 @@ fn look_into(
 fn xattrs(path: &Path) -> Vec<(String, Vec<u8>)> {
     let mut buf = vec![0; 64 << 10];
     let len = rustix::fs::llistxattr(path, &mut buf[..]).unwrap_or(0);
-    let names = buf[..len].split(|b| *b == 0).filter(|name| !name.is_empty());
+    let names = buf[..len]
+        .split(|b| *b == 0)
+        .filter(|name| !name.is_empty());
     let mut all: Vec<_> = names
         .map(|name| String::from_utf8_lossy(name).into_owned())
         .filter(|name| !name.starts_with("security.") || name == "security.capability")

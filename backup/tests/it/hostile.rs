@@ -115,9 +115,17 @@ fn times(src: &Path) {
     fs::create_dir(&dir).unwrap();
     // 1901, 1969, 1970, 2038, 2100, 2242, 2514: a file system may know fewer of them, and then
     // what it made of them counts.
-    for (i, s) in [-(1 << 31), -1, 0, 1 << 31, 4_102_444_800, 1 << 33, (1 << 34) + 5]
-        .into_iter()
-        .enumerate()
+    for (i, s) in [
+        -(1 << 31),
+        -1,
+        0,
+        1 << 31,
+        4_102_444_800,
+        1 << 33,
+        (1 << 34) + 5,
+    ]
+    .into_iter()
+    .enumerate()
     {
         for (kind, ns) in [("f", 999_999_999), ("d", 1), ("l", 0)] {
             let path = dir.join(format!("{kind}{i}"));
@@ -174,7 +182,11 @@ fn nodes(src: &Path, root: bool) {
     if root {
         for (name, kind, dev) in [
             ("char", FileType::CharacterDevice, rustix::fs::makedev(1, 3)),
-            ("block", FileType::BlockDevice, rustix::fs::makedev(259, 70_000)),
+            (
+                "block",
+                FileType::BlockDevice,
+                rustix::fs::makedev(259, 70_000),
+            ),
         ] {
             // A container may not let even root make one.
             let _made = rustix::fs::mknodat(CWD, dir.join(name), kind, 0o604.into(), dev);
@@ -230,7 +242,13 @@ async fn owners_have_names_beside_their_numbers() {
     let path = bench.src().join("mine");
     bench
         .vault
-        .ls(snapshot, path, larder_backup::Depth::Folder, &bench.segments, tx)
+        .ls(
+            snapshot,
+            path,
+            larder_backup::Depth::Folder,
+            &bench.segments,
+            tx,
+        )
         .await
         .unwrap();
     let entry = rx.recv().await.unwrap().entry;

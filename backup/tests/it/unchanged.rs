@@ -142,7 +142,11 @@ async fn roots_share_a_cache_and_what_is_gone_leaves_it() {
         paths: vec![bench.src().join(dir)],
         ..bench.options()
     };
-    let cache = || fs::metadata(bench.dir.path().join("vault/seen")).unwrap().len();
+    let cache = || {
+        fs::metadata(bench.dir.path().join("vault/seen"))
+            .unwrap()
+            .len()
+    };
     tick(bench.dir.path(), &bench.src().join("three/39"));
     // Each by itself, then all at once.
     for dir in ["three", "one", "one two", "one/7"] {
