@@ -112,10 +112,12 @@ impl Item {
     }
 
     fn blobs(&self) -> Vec<BlobId> {
-        match &self.entry.kind {
-            Kind::File(content) if content.depth == 0 => ids_of(content),
-            _ => self.ids.clone(),
+        if let Kind::File(content) = &self.entry.kind
+            && content.depth == 0
+        {
+            return ids_of(content);
         }
+        self.ids.clone()
     }
 }
 
