@@ -2,6 +2,7 @@
 //! restore. Where segments go is behind [`Segments`]. Memory stays below 200 MiB for any folder;
 //! every queue is bounded. `docs/ARCHITECTURE.md`, the keeper's data path.
 
+mod attrs;
 pub mod backup;
 mod below;
 pub mod browse;
@@ -12,9 +13,11 @@ mod emit;
 pub mod entry;
 pub mod exclude;
 pub mod fetch;
+mod holes;
 pub mod index;
 pub mod local;
 pub mod lock;
+mod owners;
 mod pack;
 mod place;
 mod plan;
@@ -24,6 +27,8 @@ pub mod progress;
 mod read;
 pub mod rebuild;
 pub mod restore;
+mod scout;
+mod seen;
 pub mod segments;
 pub mod snapshot;
 pub mod spool;
@@ -32,12 +37,14 @@ pub mod tree;
 pub mod vault;
 mod walk;
 
+pub use attrs::Xattr;
 pub use backup::{BackupError, BackupOptions};
 pub use browse::{BrowseError, Depth, Listed};
 pub use catalogue::{CatalogueError, MAX_CATALOGUE};
 pub use entry::{Entry, Kind, Meta};
+pub use holes::Hole;
 pub use local::LocalSegments;
-pub use problems::{Problem, Problems};
+pub use problems::{Problem, Problems, Unrestored, What};
 pub use progress::{Phase, Progress, State};
 pub use rebuild::{RebuildError, RebuildSummary};
 pub use restore::{RestoreError, RestoreOptions, RestoreSummary};

@@ -5,6 +5,7 @@ use crate::content::{Content, Piece};
 use crate::entry::{Entry, Kind};
 use crate::exclude::Globs;
 use crate::fetch::{EntryCursor, FetchError, PieceCursor, Source};
+use crate::holes::{self, Hole};
 use crate::plan::{Plan, Planned, PlannedPiece, ROWS};
 use crate::segments::Segments;
 use crate::walk::PathBytes;
@@ -36,7 +37,8 @@ pub(crate) struct Planner<S: Segments> {
     /// Directories that are only made if something below them is.
     maybe: Vec<Planned>,
     entries: Vec<Planned>,
-    unplaced: Vec<(i64, u64, Piece)>,
+    /// File, offset, piece, and whether the file's holes are known.
+    unplaced: Vec<(i64, u64, Piece, bool)>,
     pieces: Vec<PlannedPiece>,
     problems: HashMap<i64, String>,
 }
@@ -121,7 +123,7 @@ impl<S: Segments> Planner<S> {
         }
         let read = match &entry.kind {
             Kind::Dir(tree) => self.tree(tree, included),
-            Kind::File(content) if included => self.file(no, content),
+            Kind::File(content) if included => self.file(no, content, entry.holes.as_deref()),
             Kind::File(_)
             | Kind::Symlink(_)
             | Kind::Fifo
@@ -145,10 +147,19 @@ impl<S: Segments> Planner<S> {
         self.enter(ROWS)
     }
 
-    fn file(&mut self, no: i64, content: &Content) -> Result<(), FetchError> {
+    /// Pieces in a hole are not needed: the file is made with its length.
+    fn file(
+        &mut self,
+        no: i64,
+        content: &Content,
+        known: Option<&[Hole]>,
+    ) -> Result<(), FetchError> {
         let (mut pieces, mut at) = (PieceCursor::new(content)?, 0);
+        let (exact, holes) = (known.is_some(), known.unwrap_or_default());
         while let Some(piece) = pieces.next(&mut self.source)? {
-            self.unplaced.push((no, at, piece));
+            if !holes::covers(holes, at, piece.len.into()) {
+                self.unplaced.push((no, at, piece, exact));
+            }
             at += u64::from(piece.len);
             if self.unplaced.len() >= ROWS {
                 self.enter(ROWS)?;
@@ -168,9 +179,9 @@ impl<S: Segments> Planner<S> {
         {
             return Ok(());
         }
-        let ids: Vec<_> = self.unplaced.iter().map(|(_, _, p)| p.id).collect();
+        let ids: Vec<_> = self.unplaced.iter().map(|(_, _, p, _)| p.id).collect();
         let places = self.source.locate(&ids)?;
-        for (file, at, piece) in self.unplaced.drain(..) {
+        for (file, at, piece, exact) in self.unplaced.drain(..) {
             match places.get(&piece.id) {
                 Some(place) => self.pieces.push(PlannedPiece {
                     row: 0,
@@ -178,6 +189,7 @@ impl<S: Segments> Planner<S> {
                     piece,
                     file,
                     at,
+                    exact,
                 }),
                 None => {
                     let unknown = FetchError::Unknown(piece.id).to_string();

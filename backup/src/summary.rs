@@ -10,6 +10,7 @@ pub(crate) struct Tally {
     pub(crate) dirs: u64,
     pub(crate) bytes: u64,
     pub(crate) changed: u64,
+    pub(crate) unchanged: u64,
 }
 
 /// What the packing side counted.
@@ -29,8 +30,10 @@ pub struct Summary {
     pub files: u64,
     /// Directories in it.
     pub dirs: u64,
-    /// What could not be read and is not in it (exit code 3 if any).
+    /// What could not be read, or not at one moment (exit code 3 if any).
     pub errors: Problems,
+    /// Files that were recognised as unchanged, and not read.
+    pub unchanged: u64,
     /// Files that changed while they were read; what is kept may be half old, half new.
     pub changed: u64,
     /// Bytes of its files.

@@ -93,6 +93,18 @@ impl Roots {
         root
     }
 
+    /// Whether the absolute `path` is a root or lies below one.
+    pub(crate) fn covers(&self, path: &[u8]) -> bool {
+        let mut at = self;
+        for name in path.split(|b| *b == b'/').filter(|name| !name.is_empty()) {
+            match at.children.get(name) {
+                Some(child) if !at.whole => at = child,
+                Some(_) | None => return at.whole,
+            }
+        }
+        at.whole
+    }
+
     fn prune(&mut self) {
         if self.whole {
             self.children.clear();
@@ -240,6 +252,11 @@ impl PathBytes {
         self.0.truncate(up);
     }
 
+    /// The path, from its leading `/` on; empty at the top.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The path without its leading `/`.
     pub(crate) fn relative(&self) -> &[u8] {
         self.0.get(1..).unwrap_or_default()
@@ -265,6 +282,16 @@ mod tests {
         assert!(!a.whole && a.children.len() == 2);
         assert!(a.children[&b"b"[..]].whole && a.children[&b"b"[..]].children.is_empty());
         assert!(Roots::of(&["/".into(), "/a".into()]).whole);
+        for (path, want) in [
+            ("/a/b", true),
+            ("/a/b/x/y", true),
+            ("/a", false),
+            ("/a/bb", false),
+            ("/d/e", true),
+            ("/e", false),
+        ] {
+            assert_eq!(roots.covers(path.as_bytes()), want, "{path}");
+        }
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn differs(old: &Entry, new: &Entry) -> Option<DiffKind> {
     let both_dirs = matches!((&old.kind, &new.kind), (Kind::Dir(_), Kind::Dir(_)));
     if !both_dirs && old.kind != new.kind {
         Some(DiffKind::Modified)
-    } else if old.meta != new.meta {
+    } else if old.meta != new.meta || old.xattrs != new.xattrs {
         Some(DiffKind::Metadata)
     } else {
         None
@@ -199,19 +199,17 @@ mod tests {
     fn listed(path: &str, target: &str, mode: u32) -> Listed {
         Listed {
             path: path.into(),
-            entry: Entry {
-                name: path.as_bytes().to_vec(),
-                kind: Kind::Symlink(target.as_bytes().to_vec()),
-                meta: Meta {
+            entry: Entry::new(
+                path.as_bytes().to_vec(),
+                Kind::Symlink(target.as_bytes().to_vec()),
+                Meta {
                     mode,
                     uid: 0,
                     gid: 0,
                     mtime_s: 0,
                     mtime_ns: 0,
                 },
-                size: 0,
-                inode: None,
-            },
+            ),
         }
     }
 

@@ -5,5 +5,7 @@ mod catalogue;
 mod common;
 mod crash;
 mod fidelity;
+mod hostile;
 mod loss;
 mod recovery;
+mod unchanged;
