@@ -28,6 +28,7 @@ mod provider_killed;
 mod refusals;
 mod repair_and_recover;
 mod restore_damage;
+mod retention;
 mod rot;
 mod seven;
 mod simulation;

@@ -29,6 +29,7 @@ fn blob(n: u8, offset: u32) -> IndexEntry {
 /// Enters a durable segment that lists `listed`.
 async fn add(index: &Index, segment: &SealedSegment, listed: &[u8]) {
     let says = Says {
+        marks: Vec::new(),
         snapshots: Vec::new(),
         listed: listed.iter().map(|n| SegmentId([*n; 32])).collect(),
     };
