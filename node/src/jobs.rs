@@ -564,7 +564,7 @@ pub fn resolve_error(error: &larder_backup::vault::ResolveError) -> RpcError {
     let code = match error {
         ResolveError::Empty | ResolveError::Unknown(_) | ResolveError::Forgotten(_) => {
             Code::NoSnapshot
-        },
+        }
         ResolveError::Ambiguous(..) => Code::AmbiguousSnapshot,
         ResolveError::Index(_) => Code::Internal,
     };

@@ -12,7 +12,11 @@ use std::path::Path;
 const PROVIDERS: usize = 4;
 
 fn listed(keeper: &Node, all: bool) -> Vec<Value> {
-    let words: &[&str] = if all { &["snapshots", "--all"] } else { &["snapshots"] };
+    let words: &[&str] = if all {
+        &["snapshots", "--all"]
+    } else {
+        &["snapshots"]
+    };
     let objects = keeper.larder(words).objects();
     objects.iter().map(|s| s["snapshot"].clone()).collect()
 }
@@ -46,7 +50,10 @@ fn what_is_forgotten_comes_back_while_it_may_and_only_with_the_words() {
     keeper.larder(&["forget"]).refused(2);
 
     let dry = keeper.larder(&["forget", one, "-n"]).done();
-    assert_eq!((&dry["forgotten"], &dry["would_be"]), (&0.into(), &1.into()));
+    assert_eq!(
+        (&dry["forgotten"], &dry["would_be"]),
+        (&0.into(), &1.into())
+    );
     assert_eq!(listed(&keeper, false), [first.clone(), second.clone()]);
     let done = with(&keeper, &words, &["forget", one]).done();
     assert_eq!(done["forgotten"], 1, "{done}");
@@ -55,7 +62,12 @@ fn what_is_forgotten_comes_back_while_it_may_and_only_with_the_words() {
     assert!(why.contains("undelete"), "{why}");
     with(&keeper, &words, &["undelete", "--all"]).done();
     assert_eq!(listed(&keeper, false), [first.clone(), second.clone()]);
-    with(&keeper, &words, &["tag", one, "--add", "kept", "--remove", "draft"]).done();
+    with(
+        &keeper,
+        &words,
+        &["tag", one, "--add", "kept", "--remove", "draft"],
+    )
+    .done();
 
     // By rules, for good: a delay of nothing is over at once.
     let rules = ["forget", "--keep-last", "1", "--lock", "0s"];
@@ -69,12 +81,18 @@ fn what_is_forgotten_comes_back_while_it_may_and_only_with_the_words() {
     keeper.destroy();
     let home = fleet.path("again");
     let file = words.to_str().unwrap();
-    larder(&home, &["recover", "--join", &fleet.invite, "--words-file", file]).done();
+    larder(
+        &home,
+        &["recover", "--join", &fleet.invite, "--words-file", file],
+    )
+    .done();
     let mut keeper = fleet.at_home("again", &[]);
     keeper.start();
-    crate::until::until("the snapshot is listed", std::time::Duration::from_secs(180), || {
-        (listed(&keeper, false) == [second.clone()]).then_some(())
-    });
+    crate::until::until(
+        "the snapshot is listed",
+        std::time::Duration::from_secs(180),
+        || (listed(&keeper, false) == [second.clone()]).then_some(()),
+    );
     let all = keeper.larder(&["snapshots", "--all"]).objects();
     let old = all.iter().find(|s| s["snapshot"] == first).unwrap();
     assert_eq!(old["tags"], serde_json::json!(["kept"]), "{old}");

@@ -73,7 +73,11 @@ async fn what_is_forgotten_is_hidden_until_it_is_brought_back_and_the_words_know
     assert_eq!(shown(&anew).await, [first]);
     let unheeding = bench.anew("unheeding").await;
     rebuild(&unheeding, &bench.segments).await;
-    assert_eq!(shown(&unheeding).await, [first, second], "nobody's marks count there");
+    assert_eq!(
+        shown(&unheeding).await,
+        [first, second],
+        "nobody's marks count there"
+    );
 
     say(&bench, second, 8, Say::Undelete).await;
     assert_eq!(shown(&bench.vault).await, [first, second]);
@@ -97,7 +101,9 @@ async fn a_device_without_the_words_forgets_nothing() {
     assert!(matches!(refused, Err(MarkError::Signature(id)) if id == only));
 
     // With a vault of its own that takes its own word it stores what it likes, for all to read.
-    let own = Vault::open(bench.dir.path().join("thief"), keys()).await.unwrap();
+    let own = Vault::open(bench.dir.path().join("thief"), keys())
+        .await
+        .unwrap();
     let own = own.heeding(Some(Authority {
         admin: thief.public(),
         genesis: NET,

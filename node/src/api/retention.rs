@@ -42,8 +42,7 @@ impl NodeApi {
     pub(super) async fn plan_undelete(&self, params: UndeleteParams) -> Result<MarkPlan, RpcError> {
         let epoch = self.state(larder_ledger::State::epoch);
         let history = self.jobs.vault.history().await.map_err(internal)?;
-        let is_back =
-            |(_, _, s): &&Past| s.forgotten.is_some_and(|f| f.is_locked(epoch));
+        let is_back = |(_, _, s): &&Past| s.forgotten.is_some_and(|f| f.is_locked(epoch));
         let back: Vec<Past> = match (params.all, params.snapshots.is_empty()) {
             (true, true) => history.iter().filter(is_back).cloned().collect(),
             (false, false) => each(&history, &params.snapshots)?,

@@ -97,7 +97,10 @@ async fn tag(node: &Client, args: TagArgs, out: Out) -> Asked {
     let is_tags = |say: &Say| matches!(say, Say::Tags(_));
     let marked = mark(node, &plan, is_tags, args.words_file.as_deref()).await?;
     summary("tagged", &plan, marked, out)?;
-    out.line(format_args!("{} snapshots have other tags", plan.marks.len()))
+    out.line(format_args!(
+        "{} snapshots have other tags",
+        plan.marks.len()
+    ))
 }
 
 fn list(plan: &MarkPlan, what: &str, out: Out) -> Asked {
