@@ -313,6 +313,7 @@ impl Vault {
         let says = Says {
             listed: contents.listed(),
             snapshots: contents.snapshots,
+            marks: contents.marks,
         };
         self.index
             .add_segment(segment, &contents.blobs, &says)

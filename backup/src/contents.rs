@@ -1,6 +1,7 @@
 //! What a fetched or spooled segment holds, read from its file: its blobs, and what the index
 //! must know of the snapshots and listings among them.
 
+use crate::mark::SignedMark;
 use crate::snapshot::{Snapshot, SnapshotId};
 use larder_coding::segment::ReadError;
 use larder_coding::{BlobKind, IndexEntry, Listing, SegmentReader, listing};
@@ -16,6 +17,8 @@ pub(crate) struct Says {
     pub(crate) snapshots: Vec<(SnapshotId, Snapshot)>,
     /// Data segments that are listed.
     pub(crate) listed: Vec<SegmentId>,
+    /// Marks, whoever signed them.
+    pub(crate) marks: Vec<SignedMark>,
 }
 
 /// A segment's blobs and what some of them say.
@@ -24,6 +27,7 @@ pub(crate) struct Contents {
     pub(crate) blobs: Vec<IndexEntry>,
     pub(crate) snapshots: Vec<(SnapshotId, Snapshot)>,
     pub(crate) listings: Vec<Listing>,
+    pub(crate) marks: Vec<SignedMark>,
     /// What cannot be read of it; the rest can be used.
     pub(crate) damage: Vec<String>,
 }
@@ -79,6 +83,12 @@ impl Contents {
                 let plain = open(reader, blob).map_err(|e| format!("a listing: {e}"))?;
                 let listings = listing::decode(&plain).map_err(|e| e.to_string())?;
                 self.listings.extend(listings);
+            }
+            BlobKind::Marks => {
+                let plain = open(reader, blob).map_err(|e| format!("marks: {e}"))?;
+                let marks: Vec<SignedMark> =
+                    codec::decode(&plain).map_err(|e| format!("marks: {e}"))?;
+                self.marks.extend(marks);
             }
             BlobKind::Data
             | BlobKind::Tree

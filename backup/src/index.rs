@@ -7,6 +7,7 @@
 //! sqlx costs about 60 µs a statement, so all statements take many rows.
 
 use crate::contents::{Contents, Says};
+use crate::mark::SignedMark;
 use crate::segments::{KnownSegment, SealedSegment, SegmentKind};
 use crate::snapshot::{Snapshot, SnapshotId};
 use larder_coding::{BlobKind, IndexEntry, Listing};
@@ -24,7 +25,7 @@ use std::time::Duration;
 const ROWS: usize = 1_000;
 
 /// Each brings the schema before it to its own version; a fresh index takes all of them.
-const SCHEMAS: [&str; 2] = [FIRST, LISTED];
+const SCHEMAS: [&str; 3] = [FIRST, LISTED, MARKS];
 
 const FIRST: &str = "
 CREATE TABLE segments (
@@ -47,6 +48,16 @@ const LISTED: &str = "
 ALTER TABLE segments ADD COLUMN listed_in INTEGER REFERENCES segments (no);
 CREATE INDEX blobs_segment ON blobs (segment, offset);
 PRAGMA user_version = 2;
+";
+
+/// Marks on snapshots, as they lie in metadata segments. Who signed them is looked at when they are
+/// read.
+const MARKS: &str = "
+CREATE TABLE marks (
+    snapshot BLOB NOT NULL, no INTEGER NOT NULL, sig BLOB NOT NULL,
+    segment INTEGER NOT NULL REFERENCES segments (no), body BLOB NOT NULL,
+    PRIMARY KEY (snapshot, no, sig)) WITHOUT ROWID;
+PRAGMA user_version = 3;
 ";
 
 /// Why the index cannot be used.
@@ -185,6 +196,7 @@ impl Index {
         let known = segment.known();
         if let Some(no) = insert_segment(&mut tx, &known, segment.len, blobs, false).await? {
             insert_snapshots(&mut tx, no, &says.snapshots).await?;
+            insert_marks(&mut tx, no, &says.marks).await?;
             mark_listed(&mut tx, (no, known.class), &says.listed).await?;
         }
         tx.commit().await?;
@@ -212,6 +224,7 @@ impl Index {
         }
         if let Some(no) = insert_segment(&mut tx, segment, len, &contents.blobs, true).await? {
             insert_snapshots(&mut tx, no, &contents.snapshots).await?;
+            insert_marks(&mut tx, no, &contents.marks).await?;
         }
         // It may have been there before, and what it lists be new.
         let no = sqlx::query_scalar("SELECT no FROM segments WHERE id = ?")
@@ -296,6 +309,7 @@ impl Index {
              WHERE listed_in = (SELECT no FROM segments WHERE id = ?)",
             "DELETE FROM blobs WHERE segment = (SELECT no FROM segments WHERE id = ?)",
             "DELETE FROM snapshots WHERE segment = (SELECT no FROM segments WHERE id = ?)",
+            "DELETE FROM marks WHERE segment = (SELECT no FROM segments WHERE id = ?)",
             "DELETE FROM segments WHERE id = ?",
         ] {
             sqlx::query(sql).bind(&id.0[..]).execute(&mut *tx).await?;
@@ -318,6 +332,18 @@ impl Index {
                 let snapshot = codec::decode(body).map_err(|_| IndexError::Damaged("snapshot"))?;
                 Ok((BlobId(id32(row, 0)?), snapshot))
             })
+            .collect()
+    }
+
+    /// Marks that are durable, whoever signed them.
+    pub(crate) async fn marks(&self) -> Result<Vec<SignedMark>, IndexError> {
+        let rows = sqlx::query(
+            "SELECT m.body FROM marks m JOIN segments s ON s.no = m.segment WHERE s.durable = 1",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| codec::decode(row.try_get(0)?).map_err(|_| IndexError::Damaged("mark")))
             .collect()
     }
 
@@ -382,6 +408,24 @@ async fn insert_snapshots(
             .bind(segment)
             .bind(signed(snapshot.time.0))
             .bind(codec::encode(snapshot))
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn insert_marks(
+    tx: &mut SqliteConnection,
+    segment: i64,
+    marks: &[SignedMark],
+) -> Result<(), IndexError> {
+    for signed in marks {
+        sqlx::query("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)")
+            .bind(&signed.mark.snapshot.0[..])
+            .bind(self::signed(signed.mark.no))
+            .bind(&signed.sig.0[..])
+            .bind(segment)
+            .bind(codec::encode(signed))
             .execute(&mut *tx)
             .await?;
     }

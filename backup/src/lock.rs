@@ -13,6 +13,9 @@ pub enum LockError {
     /// Another process writes.
     #[error("another larder process is writing to this vault; wait for it to end")]
     Busy,
+    /// Somebody else of this process writes.
+    #[error("a backup or a prune is under way; wait for it to end, or cancel it")]
+    Turn,
     /// The folder cannot be locked.
     #[error("locking the vault's folder: {0}")]
     Io(#[from] std::io::Error),
@@ -29,6 +32,16 @@ pub(crate) struct Held {
 /// Waits for this process's turn, then takes the lock on `dir`.
 pub(crate) async fn hold(turn: &Arc<Mutex<()>>, dir: &Path) -> Result<Held, LockError> {
     let turn = Arc::clone(turn).lock_owned().await;
+    lock(turn, dir)
+}
+
+/// Takes both, or says who has them: for what would rather not wait for hours.
+pub(crate) fn try_hold(turn: &Arc<Mutex<()>>, dir: &Path) -> Result<Held, LockError> {
+    let turn = Arc::clone(turn).try_lock_owned();
+    lock(turn.map_err(|_| LockError::Turn)?, dir)
+}
+
+fn lock(turn: OwnedMutexGuard<()>, dir: &Path) -> Result<Held, LockError> {
     let folder = File::open(dir)?;
     match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Held {

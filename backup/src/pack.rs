@@ -292,6 +292,7 @@ const fn segment_kind(kind: BlobKind) -> SegmentKind {
         | BlobKind::List
         | BlobKind::Listing
         | BlobKind::Index
+        | BlobKind::Marks
         | BlobKind::Catalogue => SegmentKind::Meta,
     }
 }

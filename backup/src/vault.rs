@@ -3,6 +3,7 @@
 
 use crate::index::{Index, IndexError, Stats};
 use crate::lock;
+use crate::mark::{self, Authority, SignedMark, Standing};
 use crate::snapshot::{Snapshot, SnapshotId};
 use crate::spool::{Spool, SpoolError};
 use larder_coding::Cutter;
@@ -45,6 +46,9 @@ pub enum ResolveError {
     /// None of that name.
     #[error("no snapshot {0:?}: `larder snapshots` lists them")]
     Unknown(String),
+    /// There is one, but it was forgotten.
+    #[error("snapshot {0} is forgotten: `larder undelete {0}` brings it back, while it may")]
+    Forgotten(SnapshotId),
     /// Several begin like this.
     #[error("{0} snapshots begin with {1:?}: write more of the id")]
     Ambiguous(usize, String),
@@ -63,6 +67,8 @@ pub struct Vault {
     pub(crate) turn: Arc<Mutex<()>>,
     pub(crate) content: Cutter,
     pub(crate) metadata: Cutter,
+    /// Whose marks count; `None`: nobody's.
+    pub(crate) authority: Option<Authority>,
 }
 
 impl Vault {
@@ -82,37 +88,62 @@ impl Vault {
             metadata: Cutter::metadata(&keys),
             dir,
             keys,
+            authority: None,
         })
     }
 
-    /// All snapshots, oldest first.
+    /// Whose marks on snapshots count.
+    #[must_use]
+    pub fn heeding(self, authority: Option<Authority>) -> Self {
+        Self { authority, ..self }
+    }
+
+    /// Whose marks on snapshots count.
+    #[must_use]
+    pub const fn authority(&self) -> Option<Authority> {
+        self.authority
+    }
+
+    /// The snapshots that are not forgotten, oldest first, with the tags they have now.
     ///
     /// # Errors
     /// [`IndexError`] if the index cannot be read.
     pub async fn snapshots(&self) -> Result<Vec<(SnapshotId, Snapshot)>, IndexError> {
-        self.index.snapshots().await
+        let mut all = self.history().await?;
+        all.retain(|(_, _, standing)| standing.forgotten.is_none());
+        Ok(all.into_iter().map(|(id, s, _)| (id, s)).collect())
+    }
+
+    /// All snapshots, oldest first, and what the marks on them say.
+    ///
+    /// # Errors
+    /// [`IndexError`] if the index cannot be read.
+    pub async fn history(&self) -> Result<Vec<(SnapshotId, Snapshot, Standing)>, IndexError> {
+        let marks = self.index.marks().await?;
+        let good = |m: &SignedMark| self.authority.as_ref().is_some_and(|a| a.signed(m));
+        let marks = marks.into_iter().filter(good).map(|m| m.mark);
+        let mut standings = mark::standings(marks);
+        let all = self.index.snapshots().await?.into_iter();
+        Ok(all
+            .map(|(id, mut snapshot)| {
+                let standing = standings.remove(&id).unwrap_or_default();
+                if let Some(tags) = &standing.tags {
+                    snapshot.tags.clone_from(tags);
+                }
+                (id, snapshot, standing)
+            })
+            .collect())
     }
 
     /// The snapshot that `name` means: `latest`, an id or the beginning of one.
     ///
     /// # Errors
-    /// [`ResolveError`] unless it is exactly one.
+    /// [`ResolveError`] unless it is exactly one, and not forgotten.
     pub async fn resolve(&self, name: &str) -> Result<(SnapshotId, Snapshot), ResolveError> {
-        let mut all = self.snapshots().await?;
-        if name == "latest" {
-            return all.pop().ok_or(ResolveError::Empty);
-        }
-        let unknown = || ResolveError::Unknown(name.to_owned());
-        if name.len() < PREFIX {
-            return Err(unknown());
-        }
-        all.retain(|(id, _)| {
-            let text = id.to_string();
-            text.starts_with(name) || text[1..].starts_with(name)
-        });
-        match all.len() {
-            0 | 1 => all.pop().ok_or_else(unknown),
-            several => Err(ResolveError::Ambiguous(several, name.to_owned())),
+        let (id, snapshot, standing) = named(&self.history().await?, name)?;
+        match standing.forgotten {
+            None => Ok((id, snapshot)),
+            Some(_) => Err(ResolveError::Forgotten(id)),
         }
     }
 
@@ -136,6 +167,34 @@ impl Vault {
 
     pub(crate) fn tmp(&self) -> PathBuf {
         self.dir.join("tmp")
+    }
+}
+
+/// The one of `history` that `name` means: `latest` of those that are not forgotten, an id or the
+/// beginning of one of all.
+///
+/// # Errors
+/// [`ResolveError`] unless it is exactly one.
+pub fn named(
+    history: &[(SnapshotId, Snapshot, Standing)],
+    name: &str,
+) -> Result<(SnapshotId, Snapshot, Standing), ResolveError> {
+    if name == "latest" {
+        let mut seen = history.iter().filter(|(_, _, s)| s.forgotten.is_none());
+        return seen.next_back().cloned().ok_or(ResolveError::Empty);
+    }
+    let unknown = || ResolveError::Unknown(name.to_owned());
+    if name.len() < PREFIX {
+        return Err(unknown());
+    }
+    let begins = |(id, _, _): &&(SnapshotId, Snapshot, Standing)| {
+        let text = id.to_string();
+        text.starts_with(name) || text[1..].starts_with(name)
+    };
+    let mut found: Vec<_> = history.iter().filter(begins).cloned().collect();
+    match found.len() {
+        0 | 1 => found.pop().ok_or_else(unknown),
+        several => Err(ResolveError::Ambiguous(several, name.to_owned())),
     }
 }
 

@@ -43,6 +43,8 @@ pub enum BlobKind {
     Listing,
     /// A piece of a catalogue: what it says is the engine's.
     Catalogue,
+    /// Marks on snapshots: forgotten, brought back, tagged.
+    Marks,
 }
 
 impl BlobKind {
@@ -57,6 +59,7 @@ impl BlobKind {
             Self::Index => 5,
             Self::Listing => 6,
             Self::Catalogue => 7,
+            Self::Marks => 8,
         }
     }
 
@@ -71,6 +74,7 @@ impl BlobKind {
             5 => Some(Self::Index),
             6 => Some(Self::Listing),
             7 => Some(Self::Catalogue),
+            8 => Some(Self::Marks),
             _ => None,
         }
     }

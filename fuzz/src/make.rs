@@ -284,7 +284,7 @@ structs! {
 }
 enums! {
     Class { Low, Normal, High, Critical }
-    BlobKind { Data, Tree, Snapshot, List, Index, Listing, Catalogue }
+    BlobKind { Data, Tree, Snapshot, List, Index, Listing, Catalogue, Marks }
 }
 
 impl Make for bool {

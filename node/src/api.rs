@@ -13,6 +13,7 @@ mod network;
 mod node;
 mod provider;
 mod renter;
+mod retention;
 mod sending;
 mod tx;
 mod wallet;

@@ -43,7 +43,7 @@ use crate::validators::Validators;
 use crate::volumes::Keeper;
 use crate::voting::{self, Voter};
 use crate::wallets::Wallets;
-use larder_backup::Vault;
+use larder_backup::{Authority, Vault};
 use larder_consensus::{Clock, Solo};
 use larder_engine::seating::Stage;
 use larder_engine::{Command, Engine, Identity, Input, Provide};
@@ -350,7 +350,12 @@ async fn up(
         ("heads", Ok(()))
     });
 
+    let authority = home.keys.cert.as_ref().map(|cert| Authority {
+        admin: cert.admin_pk,
+        genesis: genesis.hash(),
+    });
     let vault = Vault::open(home.dir.join("vault"), home.keys.vault.clone()).await?;
+    let vault = vault.heeding(authority);
     let segments = NetSegments {
         driver: driver.clone(),
         spool,

@@ -1,6 +1,8 @@
 //! Backups and restores as jobs: begun by a call, watched by polling, cancelled by another call.
 //! A job keeps its outcome until the node stops or a hundred newer ones have ended.
 
+mod marks;
+
 use crate::driver::{DriverHandle, Msg};
 use crate::home::now;
 use crate::recovery::Recovery;
@@ -561,7 +563,9 @@ fn restore_error(error: &RestoreError) -> RpcError {
 pub fn resolve_error(error: &larder_backup::vault::ResolveError) -> RpcError {
     use larder_backup::vault::ResolveError;
     let code = match error {
-        ResolveError::Empty | ResolveError::Unknown(_) => Code::NoSnapshot,
+        ResolveError::Empty | ResolveError::Unknown(_) | ResolveError::Forgotten(_) => {
+            Code::NoSnapshot
+        }
         ResolveError::Ambiguous(..) => Code::AmbiguousSnapshot,
         ResolveError::Index(_) => Code::Internal,
     };

@@ -129,6 +129,10 @@ codes! {
     BadPattern = 1406, "bad_pattern", false, 2;
     /// No provider of the account answered with its head.
     NoHeads = 1407, "no_heads", true, 1;
+    /// Nothing says which snapshots are meant, or too much does.
+    BadSelection = 1408, "bad_selection", false, 2;
+    /// The delay in which the snapshot could be brought back is over.
+    DelayOver = 1409, "delay_over", false, 1;
 
     /// The node is starting and cannot answer this yet.
     NotReady = 1500, "not_ready", true, 11;

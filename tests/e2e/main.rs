@@ -30,6 +30,7 @@ mod refusals;
 mod renting;
 mod repair_and_recover;
 mod restore_damage;
+mod retention;
 mod rot;
 mod seven;
 mod simulation;

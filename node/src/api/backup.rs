@@ -13,8 +13,9 @@ use larder_rpc::values::PAGE_MAX;
 use larder_rpc::{
     BackupCheck, BackupMethods, BackupParams, BrowseParams, Code, DiffParams, Difference,
     DomainKind, DomainLoss, Durability, DurabilityGroup, Empty, Entry, Estimate, EstimateParams,
-    FindParams, FoundEntry, JobStarted, Moment, Page, PageParams, RestoreParams, RpcError,
-    Snapshot, Text,
+    FindParams, ForgetParams, ForgottenSnapshot, FoundEntry, JobStarted, MarkParams, MarkPlan,
+    Marked, Moment, Page, PageParams, RestoreParams, RpcError, Snapshot, SnapshotsParams,
+    TagParams, Text, UndeleteParams,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -46,9 +47,16 @@ impl BackupMethods for NodeApi {
         })
     }
 
-    async fn backup_list_snapshots(&self, params: PageParams) -> Result<Page<Snapshot>, RpcError> {
-        let snapshots = self.jobs.vault.snapshots().await.map_err(internal)?;
-        let shown = snapshots.into_iter().map(|(id, s)| Snapshot {
+    async fn backup_list_snapshots(
+        &self,
+        params: SnapshotsParams,
+    ) -> Result<Page<Snapshot>, RpcError> {
+        let epoch = self.state(larder_ledger::State::epoch);
+        let history = self.jobs.vault.history().await.map_err(internal)?;
+        let wanted = history
+            .into_iter()
+            .filter(|(_, _, standing)| params.all || standing.forgotten.is_none());
+        let shown = wanted.map(|(id, s, standing)| Snapshot {
             snapshot: id.to_string(),
             time: Moment(s.time),
             paths: s
@@ -61,8 +69,33 @@ impl BackupMethods for NodeApi {
             files: s.files,
             dirs: s.dirs,
             bytes: s.bytes,
+            forgotten: standing.forgotten.map(|f| ForgottenSnapshot {
+                at: Moment(f.time),
+                until_epoch: f.until,
+                undeletable: f.is_locked(epoch),
+            }),
         });
-        Ok(Page::cut(shown, &params)?)
+        let page = PageParams {
+            cursor: params.cursor,
+            limit: params.limit,
+        };
+        Ok(Page::cut(shown, &page)?)
+    }
+
+    async fn backup_forget(&self, params: ForgetParams) -> Result<MarkPlan, RpcError> {
+        self.plan_forget(params).await
+    }
+
+    async fn backup_undelete(&self, params: UndeleteParams) -> Result<MarkPlan, RpcError> {
+        self.plan_undelete(params).await
+    }
+
+    async fn backup_tag(&self, params: TagParams) -> Result<MarkPlan, RpcError> {
+        self.plan_tag(params).await
+    }
+
+    async fn backup_mark(&self, params: MarkParams) -> Result<Marked, RpcError> {
+        self.mark(params).await
     }
 
     async fn backup_browse(&self, params: BrowseParams) -> Result<Page<Entry>, RpcError> {

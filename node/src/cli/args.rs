@@ -4,6 +4,7 @@ mod call;
 mod friend;
 mod look;
 mod network;
+pub(crate) mod retention;
 mod wallet;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
@@ -12,6 +13,7 @@ pub(crate) use self::look::{
     ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
 };
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
+use self::retention::{RetentionCommand, SnapshotsArgs};
 pub(crate) use self::wallet::{LimitArg, PassphraseArgs, VerifyArgs, WalletArg, WalletCommand};
 
 use crate::demo::DemoArgs;
@@ -75,7 +77,9 @@ pub(crate) enum Command {
     )]
     Backup(BackupArgs),
     /// List the snapshots.
-    Snapshots,
+    Snapshots(SnapshotsArgs),
+    #[command(flatten)]
+    Retention(RetentionCommand),
     /// List what lies in a folder of a snapshot.
     #[command(
         after_help = "Examples:\n  larder ls latest\n  larder ls latest:/home/me -l\n  larder ls 3f2a -R"

@@ -1,11 +1,12 @@
 //! `larder snapshots` and `larder ls`: what is kept.
 
 use super::args::LsArgs;
+use super::args::retention::SnapshotsArgs;
 use super::connect::{Asked, ask};
 use super::exit::Failure;
 use super::output::Out;
 use larder_rpc::client::all;
-use larder_rpc::{BrowseParams, Client, Entry, EntryKind};
+use larder_rpc::{BrowseParams, Client, Entry, EntryKind, SnapshotsParams};
 use larder_types::Bytes;
 use serde_json::json;
 use std::path::Path;
@@ -18,11 +19,16 @@ pub(super) fn split(what: &str) -> (String, Option<String>) {
     }
 }
 
-pub(super) fn snapshots(home: &Path, out: Out) -> Asked {
+pub(super) fn snapshots(home: &Path, args: &SnapshotsArgs, out: Out) -> Asked {
     ask(home, |node| async move {
         let snapshots = all(|page| {
             let node = &node;
-            async move { node.backup_list_snapshots(&page).await }
+            let wanted = SnapshotsParams {
+                all: args.all,
+                cursor: page.cursor,
+                limit: page.limit,
+            };
+            async move { node.backup_list_snapshots(&wanted).await }
         });
         for it in snapshots.await? {
             out.object(&json!({
@@ -36,10 +42,16 @@ pub(super) fn snapshots(home: &Path, out: Out) -> Asked {
                 "files": it.files,
                 "dirs": it.dirs,
                 "bytes": it.bytes,
+                "forgotten": it.forgotten,
             }))?;
             let (id, size) = (short(&it.snapshot), Bytes(it.bytes).to_string());
+            let forgotten = match it.forgotten {
+                None => "",
+                Some(f) if f.undeletable => "  (forgotten: `larder undelete` brings it back)",
+                Some(_) => "  (forgotten for good)",
+            };
             out.line(format_args!(
-                "{id}  {}  {:<9} {:>9} files {size:>10}  {}",
+                "{id}  {}  {:<9} {:>9} files {size:>10}  {}{forgotten}",
                 it.time,
                 it.class,
                 it.files,

@@ -20,6 +20,7 @@ pub(crate) mod progress;
 mod recover;
 mod repairs;
 mod restore;
+mod retention;
 mod run;
 mod simulate;
 mod status;

@@ -5,7 +5,7 @@ use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
     backup, call, cost, doctor, friend, init, listing, look, market, network, offer, recover,
-    repairs, restore, simulate, status, texts, token, up, upkeep, volume, wallet,
+    repairs, restore, retention, simulate, status, texts, token, up, upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -54,7 +54,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Status => status::status(&home, out),
         Command::Doctor => doctor::doctor(&home, out),
         Command::Backup(args) => backup::backup(&home, args, out),
-        Command::Snapshots => listing::snapshots(&home, out),
+        Command::Snapshots(args) => listing::snapshots(&home, &args, out),
         Command::Ls(args) => listing::ls(&home, &args, out),
         Command::Restore(args) => restore::restore(&home, args, out),
         Command::Wallet(command) => wallet::wallet(&home, command, out),
@@ -68,6 +68,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Repairs => repairs::repairs(&home, out),
         Command::Token(command) => token::token(&home, command, out),
         Command::Call(args) => call::call(&home, args, out),
+        Command::Retention(command) => retention::retention(&home, command, out),
         Command::Look(command) => obey_look(command, &home, out),
         Command::Simulate(command) => simulate::simulate(command, out),
         Command::Demo(args) => crate::demo::demo(args, out),

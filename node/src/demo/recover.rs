@@ -53,7 +53,15 @@ async fn until_listed(net: &mut Network, snapshot: &str, within: Duration) -> Re
     let deadline = Instant::now() + within;
     loop {
         let keeper = &net.keeper.client;
-        let listed = all(|page| async move { keeper.backup_list_snapshots(&page).await }).await?;
+        let listed = all(|page| async move {
+            let page = larder_rpc::SnapshotsParams {
+                all: false,
+                cursor: page.cursor,
+                limit: page.limit,
+            };
+            keeper.backup_list_snapshots(&page).await
+        })
+        .await?;
         if listed.iter().any(|s| s.snapshot == snapshot) {
             return Ok(());
         }

@@ -1,8 +1,11 @@
 //! `backup_*`: snapshots in, files out.
 
 use crate::types::{
-    BackupCheck, DiffParams, Difference, Durability, FindParams, FoundEntry, BackupParams, BrowseParams, Entry, Estimate, EstimateParams, JobStarted, RestoreParams, Snapshot};
-use crate::values::{Empty, Page, PageParams};
+    BackupCheck, BackupParams, BrowseParams, DiffParams, Difference, Durability, Entry, Estimate,
+    EstimateParams, FindParams, ForgetParams, FoundEntry, JobStarted, MarkParams, MarkPlan, Marked,
+    RestoreParams, Snapshot, SnapshotsParams, TagParams, UndeleteParams,
+};
+use crate::values::{Empty, Page};
 
 super::methods! {
     /// Snapshots in, files out.
@@ -13,7 +16,7 @@ super::methods! {
     /// What a backup would read.
     "backup_estimate" backup_estimate(EstimateParams) -> Estimate, Admin;
     /// The vault's snapshots, oldest first.
-    "backup_listSnapshots" backup_list_snapshots(PageParams) -> Page<Snapshot>, Admin;
+    "backup_listSnapshots" backup_list_snapshots(SnapshotsParams) -> Page<Snapshot>, Admin;
     /// What lies in a folder of a snapshot.
     "backup_browse" backup_browse(BrowseParams) -> Page<Entry>, Admin;
     /// Paths in snapshots that match a glob.
@@ -26,6 +29,14 @@ super::methods! {
     "backup_durability" backup_durability(Empty) -> Durability, Read;
     /// Begins to find the account's data again, in a home made from its words.
     "backup_recover" backup_recover(Empty) -> JobStarted, Admin;
+    /// Which snapshots would be forgotten: the marks for the admin key to sign.
+    "backup_forget" backup_forget(ForgetParams) -> MarkPlan, Admin;
+    /// Which forgotten snapshots would be brought back: the marks for the admin key to sign.
+    "backup_undelete" backup_undelete(UndeleteParams) -> MarkPlan, Admin;
+    /// Which tags would change: the marks for the admin key to sign.
+    "backup_tag" backup_tag(TagParams) -> MarkPlan, Admin;
+    /// Stores signed marks; they count from then on.
+    "backup_mark" backup_mark(MarkParams) -> Marked, Admin;
     /// Begins a restore.
     "backup_restore" backup_restore(RestoreParams) -> JobStarted, Admin;
 }

@@ -1,6 +1,7 @@
 //! `backup_*`: snapshots in, files out. Paths are strings; the bytes of a name that are not UTF-8
 //! show as `\u{FFFD}` here, and are kept exactly in the snapshot.
 
+use super::retention::ForgottenSnapshot;
 use crate::values::{Moment, Nano, Text};
 use larder_types::Class;
 use schemars::JsonSchema;
@@ -126,6 +127,9 @@ pub struct Snapshot {
     pub dirs: u64,
     /// Bytes in its files.
     pub bytes: u64,
+    /// How it is forgotten; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<ForgottenSnapshot>,
 }
 
 /// Which folder of a snapshot to list.
