@@ -38,6 +38,7 @@ pub mod spool;
 pub mod summary;
 pub mod tree;
 pub mod vault;
+pub mod verify;
 mod walk;
 
 pub use attrs::Xattr;
@@ -54,7 +55,10 @@ pub use problems::{Problem, Problems, Unrestored, What};
 pub use progress::{Phase, Progress, State};
 pub use rebuild::{RebuildError, RebuildSummary};
 pub use restore::{RestoreError, RestoreOptions, RestoreSummary};
-pub use segments::{KnownSegment, SealedSegment, SegmentKind, Segments, SegmentsError, Stored};
+pub use segments::{
+    KnownSegment, Probed, SealedSegment, SegmentKind, Segments, SegmentsError, Stored,
+};
 pub use snapshot::{Snapshot, SnapshotId};
 pub use summary::Summary;
 pub use vault::Vault;
+pub use verify::{Verified, VerifyError};

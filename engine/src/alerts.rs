@@ -40,11 +40,13 @@ pub enum AlertCode {
     LedgerStalled,
     /// This machine's clock and the blocks' times disagree.
     ClockWrong,
+    /// The newest drill did not bring everything back.
+    DrillFailed,
 }
 
 impl AlertCode {
     /// All of them, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ContractsLapsing,
         Self::DiskFailing,
         Self::ShardsDamaged,
@@ -55,6 +57,7 @@ impl AlertCode {
         Self::RedundancyLow,
         Self::LedgerStalled,
         Self::ClockWrong,
+        Self::DrillFailed,
     ];
 
     /// The name that programs know it by.
@@ -71,6 +74,7 @@ impl AlertCode {
             Self::RedundancyLow => "redundancy_low",
             Self::LedgerStalled => "ledger_stalled",
             Self::ClockWrong => "clock_wrong",
+            Self::DrillFailed => "drill_failed",
         }
     }
 }
@@ -163,6 +167,10 @@ pub struct Facts {
     pub chain: Option<ChainFacts>,
     /// When the newest snapshot was made; nothing if there is none, and then none can be old.
     pub newest_snapshot: Option<Time>,
+    /// Schedules whose last good backup may become too old.
+    pub schedules: Vec<ScheduleFacts>,
+    /// The newest drill.
+    pub drill: Option<DrillFacts>,
     /// What is rented.
     pub rent: RentFacts,
     /// What is stored with others.
@@ -171,6 +179,26 @@ pub struct Facts {
     pub provider: Option<ProviderFacts>,
     /// The disks: the home's, and each volume's.
     pub disks: Vec<DiskFacts>,
+}
+
+/// A schedule of backups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleFacts {
+    /// Its name.
+    pub name: String,
+    /// When its last good backup was made; before the first one, when it was set.
+    pub good: Time,
+    /// How old that may be.
+    pub allowed: Millis,
+}
+
+/// A drill: a restore of some files, to see whether they come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrillFacts {
+    /// Files restored.
+    pub files: u64,
+    /// Those that did not come back as they were.
+    pub failures: u64,
 }
 
 /// The newest block.

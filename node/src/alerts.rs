@@ -9,9 +9,11 @@ pub use hooks::Hooks;
 pub use rules::Rules;
 
 use crate::chain::Ledger;
+use crate::drills::Drills;
 use crate::driver::{DriverHandle, Stopping};
 use crate::home::now;
 use crate::net::NetHandle;
+use crate::schedules::Schedules;
 use crate::shards::Volumes;
 use larder_backup::Vault;
 use larder_engine::Engine;
@@ -85,6 +87,10 @@ pub struct Watcher {
     pub net: NetHandle,
     /// Snapshots.
     pub vault: Vault,
+    /// Backups that begin by themselves.
+    pub schedules: Schedules,
+    /// What drills came to.
+    pub drills: Drills,
     /// The provider's volumes, if it has any.
     pub volumes: Option<Volumes>,
     /// The home's folder.
@@ -151,6 +157,8 @@ impl Watcher {
             peers: u32::try_from(peers).unwrap_or(u32::MAX),
             chain,
             newest_snapshot,
+            schedules: self.schedules.facts(),
+            drill: self.drills.facts(),
             rent,
             segments,
             provider,

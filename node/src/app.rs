@@ -19,6 +19,7 @@ use crate::call::{Answer, Call};
 use crate::catalogue::Cataloguer;
 use crate::chain::Chain;
 use crate::cli::options::{Ready, UpOptions};
+use crate::drills::Drills;
 use crate::driver::{self, Calls, Shell};
 use crate::follow::Follower;
 use crate::heads;
@@ -30,6 +31,7 @@ use crate::net::{Multiaddr, Net, NetConfig, NetHandle, node_id};
 use crate::pool::{Pool, Turns};
 use crate::pump::Pump;
 use crate::recovery::Recovery;
+use crate::schedules::Schedules;
 use crate::seat::{Own, Seat};
 use crate::segments::NetSegments;
 use crate::settings::ConfigFile;
@@ -118,6 +120,7 @@ async fn up(
     ready: impl FnOnce(Ready),
 ) -> Result<(), AppError> {
     let started = now();
+    let recovers = settings.account_key.is_some();
     // The RPC's address is the commonest thing to be taken; but nothing serves before the rest
     // stands, so the order is: home, database, transport, chain, engine, RPC.
     let store = Store::open(&home.dir.join("node.db")).await?;
@@ -360,13 +363,23 @@ async fn up(
         driver: driver.clone(),
         spool,
     };
+    let drills = Drills::open(&home.dir, home.keys.device.clone(), genesis.hash());
     let jobs = Jobs::new(
         vault,
         segments,
         driver.clone(),
         home.dir.clone(),
+        drills.clone(),
         stop.child_token(),
     );
+    let schedules = Schedules::new(jobs.clone(), config.clone());
+    if !recovers {
+        let (token, scheduling) = (stop.clone(), schedules.clone().run());
+        tasks.spawn(async move {
+            token.run_until_cancelled(scheduling).await;
+            ("schedules", Ok(()))
+        });
+    }
     let board = Board::default();
     let watch = Watch {
         feeds: Arc::clone(&feeds),
@@ -398,6 +411,8 @@ async fn up(
         ledger: ledger.clone(),
         net: net.clone(),
         vault: jobs.vault.clone(),
+        schedules: schedules.clone(),
+        drills,
         volumes: keeper.as_ref().map(|keeper| keeper.volumes.clone()),
         home: home.dir.clone(),
         node,
@@ -433,6 +448,7 @@ async fn up(
         wallets,
         net: net.clone(),
         jobs,
+        schedules,
         recovery,
         genesis,
         node,

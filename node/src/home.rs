@@ -7,8 +7,8 @@ pub mod rebirth;
 mod standing;
 
 pub use config::{
-    AlertConfig, Config, HistoryConfig, NetworkConfig, RenterConfig, RpcConfig, UpConfig,
-    VolumeEntry, configured,
+    AlertConfig, Config, HistoryConfig, NetworkConfig, PolicyEntry, RenterConfig, RpcConfig,
+    ScheduleEntry, UpConfig, VolumeEntry, configured,
 };
 pub use standing::Standing;
 
@@ -320,6 +320,8 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
         renter: RenterConfig::default(),
         alerts: AlertConfig::default(),
         rpc: RpcConfig::default(),
+        policies: Vec::new(),
+        schedules: Vec::new(),
         volumes: Vec::new(),
     };
     let text = toml::to_string(&config).expect("our configuration has a TOML form");

@@ -3,6 +3,12 @@
 
 mod marks;
 
+mod checking;
+mod drilling;
+mod parts;
+mod scheduled;
+
+use crate::drills::Drills;
 use crate::driver::{DriverHandle, Msg};
 use crate::home::now;
 use crate::recovery::Recovery;
@@ -15,6 +21,7 @@ use larder_backup::{
 };
 use larder_engine::NoRoom;
 use larder_engine::placement::Plan;
+use larder_engine::policy::Part;
 use larder_engine::standing::HeadState;
 use larder_rpc::{
     BackupParams, BackupSummary, Code, Job, JobKind, JobLine, JobResult, JobState, Moment, Nano,
@@ -44,6 +51,9 @@ pub struct Jobs {
     segments: Arc<NetSegments>,
     driver: DriverHandle,
     home: PathBuf,
+    drills: Drills,
+    /// Held by the drill that runs.
+    drilling: Arc<tokio::sync::Mutex<()>>,
     all: Arc<Mutex<BTreeMap<u64, Entry>>>,
     stop: CancellationToken,
 }
@@ -66,6 +76,7 @@ impl Jobs {
         segments: NetSegments,
         driver: DriverHandle,
         home: PathBuf,
+        drills: Drills,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -73,6 +84,8 @@ impl Jobs {
             segments: Arc::new(segments),
             driver,
             home,
+            drills,
+            drilling: Arc::default(),
             all: Arc::default(),
             stop,
         }
@@ -169,22 +182,24 @@ impl Jobs {
         Ok(id.to_string())
     }
 
-    async fn do_backup(
+    async fn back_up(
         &self,
-        params: BackupParams,
+        params: &BackupParams,
+        part: Part,
         working: &Working,
     ) -> Result<BackupSummary, RpcError> {
         let (progress, cancel) = (&working.progress, &working.cancel);
         let began = Instant::now();
-        let class = params.class.map_or(Class::default(), |class| class.0);
-        let mut options = BackupOptions::new(paths(&params.paths)?, host(), now());
+        let class = part.class;
+        let named: Vec<String> = part.paths.iter().map(|p| p.display().to_string()).collect();
+        let mut options = BackupOptions::new(part.paths, host(), now());
         options.class = class;
         options.tags.clone_from(&params.tags);
-        options.excludes.clone_from(&params.excludes);
+        options.excludes = part.excludes;
         options.own.push(self.home.clone());
         options.dry_run = params.dry_run;
         let spent = self.escrowed().await?;
-        working.note(format!("reading {}", params.paths.join(", ")));
+        working.note(format!("reading {} at class {class}", named.join(", ")));
         let plan = if params.dry_run {
             None
         } else {
@@ -228,6 +243,7 @@ impl Jobs {
             head_holders: head.map_or(0, |h| h.holders),
             head_wanted: head.map_or(0, |h| h.wanted),
             seconds: began.elapsed().as_secs_f64(),
+            also: Vec::new(),
         })
     }
 

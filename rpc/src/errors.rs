@@ -133,6 +133,10 @@ codes! {
     BadSelection = 1408, "bad_selection", false, 2;
     /// The delay in which the snapshot could be brought back is over.
     DelayOver = 1409, "delay_over", false, 1;
+    /// No schedule of that name.
+    NoSchedule = 1410, "no_schedule", false, 1;
+    /// The command before a scheduled backup failed.
+    HookFailed = 1411, "hook_failed", true, 1;
 
     /// The node is starting and cannot answer this yet.
     NotReady = 1500, "not_ready", true, 11;

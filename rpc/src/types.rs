@@ -7,15 +7,18 @@ pub mod backup;
 pub mod chain;
 pub mod feed;
 pub mod friend;
+pub mod health;
 pub mod job;
 pub mod ledger;
 pub mod market;
 pub mod network;
 pub mod node;
+pub mod policy;
 pub mod provider;
 pub mod quote;
 pub mod recover;
 pub mod retention;
+pub mod schedule;
 pub mod search;
 pub mod tx;
 pub mod upkeep;
@@ -27,15 +30,18 @@ pub use backup::*;
 pub use chain::*;
 pub use feed::*;
 pub use friend::*;
+pub use health::*;
 pub use job::*;
 pub use ledger::*;
 pub use market::*;
 pub use network::*;
 pub use node::*;
+pub use policy::*;
 pub use provider::*;
 pub use quote::*;
 pub use recover::*;
 pub use retention::*;
+pub use schedule::*;
 pub use search::*;
 pub use tx::*;
 pub use upkeep::*;
@@ -76,6 +82,7 @@ mod tests {
                 head_holders: 3,
                 head_wanted: 3,
                 seconds: 0.5,
+                also: Vec::new(),
             })),
             error: None,
         };

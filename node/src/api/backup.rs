@@ -1,8 +1,9 @@
 //! `backup_*`: snapshots in, files out.
 
 use super::NodeApi;
-use crate::home::now;
+use crate::home::{Config, HomeError, PolicyEntry, now};
 use crate::jobs::{browse_error, paths, resolve_error};
+use crate::policies::{self, PolicyError};
 use crate::searching::{Taking, Window, below, diff, find};
 use crate::shown::{entry, internal};
 use larder_backup::exclude::Globs;
@@ -11,15 +12,17 @@ use larder_engine::Engine;
 use larder_engine::survival::{Domain, Group, Shared};
 use larder_rpc::values::PAGE_MAX;
 use larder_rpc::{
-    BackupCheck, BackupMethods, BackupParams, BrowseParams, Code, DiffParams, Difference,
-    DomainKind, DomainLoss, Durability, DurabilityGroup, Empty, Entry, Estimate, EstimateParams,
-    FindParams, ForgetParams, ForgottenSnapshot, FoundEntry, JobStarted, MarkParams, MarkPlan,
-    Marked, Moment, Page, PageParams, RestoreParams, RpcError, Snapshot, SnapshotsParams,
-    TagParams, Text, UndeleteParams,
+    BackupCheck, BackupMethods, BackupParams, BrowseParams, CheckDataParams, Code, DiffParams,
+    Difference, DomainKind, DomainLoss, Done, Drill, DrillParams, Durability, DurabilityGroup,
+    Empty, Entry, Estimate, EstimateParams, FindParams, ForgetParams, ForgottenSnapshot,
+    FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Moment, Page, PageParams, Policy,
+    RestoreParams, RpcError, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
+    Snapshot, SnapshotsParams, TagParams, Text, UndeleteParams,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 /// Entries of a listing that wait for the answer.
 const LISTING: usize = 256;
@@ -33,7 +36,8 @@ impl BackupMethods for NodeApi {
 
     async fn backup_estimate(&self, params: EstimateParams) -> Result<Estimate, RpcError> {
         let mut options = BackupOptions::new(paths(&params.paths)?, String::new(), now());
-        options.excludes = params.excludes;
+        options.excludes = self.jobs.left_out(&options.paths)?;
+        options.excludes.extend(params.excludes);
         let (files, bytes) = self
             .jobs
             .vault
@@ -226,11 +230,92 @@ impl BackupMethods for NodeApi {
         })
     }
 
+    async fn backup_check_data(&self, params: CheckDataParams) -> Result<JobStarted, RpcError> {
+        Ok(JobStarted {
+            job: self.jobs.check(params)?,
+        })
+    }
+
+    async fn backup_repair(&self, _: Empty) -> Result<JobStarted, RpcError> {
+        Ok(JobStarted {
+            job: self.jobs.repair()?,
+        })
+    }
+
+    async fn backup_drill(&self, params: DrillParams) -> Result<JobStarted, RpcError> {
+        Ok(JobStarted {
+            job: self.jobs.drill(params)?,
+        })
+    }
+
+    async fn backup_list_drills(&self, params: PageParams) -> Result<Page<Drill>, RpcError> {
+        Ok(Page::cut(self.jobs.drilled(), &params)?)
+    }
+
     async fn backup_durability(&self, _: Empty) -> Result<Durability, RpcError> {
         let survival = self.engine(Engine::survival).await?;
         Ok(Durability {
             groups: survival.groups.iter().map(group).collect(),
             domains: survival.domains.into_iter().map(domain).collect(),
+        })
+    }
+
+    async fn backup_set_policy(&self, params: SetPolicyParams) -> Result<Policy, RpcError> {
+        let refused = |e: PolicyError| {
+            let code = match e {
+                PolicyError::Glob(_) => Code::BadPattern,
+                PolicyError::Path(_) | PolicyError::Paths | PolicyError::Excludes => Code::BadValue,
+            };
+            RpcError::new(code, e)
+        };
+        let entry = policies::entry(PolicyEntry {
+            path: params.path.into(),
+            class: params.class.map(|class| class.0),
+            exclude: params.excludes,
+        });
+        let entry = entry.map_err(refused)?;
+        let shown = policy(&entry);
+        let file = self.config.clone();
+        let few = |config: &Config| match config.policies.len() > policies::MAX_POLICIES {
+            true => Err(PolicyError::Paths.to_string()),
+            false => Ok(()),
+        };
+        let edit = move || file.edit_checked(|document| policies::put(document, &entry), few);
+        let edited = spawn_blocking(edit).await;
+        let edited = edited.map_err(|e| RpcError::new(Code::Internal, e))?;
+        edited.map_err(|e| {
+            if let HomeError::Damaged { why, .. } = &e {
+                return RpcError::new(Code::BadValue, why);
+            }
+            RpcError::new(Code::Internal, e)
+        })?;
+        Ok(shown)
+    }
+
+    async fn backup_list_policies(&self, params: PageParams) -> Result<Page<Policy>, RpcError> {
+        let config = self.config.read();
+        let config = config.map_err(|e| RpcError::new(Code::Internal, e))?;
+        let mut policies: Vec<Policy> = config.policies.iter().map(policy).collect();
+        policies.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Page::cut(policies, &params)?)
+    }
+
+    async fn backup_set_schedule(&self, params: SetScheduleParams) -> Result<Schedule, RpcError> {
+        self.schedules.set(params).await
+    }
+
+    async fn backup_list_schedules(&self, params: PageParams) -> Result<Page<Schedule>, RpcError> {
+        Ok(Page::cut(self.schedules.list()?, &params)?)
+    }
+
+    async fn backup_remove_schedule(&self, params: ScheduleParams) -> Result<Done, RpcError> {
+        self.schedules.remove(params.name).await?;
+        Ok(Done {})
+    }
+
+    async fn backup_run_schedule(&self, params: ScheduleParams) -> Result<JobStarted, RpcError> {
+        Ok(JobStarted {
+            job: self.schedules.run_now(&params.name)?,
         })
     }
 
@@ -245,6 +330,14 @@ impl BackupMethods for NodeApi {
         Ok(JobStarted {
             job: self.jobs.restore(params)?,
         })
+    }
+}
+
+fn policy(entry: &PolicyEntry) -> Policy {
+    Policy {
+        path: entry.path.to_string_lossy().into_owned(),
+        class: entry.class.map(Text),
+        excludes: entry.exclude.clone(),
     }
 }
 

@@ -9,11 +9,18 @@ mod wallet;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
 pub(crate) use self::friend::FriendCommand;
+mod health;
+mod policy;
+mod schedule;
+
+pub(crate) use self::health::{DrillArgs, DrillCommand};
 pub(crate) use self::look::{
     ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
 };
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
+pub(crate) use self::policy::{ClassCommand, ExcludeCommand, PolicyCommand};
 use self::retention::{RetentionCommand, SnapshotsArgs};
+pub(crate) use self::schedule::{ScheduleCommand, ScheduleSetArgs};
 pub(crate) use self::wallet::{LimitArg, PassphraseArgs, VerifyArgs, WalletArg, WalletCommand};
 
 use crate::demo::DemoArgs;
@@ -134,6 +141,8 @@ pub(crate) enum Command {
     Call(CallArgs),
     #[command(flatten)]
     Look(LookCommand),
+    #[command(flatten)]
+    Policy(PolicyCommand),
     /// Run a simulation over the production engine and ledger.
     #[command(subcommand)]
     Simulate(SimulateCommand),
@@ -237,9 +246,9 @@ pub(crate) struct BackupArgs {
     /// Files and folders.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
-    /// How safe: low, normal, high or critical.
-    #[arg(long, value_name = "CLASS", default_value = "normal")]
-    pub(crate) class: Class,
+    /// How safe: low, normal, high or critical [default: as `larder class` says, else normal].
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) class: Option<Class>,
     /// A word to find the snapshot by; may be given more than once.
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
@@ -479,6 +488,24 @@ mod tests {
             "larder up --listen /ip4/127.0.0.1/tcp/0 --rpc 127.0.0.1:0 --provide 2GiB --price 2 \
              --region eu --operator me --validate --consensus-listen /ip4/127.0.0.1/tcp/0",
             "larder backup a b --class high --tag x --tag y --exclude *.o -n",
+            "larder class set a high",
+            "larder class list --json",
+            "larder class unset a",
+            "larder exclude add *.o target/ --path a",
+            "larder exclude remove *.o",
+            "larder exclude list --path a",
+            "larder schedule set a b --every 24h --before x --after y --warn-after 3d",
+            "larder schedule set a --at 03:00 --name n --class high --tag t",
+            "larder schedule list",
+            "larder schedule remove n",
+            "larder schedule run n",
+            "larder check --read-data",
+            "larder check --read-data-subset 5% --json",
+            "larder repair",
+            "larder drill",
+            "larder drill 3f2a --sample 1GiB",
+            "larder drill --every 30d --sample 1%",
+            "larder drill list",
             "larder restore latest:/a --target t --include x --exclude y --verify",
             "larder wallet balance --json",
             "larder wallet new --words-file w",
@@ -524,6 +551,11 @@ mod tests {
             "larder network add-validator nobody",
             "larder backup",
             "larder backup a --class best",
+            "larder class set a best",
+            "larder exclude add",
+            "larder schedule set a",
+            "larder schedule set a --every 1h --at 03:00",
+            "larder schedule set --every 1h",
             "larder up --provide lots",
             "larder restore latest",
             "larder demo --kill some",

@@ -1,11 +1,12 @@
 //! Reads the command line, does what it says, ends with the exit code.
 
-use super::args::{Cli, Command, LookCommand};
+use super::args::{Cli, Command, LookCommand, PolicyCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, call, cost, doctor, friend, init, listing, look, market, network, offer, recover,
-    repairs, restore, retention, simulate, status, texts, token, up, upkeep, volume, wallet,
+    backup, call, cost, doctor, friend, health, init, listing, look, market, network, offer,
+    policy, recover, repairs, restore, retention, schedule, simulate, status, texts, token, up,
+    upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -70,6 +71,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Call(args) => call::call(&home, args, out),
         Command::Retention(command) => retention::retention(&home, command, out),
         Command::Look(command) => obey_look(command, &home, out),
+        Command::Policy(command) => obey_policy(command, &home, out),
         Command::Simulate(command) => simulate::simulate(command, out),
         Command::Demo(args) => crate::demo::demo(args, out),
         Command::Completions { shell } => texts::completions(shell, out),
@@ -84,8 +86,21 @@ fn obey_look(command: LookCommand, home: &Path, out: Out) -> Result<(), Failure>
         LookCommand::Config(args) => upkeep::config(home, args.command, out),
         LookCommand::Find(args) => look::find(home, args, out),
         LookCommand::Diff(args) => look::diff(home, args, out),
-        LookCommand::Check => look::check(home, out),
+        LookCommand::Check(args) if args.read_data || args.read_data_subset.is_some() => {
+            health::read_data(home, args.read_data_subset, out)
+        }
+        LookCommand::Check(_) => look::check(home, out),
+        LookCommand::Repair => health::repair(home, out),
+        LookCommand::Drill(args) => health::drill(home, args, out),
         LookCommand::Stats => look::stats(home, out),
         LookCommand::Quote(args) => cost::quote(home, args, out),
+    }
+}
+
+fn obey_policy(command: PolicyCommand, home: &Path, out: Out) -> Result<(), Failure> {
+    match command {
+        PolicyCommand::Class(command) => policy::class(home, command, out),
+        PolicyCommand::Exclude(command) => policy::exclude(home, command, out),
+        PolicyCommand::Schedule(command) => schedule::schedule(home, command, out),
     }
 }

@@ -6,6 +6,7 @@ use crate::shards::VolumeConfig;
 use larder_engine::VolumeId;
 use larder_rpc::Taking;
 use larder_types::Amount;
+use larder_types::Class;
 use larder_types::amount::ParseAmountError;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -29,6 +30,12 @@ pub struct Config {
     /// What the RPC keeps and answers.
     #[serde(default, skip_serializing_if = "RpcConfig::is_usual")]
     pub rpc: RpcConfig,
+    /// How safe folders are kept, and what of them is left out.
+    #[serde(default, rename = "policy", skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyEntry>,
+    /// Backups that begin by themselves.
+    #[serde(default, rename = "schedule", skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<ScheduleEntry>,
     /// Where shards lie beside the home.
     #[serde(default, rename = "volume", skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeEntry>,
@@ -100,6 +107,61 @@ pub struct VolumeEntry {
     /// The most that its shards may take; absent: what the disk has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
+}
+
+/// What holds at and below a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyEntry {
+    /// The path; absolute.
+    pub path: PathBuf,
+    /// How safe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// What is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+}
+
+/// A backup that begins by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleEntry {
+    /// Its name.
+    pub name: String,
+    /// The paths; absolute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathBuf>,
+    /// A drill in place of a backup: how much of the latest snapshot, `1%`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<String>,
+    /// So long after it ran last, `24h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+    /// Each day at a local time, `03:00`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// By a cron expression in local time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// A command that runs before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// A command that runs after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// The most that a command may take, `10m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook_limit: Option<String>,
+    /// From when on its last good backup is too old, `3d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn_after: Option<String>,
+    /// The redundancy class; absent: as the policies say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// Words to find its snapshots by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 /// Which network, and who is asked first.

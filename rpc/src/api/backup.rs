@@ -1,11 +1,9 @@
 //! `backup_*`: snapshots in, files out.
 
 use crate::types::{
-    BackupCheck, BackupParams, BrowseParams, DiffParams, Difference, Durability, Entry, Estimate,
-    EstimateParams, FindParams, ForgetParams, FoundEntry, JobStarted, MarkParams, MarkPlan, Marked,
-    RestoreParams, Snapshot, SnapshotsParams, TagParams, UndeleteParams,
+    BackupCheck, BackupParams, BrowseParams, CheckDataParams, DiffParams, Difference, Done, Drill, DrillParams, Durability, Entry, Estimate, EstimateParams, FindParams, ForgetParams, FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Policy, RestoreParams, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams, Snapshot, SnapshotsParams, TagParams, UndeleteParams,
 };
-use crate::values::{Empty, Page};
+use crate::values::{Empty, Page, PageParams};
 
 super::methods! {
     /// Snapshots in, files out.
@@ -25,8 +23,29 @@ super::methods! {
     "backup_diff" backup_diff(DiffParams) -> Page<Difference>, Admin;
     /// Whether providers hold what the snapshots need, by what is known without reading it.
     "backup_check" backup_check(Empty) -> BackupCheck, Admin;
+    /// Begins to read what is stored, every shard and every blob, and to name what is damaged.
+    "backup_checkData" backup_check_data(CheckDataParams) -> JobStarted, Admin;
+    /// Begins to mend what lacks shards, at once and not when it is its time.
+    "backup_repair" backup_repair(Empty) -> JobStarted, Admin;
+    /// Begins a drill: restores a random sample, compares it with what the snapshot says, deletes it.
+    "backup_drill" backup_drill(DrillParams) -> JobStarted, Admin;
+    /// The last hundred drills, the newest first.
+    "backup_listDrills" backup_list_drills(PageParams) -> Page<Drill>, Admin;
     /// How safe what is kept is, and what would be lost with an operator or a region.
     "backup_durability" backup_durability(Empty) -> Durability, Read;
+    /// Sets what holds at and below a path: its class, and what is left out of its backups. It replaces
+    /// what was set for this path; nothing at all takes it away.
+    "backup_setPolicy" backup_set_policy(SetPolicyParams) -> Policy, Admin;
+    /// What is set for paths, in their order.
+    "backup_listPolicies" backup_list_policies(PageParams) -> Page<Policy>, Admin;
+    /// Sets when paths are backed up by themselves, in place of the schedule of this name.
+    "backup_setSchedule" backup_set_schedule(SetScheduleParams) -> Schedule, Admin;
+    /// The schedules, by their names, and how they stand.
+    "backup_listSchedules" backup_list_schedules(PageParams) -> Page<Schedule>, Admin;
+    /// Takes a schedule away.
+    "backup_removeSchedule" backup_remove_schedule(ScheduleParams) -> Done, Admin;
+    /// Begins a schedule's backup though it is not due, with its commands.
+    "backup_runSchedule" backup_run_schedule(ScheduleParams) -> JobStarted, Admin;
     /// Begins to find the account's data again, in a home made from its words.
     "backup_recover" backup_recover(Empty) -> JobStarted, Admin;
     /// Which snapshots would be forgotten: the marks for the admin key to sign.
