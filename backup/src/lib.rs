@@ -33,6 +33,7 @@ pub mod restore;
 mod scout;
 mod seen;
 pub mod segments;
+pub mod shared;
 pub mod snapshot;
 pub mod spool;
 pub mod summary;
@@ -58,6 +59,7 @@ pub use restore::{RestoreError, RestoreOptions, RestoreSummary};
 pub use segments::{
     KnownSegment, Probed, SealedSegment, SegmentKind, Segments, SegmentsError, Stored,
 };
+pub use shared::{Lent, LentBlob, LentSegment, ShareFault, Shared, Tree};
 pub use snapshot::{Snapshot, SnapshotId};
 pub use summary::Summary;
 pub use vault::Vault;

@@ -70,6 +70,7 @@ impl Engine {
         });
         if let Some(provider) = &mut provider {
             provider.heads.restore(tables.heads);
+            provider.revoked.restore(tables.revoked);
             provider.acks = Acks::restore(tables.acks);
         }
         wallet.restore_apart(tables.apart);
@@ -79,6 +80,7 @@ impl Engine {
         renter.audits.restore(tables.audited);
         renter.asked.restore(tables.asked);
         let friends = Friends::restore(tables.friends, tables.invited);
+        renter.revoking.restore(tables.revoking);
         let chain = Chain {
             authorised: me.ledger_key.by().is_none(),
             ..Chain::default()
@@ -160,6 +162,8 @@ impl Engine {
             self.renter.repairs_deadline(self.now),
             self.renter.heads_deadline(&self.me, self.now),
             self.renter.audits_deadline(current),
+            live.then(|| self.renter.revoking_deadline(self.now))
+                .flatten(),
             self.wallet.deadline(),
             self.friends.deadline(),
         ];
@@ -322,6 +326,13 @@ impl Parts<'_> {
                 catalogue,
                 segments,
             } => self.renter.listed(ctx, &catalogue, &segments),
+            Command::Borrow(segments) => self.renter.borrow_segments(segments),
+            Command::Return(segments) => self.renter.return_segments(ctx, &segments),
+            Command::Revoke {
+                reader,
+                until,
+                contracts,
+            } => self.renter.revoke(ctx, reader, until, contracts),
             Command::Known(entries) => self.renter.known(ctx, entries),
             Command::Recovered { seq, entries } => {
                 self.wallet.recovered(ctx);
@@ -386,6 +397,8 @@ impl Parts<'_> {
                 }
                 None => renter.book.forget_gift(&node),
             }
+        } else if let Pending::Revoke { reader, contract } = pending {
+            renter.revoke_answered(ctx, reader, contract, &answer);
         } else {
             mismatch(&pending);
         }
@@ -455,6 +468,7 @@ impl Parts<'_> {
         self.renter.tend_head(ctx);
         self.renter.audit_all(ctx);
         self.friends.ask(ctx);
+        self.renter.revoke_all(ctx);
         self.wallet.flush(ctx);
     }
 }

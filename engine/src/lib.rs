@@ -26,6 +26,7 @@ pub mod rows;
 pub mod sample;
 pub mod seating;
 pub mod spending;
+pub mod share;
 pub mod standing;
 pub mod survival;
 pub mod timing;

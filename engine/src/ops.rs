@@ -51,6 +51,11 @@ pub(crate) enum Pending {
     Befriend { node: NodeId },
     /// A friend was asked what it gives.
     Gift { node: NodeId },
+    /// A provider is told that a reader's rights are void.
+    Revoke {
+        reader: NodeId,
+        contract: ContractId,
+    },
     /// A proof is on its way to the validators.
     Proof {
         slot: SlotNo,

@@ -47,6 +47,11 @@ pub enum Kind {
     Friend = 14,
     /// An invitation that nobody has accepted yet: [`InvitedRow`] by its token.
     Invited = 15,
+    /// A reader whose rights under a contract that we provide are void: until when, by contract and
+    /// reader.
+    Revoked = 16,
+    /// A reader whose rights we take back: [`RevokingRow`] by reader.
+    Revoking = 17,
 }
 
 /// One of the places where a provider's shards lie: the home, or a volume that was added to it.
@@ -164,6 +169,17 @@ pub struct AskedRow {
     /// Since when the contract is faulted, because one was not answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faulted: Option<Epoch>,
+}
+
+/// A reader whose rights we take back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokingRow {
+    /// When the last of them would have ended.
+    pub until: Time,
+    /// The contracts whose providers do not know it yet.
+    pub left: Vec<ContractId>,
+    /// Those whose providers do.
+    pub told: Vec<ContractId>,
 }
 
 /// A segment.
@@ -325,9 +341,17 @@ impl Write {
     }
 
     /// Writes an invitation.
-    #[must_use]
     pub fn invited(token: &Hash, row: Option<&InvitedRow>) -> Self {
         Self::new(Kind::Invited, token.0.to_vec(), row)
+
+    /// Writes until when a reader's rights under a contract are void.
+    pub fn revoked(contract: &ContractId, reader: &NodeId, until: Option<Time>) -> Self {
+        let key = [contract.0, reader.0].concat();
+        Self::new(Kind::Revoked, key, until.as_ref())
+
+    /// Writes a reader whose rights we take back.
+    pub fn revoking(reader: &NodeId, row: Option<&RevokingRow>) -> Self {
+        Self::new(Kind::Revoking, reader.0.to_vec(), row)
     }
 
     /// Writes a shard leaf of a contract that we rent.
@@ -413,6 +437,8 @@ pub(crate) struct Tables {
     pub(crate) acks: Vec<ProofAck>,
     pub(crate) friends: Vec<(NodeId, FriendRow)>,
     pub(crate) invited: Vec<(Hash, InvitedRow)>,
+    pub(crate) revoked: Vec<(ContractId, NodeId, Time)>,
+    pub(crate) revoking: Vec<(NodeId, RevokingRow)>,
 }
 
 impl Tables {
@@ -463,6 +489,14 @@ impl Tables {
             13 => self.acks.push(codec::decode(value)?),
             14 => self.friends.push((NodeId(id(key)?), codec::decode(value)?)),
             15 => self.invited.push((Hash(id(key)?), codec::decode(value)?)),
+            16 => {
+                let (contract, reader) = key.split_at_checked(32).ok_or(BAD_KEY)?;
+                let (contract, reader) = (ContractId(id(contract)?), NodeId(id(reader)?));
+                self.revoked.push((contract, reader, codec::decode(value)?));
+            }
+            17 => self
+                .revoking
+                .push((NodeId(id(key)?), codec::decode(value)?)),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",

@@ -15,6 +15,7 @@ mod provider;
 mod renter;
 mod retention;
 mod sending;
+mod share;
 mod tx;
 mod wallet;
 
@@ -28,6 +29,7 @@ use crate::recovery::Recovery;
 use crate::schedules::Schedules;
 use crate::seat::Seat;
 use crate::settings::ConfigFile;
+use crate::sharing::Sharing;
 use crate::shown::stopping;
 use crate::store::Store;
 use crate::volumes::Keeper;
@@ -58,6 +60,8 @@ pub struct NodeApi {
     pub jobs: Jobs,
     /// Backups that begin by themselves.
     pub schedules: Schedules,
+    /// What shares are made and opened with.
+    pub sharing: Sharing,
     /// What a recovery works with.
     pub recovery: Recovery,
     /// The network.

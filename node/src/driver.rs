@@ -417,7 +417,8 @@ fn renter_balance(request: &Request, ledger: &Ledger) -> Amount {
         | Request::GetHeads { .. }
         | Request::Befriend(_)
         | Request::GetGift
-        | Request::Audit(_) => Amount::ZERO,
+        | Request::Audit(_)
+        | Request::Revoke(_) => Amount::ZERO,
     }
 }
 

@@ -210,7 +210,8 @@ impl World {
             | Request::GetHeads { .. }
             | Request::Befriend(_)
             | Request::GetGift
-            | Request::Audit(_) => Amount::ZERO,
+            | Request::Audit(_)
+            | Request::Revoke(_) => Amount::ZERO,
         };
         let input = PeerInput::Request {
             from: self.nodes[from].id,

@@ -36,6 +36,7 @@ mod retention;
 mod rot;
 mod schedules;
 mod seven;
+mod sharing;
 mod simulation;
 mod site;
 mod soak;

@@ -419,7 +419,8 @@ fn judge(
             | Response::Latest { .. }
             | Response::Offers(_)
             | Response::Kept { .. }
-            | Response::Heads(_),
+            | Response::Heads(_)
+            | Response::Revoked,
         )
         | Err(_) => Finding::Silent,
     }

@@ -204,6 +204,7 @@ impl Shell {
             }
             Request::Befriend(asked) => Response::Signed(asked.pact.sign(&key, &NET)),
             Request::GetHeads { .. } => Response::Heads(Vec::new()),
+            Request::Revoke(_) => Response::Revoked,
             Request::GetLatest { .. } | Request::Audit(_) => {
                 Response::Denied(Deny::UnknownContract)
             }

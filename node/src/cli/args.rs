@@ -5,6 +5,7 @@ mod friend;
 mod look;
 mod network;
 pub(crate) mod retention;
+mod share;
 mod wallet;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
@@ -21,6 +22,7 @@ pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
 pub(crate) use self::policy::{ClassCommand, ExcludeCommand, PolicyCommand};
 use self::retention::{RetentionCommand, SnapshotsArgs};
 pub(crate) use self::schedule::{ScheduleCommand, ScheduleSetArgs};
+pub(crate) use self::share::{ShareArgs, ShareCommand, ShareVerb, SharedCommand};
 pub(crate) use self::wallet::{LimitArg, PassphraseArgs, VerifyArgs, WalletArg, WalletCommand};
 
 use crate::demo::DemoArgs;
@@ -143,6 +145,7 @@ pub(crate) enum Command {
     Look(LookCommand),
     #[command(flatten)]
     Policy(PolicyCommand),
+    Share(ShareVerb),
     /// Run a simulation over the production engine and ledger.
     #[command(subcommand)]
     Simulate(SimulateCommand),
@@ -507,6 +510,14 @@ mod tests {
             "larder drill --every 30d --sample 1%",
             "larder drill list",
             "larder restore latest:/a --target t --include x --exclude y --verify",
+            "larder share latest:/a --to x --name n --expires 90d --file f --json",
+            "larder share refresh 3f2a --file f",
+            "larder shares --json",
+            "larder unshare 3f2a",
+            "larder shared",
+            "larder shared list --json",
+            "larder shared address --words-file w",
+            "larder shared open f --target t",
             "larder wallet balance --json",
             "larder wallet new --words-file w",
             "larder wallet sign --tx t.json --words-file w",
@@ -565,6 +576,9 @@ mod tests {
             "larder offer maintenance --in 2d --from 3",
             "larder volume remove",
             "larder wallet sign",
+            "larder share latest:/a",
+            "larder share --to x",
+            "larder unshare",
             "larder wallet create shop --no-passphrase --passphrase-file p",
         ] {
             let words = line.split_whitespace();

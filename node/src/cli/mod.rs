@@ -25,6 +25,7 @@ mod restore;
 mod retention;
 mod run;
 mod schedule;
+mod share;
 mod simulate;
 mod status;
 mod texts;

@@ -5,8 +5,8 @@ use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
     backup, call, cost, doctor, friend, health, init, listing, look, market, network, offer,
-    policy, recover, repairs, restore, retention, schedule, simulate, status, texts, token, up,
-    upkeep, volume, wallet,
+    policy, recover, repairs, restore, retention, schedule, share, simulate, status, texts, token,
+    up, upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -72,6 +72,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Retention(command) => retention::retention(&home, command, out),
         Command::Look(command) => obey_look(command, &home, out),
         Command::Policy(command) => obey_policy(command, &home, out),
+        Command::Share(verb) => share::verb(&home, verb, out),
         Command::Simulate(command) => simulate::simulate(command, out),
         Command::Demo(args) => crate::demo::demo(args, out),
         Command::Completions { shell } => texts::completions(shell, out),

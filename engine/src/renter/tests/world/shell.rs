@@ -93,7 +93,8 @@ impl World {
                 | Request::GetHeads { .. }
                 | Request::Befriend(_)
                 | Request::GetGift
-                | Request::Audit(_),
+                | Request::Audit(_)
+                | Request::Revoke(_),
             ) => Ok(Response::Denied(Deny::NotProviding)),
         }
     }
