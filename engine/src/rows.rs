@@ -341,15 +341,20 @@ impl Write {
     }
 
     /// Writes an invitation.
+    #[must_use]
     pub fn invited(token: &Hash, row: Option<&InvitedRow>) -> Self {
         Self::new(Kind::Invited, token.0.to_vec(), row)
+    }
 
     /// Writes until when a reader's rights under a contract are void.
+    #[must_use]
     pub fn revoked(contract: &ContractId, reader: &NodeId, until: Option<Time>) -> Self {
         let key = [contract.0, reader.0].concat();
         Self::new(Kind::Revoked, key, until.as_ref())
+    }
 
     /// Writes a reader whose rights we take back.
+    #[must_use]
     pub fn revoking(reader: &NodeId, row: Option<&RevokingRow>) -> Self {
         Self::new(Kind::Revoking, reader.0.to_vec(), row)
     }
