@@ -168,6 +168,7 @@ impl Vault {
             errors: reading.problems,
             unchanged: reading.tally.unchanged,
             changed: reading.tally.changed,
+            left_out: reading.receipt.omissions(),
             bytes: reading.tally.bytes,
             bytes_new: packed.bytes_new,
             bytes_stored: packed.bytes_stored,

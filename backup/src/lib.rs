@@ -14,6 +14,7 @@ pub mod entry;
 pub mod exclude;
 pub mod fetch;
 mod holes;
+mod ignores;
 pub mod index;
 pub mod keep;
 pub mod local;
@@ -29,6 +30,7 @@ pub mod problems;
 pub mod progress;
 mod read;
 pub mod rebuild;
+pub mod receipt;
 pub mod restore;
 mod scout;
 mod seen;
@@ -55,6 +57,7 @@ pub use marking::MarkError;
 pub use problems::{Problem, Problems, Unrestored, What};
 pub use progress::{Phase, Progress, State};
 pub use rebuild::{RebuildError, RebuildSummary};
+pub use receipt::{Omission, Rule};
 pub use restore::{RestoreError, RestoreOptions, RestoreSummary};
 pub use segments::{
     KnownSegment, Probed, SealedSegment, SegmentKind, Segments, SegmentsError, Stored,

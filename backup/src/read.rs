@@ -6,9 +6,11 @@ use crate::content::{Content, ContentWriter, Piece};
 use crate::emit::{Emitter, Stop};
 use crate::entry::{Entry, Kind, Meta, shared_inode};
 use crate::holes::{self, Hole, Stretch};
+use crate::ignores::Ignores;
 use crate::owners::Owners;
 use crate::problems::{Problem, Problems};
 use crate::progress::Progress;
+use crate::receipt::{Receipt, Rule};
 use crate::seen::Seen;
 use crate::summary::Tally;
 use crate::tree::TreeWriter;
@@ -46,6 +48,7 @@ pub(crate) struct Reading {
     pub(crate) root: Content,
     pub(crate) tally: Tally,
     pub(crate) problems: Problems,
+    pub(crate) receipt: Receipt,
 }
 
 /// Reads folders into an [`Emitter`].
@@ -59,6 +62,8 @@ pub(crate) struct Reader<'a> {
     path: PathBytes,
     tally: Tally,
     problems: Problems,
+    receipt: Receipt,
+    ignores: Ignores,
     links: HashMap<(u64, u64), Body>,
     owners: Owners,
     /// The longest blob of zeros, once it was handed on: holes are made of it.
@@ -82,6 +87,8 @@ impl<'a> Reader<'a> {
             path: PathBytes::default(),
             tally: Tally::default(),
             problems: Problems::default(),
+            receipt: Receipt::default(),
+            ignores: Ignores::default(),
             links: HashMap::new(),
             owners: Owners::default(),
             zeros: None,
@@ -96,6 +103,7 @@ impl<'a> Reader<'a> {
             root: read?,
             tally: self.tally,
             problems: self.problems,
+            receipt: self.receipt,
         })
     }
 
@@ -171,19 +179,36 @@ impl<'a> Reader<'a> {
         let looked = rustix::fs::fstat(dir)
             .map_err(io::Error::from)
             .and_then(|s| Ok((s.st_dev, self.walker.names(dir)?)));
-        let (device, names) = match looked {
+        let (device, listed) = match looked {
             Ok(looked) => looked,
             Err(e) => {
                 self.problem(e);
                 return tree.finish(&mut self.out);
             }
         };
-        for name in names.iter() {
+        if listed.is_cache {
+            self.leave_out(Rule::CacheTag);
+        }
+        let ignores = listed.has_ignores();
+        if ignores {
+            for wrong in self.ignores.enter(dir, self.path.as_path()) {
+                self.trouble(format!("its .larderignore: {wrong}"));
+            }
+        }
+        for name in listed.names.iter() {
             self.out.check()?;
             let mark = self.path.enter(name);
             let entry = match stat(dir, name) {
-                Ok(stat) if !self.walker.admits(self.path.as_path(), &stat) => None,
-                Ok(stat) => self.entry(dir, name, &stat, device)?,
+                Ok(stat) => match self
+                    .walker
+                    .refuses(self.path.as_path(), &stat, &self.ignores)
+                {
+                    Some(rule) => {
+                        self.leave_out(rule);
+                        None
+                    }
+                    None => self.entry(dir, name, &stat, device)?,
+                },
                 Err(e) => {
                     self.problem(e);
                     None
@@ -194,7 +219,14 @@ impl<'a> Reader<'a> {
                 tree.push(&mut self.out, &entry)?;
             }
         }
+        if ignores {
+            self.ignores.leave();
+        }
         tree.finish(&mut self.out)
+    }
+
+    fn leave_out(&mut self, rule: Rule) {
+        self.receipt.note(rule, self.path.as_path());
     }
 
     /// One name, or `None` if it could not be read.
@@ -218,7 +250,10 @@ impl<'a> Reader<'a> {
             FileType::Fifo => Kind::Fifo,
             FileType::CharacterDevice => Kind::CharDevice(stat.st_rdev),
             FileType::BlockDevice => Kind::BlockDevice(stat.st_rdev),
-            FileType::Socket | FileType::Unknown => return Ok(None),
+            FileType::Socket | FileType::Unknown => {
+                self.leave_out(Rule::Socket);
+                return Ok(None);
+            }
         };
         let of = Of::named(dir.as_fd(), OsStr::from_bytes(name));
         Ok(Some(self.describe(name, stat, kind, &of)))
@@ -239,8 +274,11 @@ impl<'a> Reader<'a> {
                 return Ok(None);
             }
         };
-        let is_view = stat.st_dev != device && is_pseudo(&dir);
-        let content = if is_view || self.walker.is_own(stat) {
+        let content = if stat.st_dev != device && is_pseudo(&dir) {
+            self.leave_out(Rule::View);
+            Content::default()
+        } else if self.walker.is_own(stat) {
+            self.leave_out(Rule::Own);
             Content::default()
         } else {
             self.directory(&dir)?
@@ -252,17 +290,17 @@ impl<'a> Reader<'a> {
     fn file(&mut self, dir: &OwnedFd, name: &[u8], stat: &Stat) -> Result<Option<Entry>, Stop> {
         self.progress.file(self.path.as_path());
         let troubles = self.problems.count;
-        let linked = shared_inode(stat).and_then(|inode| self.links.get(&inode).cloned());
-        let (entry, stat, ids) = if let Some(body) = linked {
+        let linked = || shared_inode(stat).and_then(|inode| self.links.get(&inode).cloned());
+        let (entry, stat, ids) = if let Some(entry) = self.seen.find(self.path.bytes(), stat) {
+            self.progress.bytes(entry.size);
+            self.tally.unchanged += 1;
+            (entry, *stat, None)
+        } else if let Some(body) = linked() {
             self.progress.bytes(body.size);
             let of = Of::named(dir.as_fd(), OsStr::from_bytes(name));
             // What lists name is remembered with the first name.
             let ids = (body.content.depth == 0).then(Vec::new);
             (self.file_entry(name, stat, body, &of), *stat, ids)
-        } else if let Some(entry) = self.seen.find(self.path.bytes(), stat) {
-            self.progress.bytes(entry.size);
-            self.tally.unchanged += 1;
-            (entry, *stat, None)
         } else {
             self.out.begin_noting();
             let read = self.read_file(dir, name)?;

@@ -1,5 +1,6 @@
 //! What a backup would read, counted beforehand: for the price, and for the progress' percentage.
 
+use crate::ignores::Ignores;
 use crate::walk::{PathBytes, Roots, Walker, is_pseudo, open_dir, open_dir_above, open_root, stat};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Stat};
@@ -14,6 +15,7 @@ pub(crate) fn estimate(
         walker,
         go_on,
         path: PathBytes::default(),
+        ignores: Ignores::default(),
         sum: (0, 0),
     };
     let dir = open_root().ok()?;
@@ -26,6 +28,7 @@ struct Scout<'a> {
     walker: &'a Walker,
     go_on: &'a dyn Fn() -> bool,
     path: PathBytes,
+    ignores: Ignores,
     sum: (u64, u64),
 }
 
@@ -49,17 +52,27 @@ impl Scout<'_> {
     }
 
     fn directory(&mut self, dir: &OwnedFd) -> Option<()> {
-        let (Ok(here), Ok(names)) = (rustix::fs::fstat(dir), self.walker.names(dir)) else {
+        let (Ok(here), Ok(listed)) = (rustix::fs::fstat(dir), self.walker.names(dir)) else {
             return Some(());
         };
-        for name in names.iter() {
+        let ignores = listed.has_ignores();
+        if ignores {
+            // What is wrong with it the backup says.
+            let _wrong = self.ignores.enter(dir, self.path.as_path());
+        }
+        for name in listed.names.iter() {
             let mark = self.path.enter(name);
             if let Ok(stat) = stat(dir, name)
-                && self.walker.admits(self.path.as_path(), &stat)
+                && (self.walker)
+                    .refuses(self.path.as_path(), &stat, &self.ignores)
+                    .is_none()
             {
                 self.entry(dir, name, &stat, here.st_dev)?;
             }
             self.path.leave(mark);
+        }
+        if ignores {
+            self.ignores.leave();
         }
         Some(())
     }

@@ -6,8 +6,8 @@
 //! It is a cache and nothing else: one file beside the index, written anew by each run and put in
 //! the old one's place at the end. What is damaged or missing of it is read in full. It is a
 //! sequence of items in the order in which folders are walked, so that old and new pass by once
-//! and memory does not grow with them: an item is looked for behind the one before. What lay below
-//! a root and is gone is not taken over, what lies elsewhere is.
+//! and memory does not grow with them: an item is looked for behind the one before. What is gone
+//! from below a root is not taken over; what lies elsewhere, or is only left out this time, is.
 //!
 //! A file that changes twice within one tick of the clock looks the same after both; so nothing is
 //! kept of one whose times are not older than the run's beginning (git's rule for its index). Of
@@ -28,9 +28,11 @@ use larder_types::{BlobId, codec};
 use rustix::fs::Stat;
 use std::cmp::Ordering;
 use std::collections::{HashSet, VecDeque};
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A block is closed at this many bytes: some five hundred files.
@@ -164,7 +166,7 @@ impl<'a> Seen<'a> {
     pub(crate) fn find(&mut self, path: &[u8], stat: &Stat) -> Option<Entry> {
         self.pass(|roots, item| match order(&item.path, path) {
             Ordering::Less => Pass::On {
-                keep: !roots.covers(&item.path),
+                keep: !is_gone(roots, &item.path),
             },
             Ordering::Equal | Ordering::Greater => Pass::Stop,
         });
@@ -198,7 +200,7 @@ impl<'a> Seen<'a> {
     /// to is taken over.
     pub(crate) fn finish(mut self, cut: bool) {
         self.pass(|roots, item| Pass::On {
-            keep: cut || !roots.covers(&item.path),
+            keep: cut || !is_gone(roots, &item.path),
         });
         if let Some(new) = self.new.take()
             && let Err(e) = new.finish(self.keys)
@@ -251,6 +253,14 @@ impl<'a> Seen<'a> {
             self.new = None;
         }
     }
+}
+
+/// Whether nothing is left of a path that this run should have come to.
+fn is_gone(roots: &Roots, path: &[u8]) -> bool {
+    roots.covers(path)
+        && Path::new(OsStr::from_bytes(path))
+            .symlink_metadata()
+            .is_err()
 }
 
 /// What to do with an old item.

@@ -1,6 +1,7 @@
 //! What a backup came to.
 
 use crate::problems::Problems;
+use crate::receipt::Omission;
 use crate::snapshot::SnapshotId;
 
 /// What the reading side counted.
@@ -36,6 +37,8 @@ pub struct Summary {
     pub unchanged: u64,
     /// Files that changed while they were read; what is kept may be half old, half new.
     pub changed: u64,
+    /// What was left out, and why, rule by rule.
+    pub left_out: Vec<Omission>,
     /// Bytes of its files.
     pub bytes: u64,
     /// Bytes of files and trees that the vault did not have yet, before compression.

@@ -1,7 +1,9 @@
 //! Looking at folders: directories opened relative to their parent, so that no symbolic link is
 //! followed and no path is too long; names sorted by their bytes; what is left out, left out.
 
-use crate::exclude::{CACHEDIR_SIGNATURE, DEFAULTS, GlobError, Globs};
+use crate::exclude::{CACHEDIR_SIGNATURE, Excludes, GlobError};
+use crate::ignores::{self, Ignores};
+use crate::receipt::Rule;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -57,6 +59,13 @@ impl Names {
         self.spans.push((start, len));
         self.bytes.extend_from_slice(name);
         Ok(())
+    }
+
+    fn contains(&self, name: &[u8]) -> bool {
+        let found = self
+            .spans
+            .binary_search_by(|span| slice(&self.bytes, *span).cmp(name));
+        found.is_ok()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -126,7 +135,7 @@ pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
 /// What is looked at and what is not.
 #[derive(Debug)]
 pub(crate) struct Walker {
-    globs: Globs,
+    excludes: Excludes,
     skip_caches: bool,
     /// (device, inode) of folders never entered: our own.
     own: Vec<(u64, u64)>,
@@ -142,24 +151,25 @@ impl Walker {
             .iter()
             .filter_map(|p| rustix::fs::stat(p).ok())
             .map(|s| (s.st_dev, s.st_ino));
-        let made_again = if defaults { &DEFAULTS[..] } else { &[] };
-        let globs = made_again
-            .iter()
-            .copied()
-            .chain(excludes.iter().map(String::as_str));
         Ok(Self {
-            globs: Globs::new(globs)?,
+            excludes: Excludes::new(excludes, defaults)?,
             skip_caches: defaults,
             own: own.collect(),
         })
     }
 
-    /// Whether an entry found in a directory is wanted at all.
-    pub(crate) fn admits(&self, path: &Path, stat: &Stat) -> bool {
+    /// Why an entry found in a directory is not wanted, if it is not.
+    pub(crate) fn refuses(&self, path: &Path, stat: &Stat, ignores: &Ignores) -> Option<Rule> {
         let kind = FileType::from_raw_mode(stat.st_mode);
-        kind != FileType::Socket
-            && !self.is_own(stat)
-            && !self.globs.matches(path, kind == FileType::Directory)
+        let is_dir = kind == FileType::Directory;
+        if kind == FileType::Socket {
+            return Some(Rule::Socket);
+        }
+        if self.is_own(stat) {
+            return Some(Rule::Own);
+        }
+        self.excludes
+            .rule(path, is_dir, || ignores.says(path, is_dir))
     }
 
     pub(crate) fn is_own(&self, stat: &Stat) -> bool {
@@ -167,13 +177,30 @@ impl Walker {
     }
 
     /// The names in `dir` that may be wanted: of a tagged cache only the tag.
-    pub(crate) fn names(&self, dir: &OwnedFd) -> io::Result<Names> {
-        if self.skip_caches && is_cache(dir) {
-            let mut names = Names::default();
+    pub(crate) fn names(&self, dir: &OwnedFd) -> io::Result<Listed> {
+        let is_cache = self.skip_caches && is_cache(dir);
+        let mut names = Names::default();
+        if is_cache {
             names.push(b"CACHEDIR.TAG")?;
-            return Ok(names);
+        } else {
+            names = Names::of(dir)?;
         }
-        Names::of(dir)
+        Ok(Listed { names, is_cache })
+    }
+}
+
+/// What a directory holds for a walk.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) names: Names,
+    /// Whether all but the tag was left out.
+    pub(crate) is_cache: bool,
+}
+
+impl Listed {
+    /// Whether a `.larderignore` is among the names.
+    pub(crate) fn has_ignores(&self) -> bool {
+        self.names.contains(ignores::NAME)
     }
 }
 
