@@ -16,16 +16,16 @@ use crate::segments::{NetSegments, PlaceError};
 use crate::working::Working;
 use futures::FutureExt as _;
 use larder_backup::{
-    BackupError, BackupOptions, Phase, Problems, RestoreError, RestoreOptions, SegmentsError,
-    State, Vault,
+    BackupError, BackupOptions, Omission, Phase, Problems, RestoreError, RestoreOptions,
+    SegmentsError, State, Vault,
 };
 use larder_engine::NoRoom;
 use larder_engine::placement::Plan;
 use larder_engine::policy::Part;
 use larder_engine::standing::HeadState;
 use larder_rpc::{
-    BackupParams, BackupSummary, Code, Job, JobKind, JobLine, JobResult, JobState, Moment, Nano,
-    PathFailure, RestoreParams, RestoreSummary, RpcError, Text,
+    BackupParams, BackupSummary, Code, Job, JobKind, JobLine, JobResult, JobState, LeftOut, Moment,
+    Nano, PathFailure, RestoreParams, RestoreSummary, RpcError, Text,
 };
 use larder_types::{Amount, Class, Time};
 use std::collections::BTreeMap;
@@ -228,6 +228,8 @@ impl Jobs {
             snapshot: made.snapshot.map(|id| id.to_string()),
             files: made.files,
             dirs: made.dirs,
+            unchanged: made.unchanged,
+            left_out: made.left_out.iter().map(left_out).collect(),
             errors: made.errors.count,
             failures: failures(&made.errors),
             bytes: made.bytes,
@@ -292,8 +294,9 @@ impl Jobs {
             .await;
         let made = made.map_err(|e| restore_error(&e))?;
         note_failures(working, &made.incomplete);
-        for kind in &made.unrestored {
-            working.note(kind.to_string());
+        let unrestored: Vec<_> = made.unrestored.iter().map(ToString::to_string).collect();
+        for line in &unrestored {
+            working.note(line.clone());
         }
         Ok(RestoreSummary {
             snapshot: id.to_string(),
@@ -303,6 +306,7 @@ impl Jobs {
             bytes: made.bytes,
             errors: made.incomplete.count,
             failures: failures(&made.incomplete),
+            unrestored,
             verified: params.verify,
             seconds: began.elapsed().as_secs_f64(),
         })
@@ -508,6 +512,16 @@ pub fn host() -> String {
 pub(crate) fn note_failures(working: &Working, problems: &Problems) {
     for problem in &problems.named {
         working.note(format!("{}: {}", problem.path.display(), problem.error));
+    }
+}
+
+fn left_out(omission: &Omission) -> LeftOut {
+    let paths = omission.paths.iter();
+    LeftOut {
+        rule: omission.rule.name().to_owned(),
+        why: omission.rule.why(),
+        count: omission.count,
+        paths: paths.map(|p| p.to_string_lossy().into_owned()).collect(),
     }
 }
 

@@ -68,6 +68,8 @@ mod tests {
                 snapshot: Some("3f".into()),
                 files: 1,
                 dirs: 2,
+                unchanged: 0,
+                left_out: Vec::new(),
                 errors: 0,
                 failures: Vec::new(),
                 bytes: 3,

@@ -81,7 +81,7 @@ fn report_one(summary: &BackupSummary, out: Out) -> Asked {
         return Err(Failure::new(
             IN_PART,
             format_args!(
-                "{} paths could not be read and are not in the snapshot",
+                "{} paths could not be read, or changed while they were; the snapshot has the rest",
                 summary.errors
             ),
         ));
@@ -105,6 +105,8 @@ pub(crate) fn object(summary: &BackupSummary) -> serde_json::Value {
         "files": summary.files,
         "dirs": summary.dirs,
         "errors": summary.errors,
+        "unchanged": summary.unchanged,
+        "left_out": summary.left_out,
         "bytes": summary.bytes,
         "bytes_new": summary.bytes_new,
         "bytes_stored": summary.bytes_stored,
@@ -137,6 +139,19 @@ fn lines(summary: &BackupSummary) -> Vec<String> {
         ),
         format!("new       {}", Bytes(summary.bytes_new)),
     ];
+    if summary.unchanged > 0 {
+        lines.push(format!(
+            "unchanged {} files, not read again",
+            summary.unchanged
+        ));
+    }
+    for left in &summary.left_out {
+        let first = left.paths.first().map_or("", String::as_str);
+        lines.push(format!(
+            "left out  {} by {} ({}), the first: {first}",
+            left.count, left.rule, left.why
+        ));
+    }
     if summary.snapshot.is_some() {
         lines.push(format!(
             "stored    {} in {} segments, any {} of {} shards bring them back",

@@ -43,6 +43,7 @@ pub(super) fn report(summary: &RestoreSummary, out: Out) -> Asked {
         "dirs": summary.dirs,
         "bytes": summary.bytes,
         "errors": summary.errors,
+        "unrestored": summary.unrestored,
         "verified": summary.verified,
         "seconds": summary.seconds,
     }))?;
@@ -55,6 +56,9 @@ pub(super) fn report(summary: &RestoreSummary, out: Out) -> Asked {
         summary.target,
         summary.seconds
     ))?;
+    for line in &summary.unrestored {
+        out.warn(line);
+    }
     if summary.errors > 0 {
         return Err(Failure::new(
             IN_PART,

@@ -20,7 +20,8 @@ pub struct BackupParams {
     /// Words to find the snapshot by.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Patterns to leave out, as in `.gitignore`, on top of those of the policies.
+    /// Patterns to leave out, as in `.gitignore`, on top of those of the policies; `@builds` stands for what
+    /// builds and package managers make again.
     #[serde(default)]
     pub excludes: Vec<String>,
     /// Read everything, store nothing.
@@ -61,6 +62,20 @@ pub struct PathFailure {
     pub reason: String,
 }
 
+/// What one rule left out of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LeftOut {
+    /// The pattern, or what the rule is called.
+    pub rule: String,
+    /// Why there is such a rule.
+    pub why: String,
+    /// Files and folders that it left out; what lies in such a folder is not counted.
+    pub count: u64,
+    /// The first ten of them.
+    pub paths: Vec<String>,
+}
+
 /// What a backup did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -72,7 +87,13 @@ pub struct BackupSummary {
     pub files: u64,
     /// Folders in it.
     pub dirs: u64,
-    /// Paths that could not be read.
+    /// Files that are as they were at the last backup, and were not read.
+    #[serde(default)]
+    pub unchanged: u64,
+    /// What was left out, and why.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+    /// Paths that could not be read, or changed while they were.
     pub errors: u64,
     /// The first 1,000 of them.
     pub failures: Vec<PathFailure>,
@@ -230,6 +251,9 @@ pub struct RestoreSummary {
     pub errors: u64,
     /// The first 1,000 of them.
     pub failures: Vec<PathFailure>,
+    /// What only root can give back, or another file system can keep: one line a kind.
+    #[serde(default)]
+    pub unrestored: Vec<String>,
     /// Whether all was read once more and compared.
     pub verified: bool,
     /// How long it took.
