@@ -13,6 +13,7 @@ pub mod head;
 pub mod io;
 mod ops;
 pub mod placement;
+pub mod policy;
 mod provider;
 pub mod quote;
 pub mod rank;

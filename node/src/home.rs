@@ -7,7 +7,8 @@ pub mod rebirth;
 mod standing;
 
 pub use config::{
-    AlertConfig, Config, HistoryConfig, NetworkConfig, RpcConfig, UpConfig, VolumeEntry, configured,
+    AlertConfig, Config, HistoryConfig, NetworkConfig, PolicyEntry, RpcConfig, UpConfig,
+    VolumeEntry, configured,
 };
 pub use standing::Standing;
 
@@ -318,6 +319,7 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
         up: UpConfig::default(),
         alerts: AlertConfig::default(),
         rpc: RpcConfig::default(),
+        policies: Vec::new(),
         volumes: Vec::new(),
     };
     let text = toml::to_string(&config).expect("our configuration has a TOML form");

@@ -1,6 +1,8 @@
 //! Backups and restores as jobs: begun by a call, watched by polling, cancelled by another call.
 //! A job keeps its outcome until the node stops or a hundred newer ones have ended.
 
+mod parts;
+
 use crate::driver::{DriverHandle, Msg};
 use crate::home::now;
 use crate::recovery::Recovery;
@@ -13,6 +15,7 @@ use larder_backup::{
 };
 use larder_engine::NoRoom;
 use larder_engine::placement::Plan;
+use larder_engine::policy::Part;
 use larder_engine::standing::HeadState;
 use larder_rpc::{
     BackupParams, BackupSummary, Code, Job, JobKind, JobLine, JobResult, JobState, Moment, Nano,
@@ -167,22 +170,24 @@ impl Jobs {
         Ok(id.to_string())
     }
 
-    async fn do_backup(
+    async fn back_up(
         &self,
-        params: BackupParams,
+        params: &BackupParams,
+        part: Part,
         working: &Working,
     ) -> Result<BackupSummary, RpcError> {
         let (progress, cancel) = (&working.progress, &working.cancel);
         let began = Instant::now();
-        let class = params.class.map_or(Class::default(), |class| class.0);
-        let mut options = BackupOptions::new(paths(&params.paths)?, host(), now());
+        let class = part.class;
+        let named: Vec<String> = part.paths.iter().map(|p| p.display().to_string()).collect();
+        let mut options = BackupOptions::new(part.paths, host(), now());
         options.class = class;
         options.tags.clone_from(&params.tags);
-        options.excludes.clone_from(&params.excludes);
+        options.excludes = part.excludes;
         options.own.push(self.home.clone());
         options.dry_run = params.dry_run;
         let spent = self.escrowed().await?;
-        working.note(format!("reading {}", params.paths.join(", ")));
+        working.note(format!("reading {} at class {class}", named.join(", ")));
         let plan = if params.dry_run {
             None
         } else {
@@ -226,6 +231,7 @@ impl Jobs {
             head_holders: head.map_or(0, |h| h.holders),
             head_wanted: head.map_or(0, |h| h.wanted),
             seconds: began.elapsed().as_secs_f64(),
+            also: Vec::new(),
         })
     }
 

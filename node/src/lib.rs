@@ -26,6 +26,7 @@ pub mod meeting;
 pub mod metrics;
 pub mod net;
 mod own;
+pub mod policies;
 pub mod pool;
 mod providing;
 pub mod pump;

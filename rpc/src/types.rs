@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod market;
 pub mod network;
 pub mod node;
+pub mod policy;
 pub mod provider;
 pub mod quote;
 pub mod recover;
@@ -29,6 +30,7 @@ pub use ledger::*;
 pub use market::*;
 pub use network::*;
 pub use node::*;
+pub use policy::*;
 pub use provider::*;
 pub use quote::*;
 pub use recover::*;
@@ -72,6 +74,7 @@ mod tests {
                 head_holders: 3,
                 head_wanted: 3,
                 seconds: 0.5,
+                also: Vec::new(),
             })),
             error: None,
         };

@@ -24,6 +24,7 @@ mod keeper_killed;
 mod keeper_killed_mid_repair;
 mod limit;
 mod losses;
+mod policies;
 mod provider_killed;
 mod refusals;
 mod repair_and_recover;

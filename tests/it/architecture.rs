@@ -74,7 +74,10 @@ const PURE_USES: [(&str, &str); 7] = [
     ),
     ("contracts", "blake3 serde serde_bytes thiserror"),
     ("ledger", "blake3 serde serde_bytes thiserror"),
-    ("engine", "libm rand_core serde serde_bytes thiserror"),
+    (
+        "engine",
+        "croner jiff libm rand_core serde serde_bytes thiserror",
+    ),
 ];
 
 /// What no pure crate may hold anywhere below it: runtimes, sockets, databases, servers.

@@ -1,8 +1,9 @@
 //! `backup_*`: snapshots in, files out.
 
 use super::NodeApi;
-use crate::home::now;
+use crate::home::{Config, HomeError, PolicyEntry, now};
 use crate::jobs::{browse_error, paths, resolve_error};
+use crate::policies::{self, PolicyError};
 use crate::searching::{Taking, Window, below, diff, find};
 use crate::shown::{entry, internal};
 use larder_backup::exclude::Globs;
@@ -13,12 +14,13 @@ use larder_rpc::values::PAGE_MAX;
 use larder_rpc::{
     BackupCheck, BackupMethods, BackupParams, BrowseParams, Code, DiffParams, Difference,
     DomainKind, DomainLoss, Durability, DurabilityGroup, Empty, Entry, Estimate, EstimateParams,
-    FindParams, FoundEntry, JobStarted, Moment, Page, PageParams, RestoreParams, RpcError,
-    Snapshot, Text,
+    FindParams, FoundEntry, JobStarted, Moment, Page, PageParams, Policy, RestoreParams, RpcError,
+    SetPolicyParams, Snapshot, Text,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 /// Entries of a listing that wait for the answer.
 const LISTING: usize = 256;
@@ -32,7 +34,8 @@ impl BackupMethods for NodeApi {
 
     async fn backup_estimate(&self, params: EstimateParams) -> Result<Estimate, RpcError> {
         let mut options = BackupOptions::new(paths(&params.paths)?, String::new(), now());
-        options.excludes = params.excludes;
+        options.excludes = self.jobs.left_out(&options.paths)?;
+        options.excludes.extend(params.excludes);
         let (files, bytes) = self
             .jobs
             .vault
@@ -201,6 +204,44 @@ impl BackupMethods for NodeApi {
         })
     }
 
+    async fn backup_set_policy(&self, params: SetPolicyParams) -> Result<Policy, RpcError> {
+        let refused = |e: PolicyError| {
+            let code = match e {
+                PolicyError::Glob(_) => Code::BadPattern,
+                PolicyError::Path(_) | PolicyError::Paths | PolicyError::Excludes => Code::BadValue,
+            };
+            RpcError::new(code, e)
+        };
+        let entry = policies::entry(PolicyEntry {
+            path: params.path.into(),
+            class: params.class.map(|class| class.0),
+            exclude: params.excludes,
+        });
+        let entry = entry.map_err(refused)?;
+        let shown = policy(&entry);
+        let file = self.config.clone();
+        let few = |config: &Config| match config.policies.len() > policies::MAX_POLICIES {
+            true => Err(PolicyError::Paths.to_string()),
+            false => Ok(()),
+        };
+        let edit = move || file.edit_checked(|document| policies::put(document, &entry), few);
+        let edited = spawn_blocking(edit).await;
+        let edited = edited.map_err(|e| RpcError::new(Code::Internal, e))?;
+        edited.map_err(|e| match e {
+            HomeError::Damaged { why, .. } => RpcError::new(Code::BadValue, why),
+            other => RpcError::new(Code::Internal, other),
+        })?;
+        Ok(shown)
+    }
+
+    async fn backup_list_policies(&self, params: PageParams) -> Result<Page<Policy>, RpcError> {
+        let config = self.config.read();
+        let config = config.map_err(|e| RpcError::new(Code::Internal, e))?;
+        let mut policies: Vec<Policy> = config.policies.iter().map(policy).collect();
+        policies.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Page::cut(policies, &params)?)
+    }
+
     async fn backup_recover(&self, _: Empty) -> Result<JobStarted, RpcError> {
         Ok(JobStarted {
             job: self.jobs.recover(self.recovery.clone())?,
@@ -212,6 +253,14 @@ impl BackupMethods for NodeApi {
         Ok(JobStarted {
             job: self.jobs.restore(params)?,
         })
+    }
+}
+
+fn policy(entry: &PolicyEntry) -> Policy {
+    Policy {
+        path: entry.path.to_string_lossy().into_owned(),
+        class: entry.class.map(Text),
+        excludes: entry.exclude.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod call;
 mod look;
 mod network;
+mod policy;
 mod wallet;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
@@ -10,6 +11,7 @@ pub(crate) use self::look::{
     ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
 };
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
+pub(crate) use self::policy::{ClassCommand, ExcludeCommand, PolicyCommand};
 pub(crate) use self::wallet::{LimitArg, PassphraseArgs, VerifyArgs, WalletArg, WalletCommand};
 
 use crate::demo::DemoArgs;
@@ -122,6 +124,8 @@ pub(crate) enum Command {
     Call(CallArgs),
     #[command(flatten)]
     Look(LookCommand),
+    #[command(flatten)]
+    Policy(PolicyCommand),
     /// Run a simulation over the production engine and ledger.
     #[command(subcommand)]
     Simulate(SimulateCommand),
@@ -225,9 +229,9 @@ pub(crate) struct BackupArgs {
     /// Files and folders.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
-    /// How safe: low, normal, high or critical.
-    #[arg(long, value_name = "CLASS", default_value = "normal")]
-    pub(crate) class: Class,
+    /// How safe: low, normal, high or critical [default: as `larder class` says, else normal].
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) class: Option<Class>,
     /// A word to find the snapshot by; may be given more than once.
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
@@ -467,6 +471,12 @@ mod tests {
             "larder up --listen /ip4/127.0.0.1/tcp/0 --rpc 127.0.0.1:0 --provide 2GiB --price 2 \
              --region eu --operator me --validate --consensus-listen /ip4/127.0.0.1/tcp/0",
             "larder backup a b --class high --tag x --tag y --exclude *.o -n",
+            "larder class set a high",
+            "larder class list --json",
+            "larder class unset a",
+            "larder exclude add *.o target/ --path a",
+            "larder exclude remove *.o",
+            "larder exclude list --path a",
             "larder restore latest:/a --target t --include x --exclude y --verify",
             "larder wallet balance --json",
             "larder wallet new --words-file w",
@@ -512,6 +522,8 @@ mod tests {
             "larder network add-validator nobody",
             "larder backup",
             "larder backup a --class best",
+            "larder class set a best",
+            "larder exclude add",
             "larder up --provide lots",
             "larder restore latest",
             "larder demo --kill some",

@@ -14,7 +14,7 @@ pub(super) fn backup(home: &Path, args: BackupArgs, out: Out) -> Asked {
     let paths = args.paths.iter().map(absolute).collect::<Result<_, _>>()?;
     let params = BackupParams {
         paths,
-        class: Some(Text(args.class)),
+        class: args.class.map(Text),
         tags: args.tags,
         excludes: args.excludes,
         dry_run: args.dry_run,
@@ -42,7 +42,27 @@ pub(super) fn absolute(path: &PathBuf) -> Result<String, Failure> {
     })
 }
 
-fn report(summary: &BackupSummary, out: Out) -> Asked {
+/// Says what each snapshot came to; fails as the worst of them does.
+pub(super) fn report(summary: &BackupSummary, out: Out) -> Asked {
+    let mut ended = Ok(());
+    for summary in summary.also.iter().chain([summary]) {
+        ended = worst(ended, report_one(summary, out))?;
+    }
+    ended
+}
+
+/// What is not in the snapshot counts more than what is not safe enough. A failure to print ends it.
+fn worst(first: Asked, second: Asked) -> Result<Asked, Failure> {
+    let known = |failure: &Failure| matches!(failure.exit, IN_PART | BELOW_CLASS);
+    Ok(match (first, second) {
+        (_, Err(failure)) if !known(&failure) => return Err(failure),
+        (Err(failure), Err(other)) if other.exit != IN_PART => Err(failure),
+        (Err(failure), Ok(())) => Err(failure),
+        (_, second) => second,
+    })
+}
+
+fn report_one(summary: &BackupSummary, out: Out) -> Asked {
     for failure in &summary.failures {
         out.trouble(&failure.path, &failure.reason);
     }

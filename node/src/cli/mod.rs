@@ -15,6 +15,7 @@ mod network;
 mod offer;
 pub mod options;
 mod output;
+mod policy;
 pub(crate) mod progress;
 mod recover;
 mod repairs;

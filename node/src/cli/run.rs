@@ -1,11 +1,11 @@
 //! Reads the command line, does what it says, ends with the exit code.
 
-use super::args::{Cli, Command, LookCommand};
+use super::args::{Cli, Command, LookCommand, PolicyCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, call, cost, doctor, init, listing, look, market, network, offer, recover, repairs,
-    restore, simulate, status, texts, token, up, upkeep, volume, wallet,
+    backup, call, cost, doctor, init, listing, look, market, network, offer, policy, recover,
+    repairs, restore, simulate, status, texts, token, up, upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -68,6 +68,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Token(command) => token::token(&home, command, out),
         Command::Call(args) => call::call(&home, args, out),
         Command::Look(command) => obey_look(command, &home, out),
+        Command::Policy(command) => obey_policy(command, &home, out),
         Command::Simulate(command) => simulate::simulate(command, out),
         Command::Demo(args) => crate::demo::demo(args, out),
         Command::Completions { shell } => texts::completions(shell, out),
@@ -85,5 +86,12 @@ fn obey_look(command: LookCommand, home: &Path, out: Out) -> Result<(), Failure>
         LookCommand::Check => look::check(home, out),
         LookCommand::Stats => look::stats(home, out),
         LookCommand::Quote(args) => cost::quote(home, args, out),
+    }
+}
+
+fn obey_policy(command: PolicyCommand, home: &Path, out: Out) -> Result<(), Failure> {
+    match command {
+        PolicyCommand::Class(command) => policy::class(home, command, out),
+        PolicyCommand::Exclude(command) => policy::exclude(home, command, out),
     }
 }

@@ -5,6 +5,7 @@ use super::{Home, HomeError};
 use crate::shards::VolumeConfig;
 use larder_engine::VolumeId;
 use larder_rpc::Taking;
+use larder_types::Class;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ pub struct Config {
     /// What the RPC keeps and answers.
     #[serde(default, skip_serializing_if = "RpcConfig::is_usual")]
     pub rpc: RpcConfig,
+    /// How safe folders are kept, and what of them is left out.
+    #[serde(default, rename = "policy", skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyEntry>,
     /// Where shards lie beside the home.
     #[serde(default, rename = "volume", skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeEntry>,
@@ -69,6 +73,20 @@ pub struct VolumeEntry {
     /// The most that its shards may take; absent: what the disk has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
+}
+
+/// What holds at and below a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyEntry {
+    /// The path; absolute.
+    pub path: PathBuf,
+    /// How safe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// What is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
 }
 
 /// Which network, and who is asked first.

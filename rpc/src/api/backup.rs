@@ -1,7 +1,7 @@
 //! `backup_*`: snapshots in, files out.
 
 use crate::types::{
-    BackupCheck, DiffParams, Difference, Durability, FindParams, FoundEntry, BackupParams, BrowseParams, Entry, Estimate, EstimateParams, JobStarted, RestoreParams, Snapshot};
+    BackupCheck, DiffParams, Difference, Durability, FindParams, FoundEntry, BackupParams, BrowseParams, Entry, Estimate, EstimateParams, JobStarted, Policy, RestoreParams, SetPolicyParams, Snapshot};
 use crate::values::{Empty, Page, PageParams};
 
 super::methods! {
@@ -24,6 +24,11 @@ super::methods! {
     "backup_check" backup_check(Empty) -> BackupCheck, Admin;
     /// How safe what is kept is, and what would be lost with an operator or a region.
     "backup_durability" backup_durability(Empty) -> Durability, Read;
+    /// Sets what holds at and below a path: its class, and what is left out of its backups. It replaces
+    /// what was set for this path; nothing at all takes it away.
+    "backup_setPolicy" backup_set_policy(SetPolicyParams) -> Policy, Admin;
+    /// What is set for paths, in their order.
+    "backup_listPolicies" backup_list_policies(PageParams) -> Page<Policy>, Admin;
     /// Begins to find the account's data again, in a home made from its words.
     "backup_recover" backup_recover(Empty) -> JobStarted, Admin;
     /// Begins a restore.

@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 pub struct BackupParams {
     /// Absolute paths.
     pub paths: Vec<String>,
-    /// The redundancy class; `normal` when absent.
+    /// The redundancy class; when absent what the policies of the paths say, else `normal`. Paths of
+    /// several classes come to a snapshot for each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Text<Class>>,
     /// Words to find the snapshot by.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Patterns to leave out, as in `.gitignore`.
+    /// Patterns to leave out, as in `.gitignore`, on top of those of the policies.
     #[serde(default)]
     pub excludes: Vec<String>,
     /// Read everything, store nothing.
@@ -102,6 +103,9 @@ pub struct BackupSummary {
     pub head_wanted: u32,
     /// How long it took.
     pub seconds: f64,
+    /// The snapshots of the higher classes, the highest first, if the paths have several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<BackupSummary>,
 }
 
 /// A snapshot in the vault.
