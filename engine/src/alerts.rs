@@ -163,6 +163,8 @@ pub struct Facts {
     pub chain: Option<ChainFacts>,
     /// When the newest snapshot was made; nothing if there is none, and then none can be old.
     pub newest_snapshot: Option<Time>,
+    /// Schedules whose last good backup may become too old.
+    pub schedules: Vec<ScheduleFacts>,
     /// What is rented.
     pub rent: RentFacts,
     /// What is stored with others.
@@ -171,6 +173,17 @@ pub struct Facts {
     pub provider: Option<ProviderFacts>,
     /// The disks: the home's, and each volume's.
     pub disks: Vec<DiskFacts>,
+}
+
+/// A schedule of backups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleFacts {
+    /// Its name.
+    pub name: String,
+    /// When its last good backup was made; before the first one, when it was set.
+    pub good: Time,
+    /// How old that may be.
+    pub allowed: Millis,
 }
 
 /// The newest block.

@@ -25,6 +25,7 @@ pub mod rows;
 pub mod seating;
 pub mod standing;
 pub mod survival;
+pub mod timing;
 #[cfg(test)]
 mod town;
 pub mod view;

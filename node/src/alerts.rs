@@ -12,6 +12,7 @@ use crate::chain::Ledger;
 use crate::driver::{DriverHandle, Stopping};
 use crate::home::now;
 use crate::net::NetHandle;
+use crate::schedules::Schedules;
 use crate::shards::Volumes;
 use larder_backup::Vault;
 use larder_engine::Engine;
@@ -85,6 +86,8 @@ pub struct Watcher {
     pub net: NetHandle,
     /// Snapshots.
     pub vault: Vault,
+    /// Backups that begin by themselves.
+    pub schedules: Schedules,
     /// The provider's volumes, if it has any.
     pub volumes: Option<Volumes>,
     /// The home's folder.
@@ -151,6 +154,7 @@ impl Watcher {
             peers: u32::try_from(peers).unwrap_or(u32::MAX),
             chain,
             newest_snapshot,
+            schedules: self.schedules.facts(),
             rent,
             segments,
             provider,

@@ -23,6 +23,7 @@ use crate::index::Index;
 use crate::jobs::Jobs;
 use crate::net::NetHandle;
 use crate::recovery::Recovery;
+use crate::schedules::Schedules;
 use crate::seat::Seat;
 use crate::settings::ConfigFile;
 use crate::shown::stopping;
@@ -53,6 +54,8 @@ pub struct NodeApi {
     pub net: NetHandle,
     /// Backups, restores and recoveries.
     pub jobs: Jobs,
+    /// Backups that begin by themselves.
+    pub schedules: Schedules,
     /// What a recovery works with.
     pub recovery: Recovery,
     /// The network.

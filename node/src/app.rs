@@ -30,6 +30,7 @@ use crate::net::{Multiaddr, Net, NetConfig, NetHandle, node_id};
 use crate::pool::{Pool, Turns};
 use crate::pump::Pump;
 use crate::recovery::Recovery;
+use crate::schedules::Schedules;
 use crate::seat::{Own, Seat};
 use crate::segments::NetSegments;
 use crate::settings::ConfigFile;
@@ -118,6 +119,7 @@ async fn up(
     ready: impl FnOnce(Ready),
 ) -> Result<(), AppError> {
     let started = now();
+    let recovers = settings.account_key.is_some();
     // The RPC's address is the commonest thing to be taken; but nothing serves before the rest
     // stands, so the order is: home, database, transport, chain, engine, RPC.
     let store = Store::open(&home.dir.join("node.db")).await?;
@@ -359,6 +361,14 @@ async fn up(
         home.dir.clone(),
         stop.child_token(),
     );
+    let schedules = Schedules::new(jobs.clone(), config.clone());
+    if !recovers {
+        let (token, scheduling) = (stop.clone(), schedules.clone().run());
+        tasks.spawn(async move {
+            token.run_until_cancelled(scheduling).await;
+            ("schedules", Ok(()))
+        });
+    }
     let board = Board::default();
     let watch = Watch {
         feeds: Arc::clone(&feeds),
@@ -390,6 +400,7 @@ async fn up(
         ledger: ledger.clone(),
         net: net.clone(),
         vault: jobs.vault.clone(),
+        schedules: schedules.clone(),
         volumes: keeper.as_ref().map(|keeper| keeper.volumes.clone()),
         home: home.dir.clone(),
         node,
@@ -425,6 +436,7 @@ async fn up(
         wallets,
         net: net.clone(),
         jobs,
+        schedules,
         recovery,
         genesis,
         node,

@@ -7,8 +7,8 @@ pub mod rebirth;
 mod standing;
 
 pub use config::{
-    AlertConfig, Config, HistoryConfig, NetworkConfig, PolicyEntry, RpcConfig, UpConfig,
-    VolumeEntry, configured,
+    AlertConfig, Config, HistoryConfig, NetworkConfig, PolicyEntry, RpcConfig, ScheduleEntry,
+    UpConfig, VolumeEntry, configured,
 };
 pub use standing::Standing;
 
@@ -320,6 +320,7 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
         alerts: AlertConfig::default(),
         rpc: RpcConfig::default(),
         policies: Vec::new(),
+        schedules: Vec::new(),
         volumes: Vec::new(),
     };
     let text = toml::to_string(&config).expect("our configuration has a TOML form");

@@ -32,6 +32,7 @@ mod providing;
 pub mod pump;
 pub mod recovery;
 mod repairs;
+pub mod schedules;
 mod searching;
 pub mod seat;
 pub mod segments;

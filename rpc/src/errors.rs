@@ -123,6 +123,10 @@ codes! {
     BadPattern = 1406, "bad_pattern", false, 2;
     /// No provider of the account answered with its head.
     NoHeads = 1407, "no_heads", true, 1;
+    /// No schedule of that name.
+    NoSchedule = 1410, "no_schedule", false, 1;
+    /// The command before a scheduled backup failed.
+    HookFailed = 1411, "hook_failed", true, 1;
 
     /// The node is starting and cannot answer this yet.
     NotReady = 1500, "not_ready", true, 11;

@@ -30,6 +30,7 @@ mod refusals;
 mod repair_and_recover;
 mod restore_damage;
 mod rot;
+mod schedules;
 mod seven;
 mod simulation;
 mod site;

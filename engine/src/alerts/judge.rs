@@ -1,6 +1,9 @@
 //! What is wrong, by the facts of one look and what earlier looks left behind: one function a kind.
 
-use super::{AlertCode, ChainFacts, DiskFacts, Facts, Key, ProviderFacts, Severity, Thresholds};
+use super::{
+    AlertCode, ChainFacts, DiskFacts, Facts, Key, ProviderFacts, ScheduleFacts, Severity,
+    Thresholds,
+};
 use larder_types::{Amount, Millis, Time};
 
 /// Something is wrong.
@@ -77,6 +80,8 @@ pub(super) fn findings(
         facts.provider.as_ref().and_then(proofs),
         damage(facts, memory),
     ];
+    let late = facts.schedules.iter().map(|it| schedule(now, it));
+    found.extend(late);
     found.extend(facts.disks.iter().map(|disk| {
         let is_open = open(AlertCode::DiskFailing, &disk.path);
         self::disk(disk, limits, is_open)
@@ -163,6 +168,27 @@ fn backup(now: Time, facts: &Facts, limits: &Thresholds) -> Option<Finding> {
         rough(age)
     );
     Some(finding(AlertCode::BackupOld, severity, AT_ONCE, message))
+}
+
+fn schedule(now: Time, it: &ScheduleFacts) -> Option<Finding> {
+    let age = now.since(it.good);
+    let far = it.allowed.0.saturating_mul(FAR_TOO_OLD);
+    let severity = match age.0 > far {
+        true => Severity::Critical,
+        false => Severity::Warning,
+    };
+    let message = format!(
+        "schedule {} has made no good backup for {}: see why in `larder schedule list`, and run it \
+         with `larder schedule run {0}`",
+        it.name,
+        rough(age)
+    );
+    (age > it.allowed).then(|| Finding {
+        key: (AlertCode::BackupOld, it.name.clone()),
+        severity,
+        hold: AT_ONCE,
+        message,
+    })
 }
 
 fn lapsing(facts: &Facts) -> Option<Finding> {

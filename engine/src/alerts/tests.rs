@@ -36,6 +36,11 @@ impl Bench {
                 due: self.now.after(EPOCH),
             }),
             newest_snapshot: Some(self.now),
+            schedules: vec![ScheduleFacts {
+                name: "nightly".to_owned(),
+                good: self.now,
+                allowed: Millis(2 * 86_400_000),
+            }],
             rent: RentFacts {
                 contracts: 2,
                 lapsing: 0,
@@ -142,6 +147,15 @@ fn an_old_backup_but_not_a_vault_without_any() {
     };
     check(AlertCode::BackupOld, Severity::Warning, NOW, old(8));
     check(AlertCode::BackupOld, Severity::Critical, NOW, old(40));
+    let late = |days: u64| {
+        move |f: &mut Facts| {
+            let age = Millis(days * 86_400_000);
+            let good = f.newest_snapshot.map(|now| now.before(age));
+            f.schedules.iter_mut().for_each(|s| s.good = good.unwrap());
+        }
+    };
+    check(AlertCode::BackupOld, Severity::Warning, NOW, late(3));
+    check(AlertCode::BackupOld, Severity::Critical, NOW, late(9));
     let mut bench = Bench::new();
     let none = bench.run(Millis(60_000), |f| f.newest_snapshot = None);
     assert_eq!(none, []);

@@ -13,9 +13,10 @@ use larder_engine::survival::{Domain, Group, Shared};
 use larder_rpc::values::PAGE_MAX;
 use larder_rpc::{
     BackupCheck, BackupMethods, BackupParams, BrowseParams, Code, DiffParams, Difference,
-    DomainKind, DomainLoss, Durability, DurabilityGroup, Empty, Entry, Estimate, EstimateParams,
-    FindParams, FoundEntry, JobStarted, Moment, Page, PageParams, Policy, RestoreParams, RpcError,
-    SetPolicyParams, Snapshot, Text,
+    DomainKind, DomainLoss, Done, Durability, DurabilityGroup, Empty, Entry, Estimate,
+    EstimateParams, FindParams, FoundEntry, JobStarted, Moment, Page, PageParams, Policy,
+    RestoreParams, RpcError, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
+    Snapshot, Text,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -240,6 +241,25 @@ impl BackupMethods for NodeApi {
         let mut policies: Vec<Policy> = config.policies.iter().map(policy).collect();
         policies.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Page::cut(policies, &params)?)
+    }
+
+    async fn backup_set_schedule(&self, params: SetScheduleParams) -> Result<Schedule, RpcError> {
+        self.schedules.set(params).await
+    }
+
+    async fn backup_list_schedules(&self, params: PageParams) -> Result<Page<Schedule>, RpcError> {
+        Ok(Page::cut(self.schedules.list()?, &params)?)
+    }
+
+    async fn backup_remove_schedule(&self, params: ScheduleParams) -> Result<Done, RpcError> {
+        self.schedules.remove(params.name).await?;
+        Ok(Done {})
+    }
+
+    async fn backup_run_schedule(&self, params: ScheduleParams) -> Result<JobStarted, RpcError> {
+        Ok(JobStarted {
+            job: self.schedules.run_now(&params.name)?,
+        })
     }
 
     async fn backup_recover(&self, _: Empty) -> Result<JobStarted, RpcError> {

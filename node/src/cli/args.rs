@@ -4,6 +4,7 @@ mod call;
 mod look;
 mod network;
 mod policy;
+mod schedule;
 mod wallet;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
@@ -12,6 +13,7 @@ pub(crate) use self::look::{
 };
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
 pub(crate) use self::policy::{ClassCommand, ExcludeCommand, PolicyCommand};
+pub(crate) use self::schedule::{ScheduleCommand, ScheduleSetArgs};
 pub(crate) use self::wallet::{LimitArg, PassphraseArgs, VerifyArgs, WalletArg, WalletCommand};
 
 use crate::demo::DemoArgs;
@@ -477,6 +479,11 @@ mod tests {
             "larder exclude add *.o target/ --path a",
             "larder exclude remove *.o",
             "larder exclude list --path a",
+            "larder schedule set a b --every 24h --before x --after y --warn-after 3d",
+            "larder schedule set a --at 03:00 --name n --class high --tag t",
+            "larder schedule list",
+            "larder schedule remove n",
+            "larder schedule run n",
             "larder restore latest:/a --target t --include x --exclude y --verify",
             "larder wallet balance --json",
             "larder wallet new --words-file w",
@@ -524,6 +531,9 @@ mod tests {
             "larder backup a --class best",
             "larder class set a best",
             "larder exclude add",
+            "larder schedule set a",
+            "larder schedule set a --every 1h --at 03:00",
+            "larder schedule set --every 1h",
             "larder up --provide lots",
             "larder restore latest",
             "larder demo --kill some",

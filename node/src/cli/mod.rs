@@ -21,6 +21,7 @@ mod recover;
 mod repairs;
 mod restore;
 mod run;
+mod schedule;
 mod simulate;
 mod status;
 mod texts;

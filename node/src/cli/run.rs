@@ -5,7 +5,7 @@ use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
     backup, call, cost, doctor, init, listing, look, market, network, offer, policy, recover,
-    repairs, restore, simulate, status, texts, token, up, upkeep, volume, wallet,
+    repairs, restore, schedule, simulate, status, texts, token, up, upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -93,5 +93,6 @@ fn obey_policy(command: PolicyCommand, home: &Path, out: Out) -> Result<(), Fail
     match command {
         PolicyCommand::Class(command) => policy::class(home, command, out),
         PolicyCommand::Exclude(command) => policy::exclude(home, command, out),
+        PolicyCommand::Schedule(command) => schedule::schedule(home, command, out),
     }
 }

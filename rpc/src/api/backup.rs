@@ -1,7 +1,8 @@
 //! `backup_*`: snapshots in, files out.
 
 use crate::types::{
-    BackupCheck, DiffParams, Difference, Durability, FindParams, FoundEntry, BackupParams, BrowseParams, Entry, Estimate, EstimateParams, JobStarted, Policy, RestoreParams, SetPolicyParams, Snapshot};
+    BackupCheck, DiffParams, Difference, Durability, FindParams, FoundEntry, BackupParams, BrowseParams, Entry, Estimate, EstimateParams, JobStarted, Done, Policy, RestoreParams, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
+    Snapshot};
 use crate::values::{Empty, Page, PageParams};
 
 super::methods! {
@@ -29,6 +30,14 @@ super::methods! {
     "backup_setPolicy" backup_set_policy(SetPolicyParams) -> Policy, Admin;
     /// What is set for paths, in their order.
     "backup_listPolicies" backup_list_policies(PageParams) -> Page<Policy>, Admin;
+    /// Sets when paths are backed up by themselves, in place of the schedule of this name.
+    "backup_setSchedule" backup_set_schedule(SetScheduleParams) -> Schedule, Admin;
+    /// The schedules, by their names, and how they stand.
+    "backup_listSchedules" backup_list_schedules(PageParams) -> Page<Schedule>, Admin;
+    /// Takes a schedule away.
+    "backup_removeSchedule" backup_remove_schedule(ScheduleParams) -> Done, Admin;
+    /// Begins a schedule's backup though it is not due, with its commands.
+    "backup_runSchedule" backup_run_schedule(ScheduleParams) -> JobStarted, Admin;
     /// Begins to find the account's data again, in a home made from its words.
     "backup_recover" backup_recover(Empty) -> JobStarted, Admin;
     /// Begins a restore.

@@ -21,7 +21,7 @@ pub struct Alert {
     /// What it is about: `contracts_lapsing`, `disk_failing`, `shards_damaged`, `proofs_missed`,
     /// `no_peers`, `backup_old`, `credit_low`, `redundancy_low`, `ledger_stalled` or `clock_wrong`.
     pub code: String,
-    /// Which disk; absent where there is only one of its kind.
+    /// Which disk or schedule; absent where there is only one of its kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// How bad it was at its worst.

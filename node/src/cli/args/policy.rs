@@ -1,5 +1,6 @@
-//! The words for what holds per folder: classes, what is left out.
+//! The words for what holds per folder: classes, what is left out, when it is backed up.
 
+use super::schedule::ScheduleCommand;
 use clap::Subcommand;
 use larder_types::Class;
 use std::path::PathBuf;
@@ -19,6 +20,12 @@ pub(crate) enum PolicyCommand {
         after_help = "Examples:\n  larder exclude add '*.iso'\n  larder exclude add target/ node_modules/ --path ~/src\n  larder exclude add '!keep.iso' --path ~/disks\n  larder exclude list\n  larder exclude remove '*.iso'\n\nPatterns are those of .gitignore; without a leading slash they match at any depth below the path.\n`!` takes back what a path above left out."
     )]
     Exclude(ExcludeCommand),
+    /// Backups that begin by themselves.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  larder schedule set ~/Documents --every 24h --warn-after 3d\n  larder schedule list\n  larder schedule run Documents\n  larder schedule remove Documents"
+    )]
+    Schedule(ScheduleCommand),
 }
 
 #[derive(Debug, Clone, Subcommand)]
