@@ -4,7 +4,7 @@
 use crate::content::{Content, Piece, drain_pieces};
 use crate::entry::Entry;
 use crate::index::{Index, IndexError, Place};
-use crate::segments::{Segments, SegmentsError};
+use crate::segments::{Probed, Segments, SegmentsError};
 use crate::tree::{TreeError, decode_entry};
 use larder_coding::SegmentReader;
 use larder_coding::segment::ReadError;
@@ -90,6 +90,15 @@ impl<S: Segments> Fetched<S> {
     pub(crate) async fn of(segments: Arc<S>, id: SegmentId) -> Result<Self, SegmentsError> {
         let path = segments.fetch(id).await?;
         Ok(Self { segments, id, path })
+    }
+
+    /// Fetches it with all that is kept of it.
+    pub(crate) async fn probed(
+        segments: Arc<S>,
+        id: SegmentId,
+    ) -> Result<(Self, Probed), SegmentsError> {
+        let (path, probed) = segments.probe(id).await?;
+        Ok((Self { segments, id, path }, probed))
     }
 }
 

@@ -37,6 +37,7 @@ pub mod spool;
 pub mod summary;
 pub mod tree;
 pub mod vault;
+pub mod verify;
 mod walk;
 
 pub use attrs::Xattr;
@@ -51,7 +52,10 @@ pub use progress::{Phase, Progress, State};
 pub use rebuild::{RebuildError, RebuildSummary};
 pub use receipt::{Omission, Rule};
 pub use restore::{RestoreError, RestoreOptions, RestoreSummary};
-pub use segments::{KnownSegment, SealedSegment, SegmentKind, Segments, SegmentsError, Stored};
+pub use segments::{
+    KnownSegment, Probed, SealedSegment, SegmentKind, Segments, SegmentsError, Stored,
+};
 pub use snapshot::{Snapshot, SnapshotId};
 pub use summary::Summary;
 pub use vault::Vault;
+pub use verify::{Verified, VerifyError};

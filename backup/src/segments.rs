@@ -101,6 +101,15 @@ pub struct Stored {
     pub bytes_stored: u64,
 }
 
+/// What reading all that is kept of a segment found, beside the segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probed {
+    /// Shards that are not what was stored.
+    pub damaged: u16,
+    /// Shards that could not be reached.
+    pub unread: u16,
+}
+
 /// Why a segment could not be stored, fetched or listed.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentsError {
@@ -135,6 +144,15 @@ pub trait Segments: Send + Sync + 'static {
 
     /// The segment's C, whole, in a local file that stands until [`Segments::release`].
     fn fetch(&self, id: SegmentId) -> impl Future<Output = Result<PathBuf, SegmentsError>> + Send;
+
+    /// The same, but everything that is kept of it is read, redundancy included. Whoever keeps
+    /// segments without redundancy need not write it.
+    fn probe(
+        &self,
+        id: SegmentId,
+    ) -> impl Future<Output = Result<(PathBuf, Probed), SegmentsError>> + Send {
+        async move { Ok((self.fetch(id).await?, Probed::default())) }
+    }
 
     /// The fetched file is no longer needed; called once for each fetch.
     fn release(&self, id: SegmentId) -> impl Future<Output = ()> + Send;

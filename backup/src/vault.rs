@@ -134,6 +134,20 @@ impl Vault {
         Ok(ids)
     }
 
+    /// Every segment that the index names and knows to be durable.
+    ///
+    /// # Errors
+    /// [`IndexError`] if the index cannot be read.
+    pub async fn durable_segment_ids(&self) -> Result<Vec<SegmentId>, IndexError> {
+        let mut ids = self.index.segments().await?;
+        for id in self.index.pending().await? {
+            ids.remove(&id);
+        }
+        let mut ids: Vec<SegmentId> = ids.into_iter().collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
     pub(crate) fn tmp(&self) -> PathBuf {
         self.dir.join("tmp")
     }

@@ -40,11 +40,13 @@ pub enum AlertCode {
     LedgerStalled,
     /// This machine's clock and the blocks' times disagree.
     ClockWrong,
+    /// The newest drill did not bring everything back.
+    DrillFailed,
 }
 
 impl AlertCode {
     /// All of them, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ContractsLapsing,
         Self::DiskFailing,
         Self::ShardsDamaged,
@@ -55,6 +57,7 @@ impl AlertCode {
         Self::RedundancyLow,
         Self::LedgerStalled,
         Self::ClockWrong,
+        Self::DrillFailed,
     ];
 
     /// The name that programs know it by.
@@ -71,6 +74,7 @@ impl AlertCode {
             Self::RedundancyLow => "redundancy_low",
             Self::LedgerStalled => "ledger_stalled",
             Self::ClockWrong => "clock_wrong",
+            Self::DrillFailed => "drill_failed",
         }
     }
 }
@@ -165,6 +169,8 @@ pub struct Facts {
     pub newest_snapshot: Option<Time>,
     /// Schedules whose last good backup may become too old.
     pub schedules: Vec<ScheduleFacts>,
+    /// The newest drill.
+    pub drill: Option<DrillFacts>,
     /// What is rented.
     pub rent: RentFacts,
     /// What is stored with others.
@@ -184,6 +190,15 @@ pub struct ScheduleFacts {
     pub good: Time,
     /// How old that may be.
     pub allowed: Millis,
+}
+
+/// A drill: a restore of some files, to see whether they come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrillFacts {
+    /// Files restored.
+    pub files: u64,
+    /// Those that did not come back as they were.
+    pub failures: u64,
 }
 
 /// The newest block.

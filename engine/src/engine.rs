@@ -251,6 +251,8 @@ impl Parts<'_> {
             }
             Command::Renew { contract } => self.renter.renew(ctx, self.wallet, &contract),
             Command::Fetch { segment } => self.renter.fetch(ctx, segment),
+            Command::Probe { segment } => self.renter.probe(ctx, segment),
+            Command::Repair => self.renter.hurry(),
             Command::Release { segment } => self.renter.release(ctx, segment),
             Command::Send { job, to, amount } => self.wallet.send(ctx, job, to, amount),
             Command::Submit { job, tx } => self.wallet.submit(ctx, job, *tx),

@@ -116,6 +116,14 @@ pub enum Command {
         /// The segment.
         segment: SegmentId,
     },
+    /// The same, but every shard that is held is read: one that is not what was stored is lost from
+    /// then on. What was found says [`crate::Engine::probed`] until the segment is released.
+    Probe {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// What lacks shards is repaired now, and not when it is its time.
+    Repair,
     /// The fetched file is no longer needed.
     Release {
         /// The segment.

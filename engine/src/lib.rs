@@ -22,6 +22,7 @@ pub mod report;
 mod risk;
 pub mod rota;
 pub mod rows;
+pub mod sample;
 pub mod seating;
 pub mod standing;
 pub mod survival;

@@ -133,12 +133,13 @@ pub fn scoped(at: &Path, glob: &str) -> String {
     let rest = rest.strip_prefix("./").unwrap_or(rest);
     let rest = rest.strip_prefix("**/").unwrap_or(rest);
     let base = at.to_string_lossy();
-    let base = escaped(base.trim_end_matches('/'));
+    let base = literal(base.trim_end_matches('/'));
     format!("{bang}{base}/**/{rest}")
 }
 
-/// A path whose letters mean only themselves in a glob.
-fn escaped(path: &str) -> String {
+/// A path as a glob that matches only itself.
+#[must_use]
+pub fn literal(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for c in path.chars() {
         if matches!(

@@ -1,6 +1,7 @@
 //! What the engine knows, for people and programs that ask: plain values, copied.
 
 use crate::provider::{Provide, Provider};
+pub use crate::renter::fetches::Probed;
 use crate::renter::repairs::Phase;
 use crate::rows::{AuditRow, SegmentRow, VolumeId};
 use crate::{Engine, NoRoom};
@@ -125,6 +126,8 @@ pub struct SegmentReport {
     pub meta: bool,
     /// Whether it is a catalogue of other segments.
     pub catalogue: bool,
+    /// Bytes of its ciphertext.
+    pub len: u64,
 }
 
 /// Most segments named in one report.
@@ -369,8 +372,15 @@ impl Engine {
                 class: row.class,
                 meta: row.meta,
                 catalogue: row.catalogue,
+                len: row.len,
             })
             .collect()
+    }
+
+    /// What reading a segment's shards has found so far; nothing of one that is not being fetched.
+    #[must_use]
+    pub fn probed(&self, segment: &SegmentId) -> Option<Probed> {
+        self.renter.probed(segment)
     }
 
     /// What the provider's side holds; `None` if the node offers nothing.

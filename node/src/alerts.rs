@@ -9,6 +9,7 @@ pub use hooks::Hooks;
 pub use rules::Rules;
 
 use crate::chain::Ledger;
+use crate::drills::Drills;
 use crate::driver::{DriverHandle, Stopping};
 use crate::home::now;
 use crate::net::NetHandle;
@@ -88,6 +89,8 @@ pub struct Watcher {
     pub vault: Vault,
     /// Backups that begin by themselves.
     pub schedules: Schedules,
+    /// What drills came to.
+    pub drills: Drills,
     /// The provider's volumes, if it has any.
     pub volumes: Option<Volumes>,
     /// The home's folder.
@@ -155,6 +158,7 @@ impl Watcher {
             chain,
             newest_snapshot,
             schedules: self.schedules.facts(),
+            drill: self.drills.facts(),
             rent,
             segments,
             provider,

@@ -19,6 +19,7 @@ use crate::call::{Answer, Call};
 use crate::catalogue::Cataloguer;
 use crate::chain::Chain;
 use crate::cli::options::{Ready, UpOptions};
+use crate::drills::Drills;
 use crate::driver::{self, Calls, Shell};
 use crate::follow::Follower;
 use crate::heads;
@@ -354,11 +355,13 @@ async fn up(
         driver: driver.clone(),
         spool,
     };
+    let drills = Drills::open(&home.dir, home.keys.device.clone(), genesis.hash());
     let jobs = Jobs::new(
         vault,
         segments,
         driver.clone(),
         home.dir.clone(),
+        drills.clone(),
         stop.child_token(),
     );
     let schedules = Schedules::new(jobs.clone(), config.clone());
@@ -401,6 +404,7 @@ async fn up(
         net: net.clone(),
         vault: jobs.vault.clone(),
         schedules: schedules.clone(),
+        drills,
         volumes: keeper.as_ref().map(|keeper| keeper.volumes.clone()),
         home: home.dir.clone(),
         node,

@@ -73,6 +73,13 @@ pub enum Msg {
         /// The way back: the file in the fetch folder, or nothing if it cannot be had.
         done: oneshot::Sender<Option<Borrowed>>,
     },
+    /// Bring a segment back with all of its shards.
+    Probe {
+        /// The segment.
+        segment: SegmentId,
+        /// The way back, as of a fetch.
+        done: oneshot::Sender<Option<Borrowed>>,
+    },
     /// Send credit, or a transaction.
     Send {
         /// What.
@@ -348,6 +355,10 @@ fn admit(
         Msg::Fetch { segment, done } => {
             waiting.fetched.entry(segment).or_default().push(done);
             Some(Input::Command(Command::Fetch { segment }))
+        }
+        Msg::Probe { segment, done } => {
+            waiting.fetched.entry(segment).or_default().push(done);
+            Some(Input::Command(Command::Probe { segment }))
         }
         Msg::Send { what, done, ended } => {
             let job = waiting.job();

@@ -1,9 +1,12 @@
 //! Backups and restores as jobs: begun by a call, watched by polling, cancelled by another call.
 //! A job keeps its outcome until the node stops or a hundred newer ones have ended.
 
+mod checking;
+mod drilling;
 mod parts;
 mod scheduled;
 
+use crate::drills::Drills;
 use crate::driver::{DriverHandle, Msg};
 use crate::home::now;
 use crate::recovery::Recovery;
@@ -46,6 +49,9 @@ pub struct Jobs {
     segments: Arc<NetSegments>,
     driver: DriverHandle,
     home: PathBuf,
+    drills: Drills,
+    /// Held by the drill that runs.
+    drilling: Arc<tokio::sync::Mutex<()>>,
     all: Arc<Mutex<BTreeMap<u64, Entry>>>,
     stop: CancellationToken,
 }
@@ -68,6 +74,7 @@ impl Jobs {
         segments: NetSegments,
         driver: DriverHandle,
         home: PathBuf,
+        drills: Drills,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -75,6 +82,8 @@ impl Jobs {
             segments: Arc::new(segments),
             driver,
             home,
+            drills,
+            drilling: Arc::default(),
             all: Arc::default(),
             stop,
         }

@@ -14,6 +14,7 @@ pub mod configuring;
 pub mod demo;
 pub mod doctor;
 pub mod doomed;
+pub mod drills;
 pub mod driver;
 pub mod follow;
 pub mod heads;

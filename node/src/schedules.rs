@@ -13,9 +13,7 @@ use crate::jobs::Jobs;
 use crate::settings::ConfigFile;
 use jiff::tz::TimeZone;
 use larder_engine::alerts::ScheduleFacts;
-use larder_rpc::{
-    BackupParams, BackupSummary, Code, JobKind, Moment, RpcError, Schedule, SetScheduleParams, Text,
-};
+use larder_rpc::{BackupParams, Code, Moment, RpcError, Schedule, SetScheduleParams, Text};
 use larder_types::{Millis, Time};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -97,7 +95,7 @@ impl Schedules {
         if due > now {
             return due.since(now).to_std().min(LOOK);
         }
-        if !self.jobs.runs(JobKind::Backup) {
+        if !self.jobs.runs(plan.kind()) {
             if let Err(e) = self.begin(plan.clone()) {
                 tracing::warn!("schedule {}: {e}", plan.name());
             }
@@ -208,8 +206,8 @@ impl Schedules {
         let (plans, _) = self.plans()?;
         let plan = plans.into_iter().find(|plan| plan.name() == name);
         let plan = plan.ok_or_else(|| no_schedule(name))?;
-        if self.jobs.runs(JobKind::Backup) {
-            let why = "a backup is running: wait until it has ended (`larder status`)";
+        if self.jobs.runs(plan.kind()) {
+            let why = "one like it is running: wait until it has ended (`larder status`)";
             return Err(RpcError::new(Code::VaultBusy, why));
         }
         self.begin(plan)
@@ -268,7 +266,7 @@ fn due(standing: &mut Standing, plan: &Plan, now: Time, zone: &TimeZone) -> Opti
 }
 
 /// Writes down what came of a run.
-fn ended(book: &Mutex<Book>, name: &str, made: &Result<BackupSummary, RpcError>) {
+fn ended(book: &Mutex<Book>, name: &str, made: &Result<(), String>) {
     let mut book = locked(book);
     let now = now();
     // It may have been taken away meanwhile.
@@ -283,7 +281,7 @@ fn ended(book: &Mutex<Book>, name: &str, made: &Result<BackupSummary, RpcError>)
         }
         Err(e) => {
             tracing::warn!("schedule {name}: {e}");
-            standing.trouble = Some(e.to_string());
+            standing.trouble = Some(e.clone());
         }
     }
     book.save();
@@ -310,6 +308,7 @@ fn entry(params: SetScheduleParams) -> ScheduleEntry {
     ScheduleEntry {
         name: params.name,
         paths: params.paths.into_iter().map(PathBuf::from).collect(),
+        drill: params.drill,
         every: text(params.every),
         at: params.at,
         cron: params.cron,
@@ -327,6 +326,7 @@ fn params(entry: &ScheduleEntry) -> SetScheduleParams {
     SetScheduleParams {
         name: entry.name.clone(),
         paths: texts(&entry.paths),
+        drill: entry.drill.clone(),
         every: span(&entry.every),
         at: entry.at.clone(),
         cron: entry.cron.clone(),

@@ -1,8 +1,10 @@
 //! The network as a keeper of segments: the seam that backups are written against.
 
-use crate::driver::{DriverHandle, Msg, Stopping};
+use crate::driver::{Borrowed, DriverHandle, Msg, Stopping};
 use crate::spool::Spool;
-use larder_backup::{KnownSegment, SealedSegment, SegmentKind, Segments, SegmentsError, Stored};
+use larder_backup::{
+    KnownSegment, Probed, SealedSegment, SegmentKind, Segments, SegmentsError, Stored,
+};
 use larder_engine::report::SegmentReport;
 use larder_engine::{Command, Engine, Input, NoRoom};
 use larder_types::SegmentId;
@@ -32,6 +34,20 @@ pub enum PlaceError {
 impl From<PlaceError> for SegmentsError {
     fn from(error: PlaceError) -> Self {
         Self::Store(Box::new(error))
+    }
+}
+
+impl NetSegments {
+    /// Asks for a segment and waits for it.
+    async fn arrived(
+        &self,
+        id: SegmentId,
+        msg: Msg,
+        fetched: oneshot::Receiver<Option<Borrowed>>,
+    ) -> Result<Borrowed, SegmentsError> {
+        self.driver.send(msg).await.map_err(PlaceError::from)?;
+        let fetched = fetched.await.map_err(|_| PlaceError::Stopping(Stopping))?;
+        fetched.ok_or(SegmentsError::Lost(id))
     }
 }
 
@@ -70,10 +86,22 @@ impl Segments for NetSegments {
     async fn fetch(&self, id: SegmentId) -> Result<PathBuf, SegmentsError> {
         let (done, fetched) = oneshot::channel();
         let msg = Msg::Fetch { segment: id, done };
-        self.driver.send(msg).await.map_err(PlaceError::from)?;
-        let fetched = fetched.await.map_err(|_| PlaceError::Stopping(Stopping))?;
-        fetched.ok_or(SegmentsError::Lost(id))?.claim();
+        self.arrived(id, msg, fetched).await?.claim();
         Ok(self.spool.fetched(&id))
+    }
+
+    async fn probe(&self, id: SegmentId) -> Result<(PathBuf, Probed), SegmentsError> {
+        let (done, fetched) = oneshot::channel();
+        let msg = Msg::Probe { segment: id, done };
+        let borrowed = self.arrived(id, msg, fetched).await?;
+        let probed = self.driver.query(move |e| e.probed(&id)).await;
+        let probed = probed.map_err(PlaceError::from)?;
+        borrowed.claim();
+        let probed = probed.map_or_else(Probed::default, |probed| Probed {
+            damaged: probed.damaged,
+            unread: probed.unread,
+        });
+        Ok((self.spool.fetched(&id), probed))
     }
 
     async fn release(&self, id: SegmentId) {

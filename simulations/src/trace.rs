@@ -188,6 +188,11 @@ impl Trace {
                 self.kind(4);
                 self.0.update(&segment.0);
             }
+            Command::Probe { segment } => {
+                self.kind(17);
+                self.0.update(&segment.0);
+            }
+            Command::Repair => self.kind(18),
             Command::Send { job, to, amount } => {
                 self.kind(5);
                 self.number(*job);

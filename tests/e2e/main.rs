@@ -19,6 +19,7 @@ mod folder;
 mod foreign;
 mod full_disk;
 mod garbage;
+mod health;
 mod honest_trouble;
 mod keeper_killed;
 mod keeper_killed_mid_repair;

@@ -1,8 +1,8 @@
 //! What is wrong, by the facts of one look and what earlier looks left behind: one function a kind.
 
 use super::{
-    AlertCode, ChainFacts, DiskFacts, Facts, Key, ProviderFacts, ScheduleFacts, Severity,
-    Thresholds,
+    AlertCode, ChainFacts, DiskFacts, DrillFacts, Facts, Key, ProviderFacts, ScheduleFacts,
+    Severity, Thresholds,
 };
 use larder_types::{Amount, Millis, Time};
 
@@ -79,6 +79,7 @@ pub(super) fn findings(
         redundancy(facts, limits),
         facts.provider.as_ref().and_then(proofs),
         damage(facts, memory),
+        facts.drill.and_then(drill),
     ];
     let late = facts.schedules.iter().map(|it| schedule(now, it));
     found.extend(late);
@@ -189,6 +190,16 @@ fn schedule(now: Time, it: &ScheduleFacts) -> Option<Finding> {
         hold: AT_ONCE,
         message,
     })
+}
+
+fn drill(it: DrillFacts) -> Option<Finding> {
+    let message = format!(
+        "{} of the {} files of the last drill did not come back as they were: find out what is \
+         damaged with `larder check --read-data`, mend it with `larder repair`, then `larder drill`",
+        it.failures, it.files
+    );
+    let code = AlertCode::DrillFailed;
+    (it.failures > 0).then(|| finding(code, Severity::Critical, AT_ONCE, message))
 }
 
 fn lapsing(facts: &Facts) -> Option<Finding> {

@@ -41,6 +41,10 @@ impl Bench {
                 good: self.now,
                 allowed: Millis(2 * 86_400_000),
             }],
+            drill: Some(DrillFacts {
+                files: 9,
+                failures: 0,
+            }),
             rent: RentFacts {
                 contracts: 2,
                 lapsing: 0,
@@ -154,6 +158,9 @@ fn an_old_backup_but_not_a_vault_without_any() {
             f.schedules.iter_mut().for_each(|s| s.good = good.unwrap());
         }
     };
+    check(AlertCode::DrillFailed, Severity::Critical, NOW, |f| {
+        f.drill.iter_mut().for_each(|drill| drill.failures = 1);
+    });
     check(AlertCode::BackupOld, Severity::Warning, NOW, late(3));
     check(AlertCode::BackupOld, Severity::Critical, NOW, late(9));
     let mut bench = Bench::new();

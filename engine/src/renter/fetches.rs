@@ -54,6 +54,17 @@ pub(crate) struct Fetch {
     users: u32,
     /// Whether a repair wants the shards.
     repair: bool,
+    /// Whether all positions are still to be read, and not only as many as are needed.
+    probing: bool,
+}
+
+/// What reading all of a segment's shards has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// Positions whose shard was not what was stored.
+    pub damaged: u16,
+    /// Positions that could not be reached.
+    pub unread: u16,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +132,24 @@ impl Renter {
         self.advance(ctx, segment);
     }
 
+    /// The same, and all of its shards are read. One that is decoded already, for somebody else, is
+    /// not read again.
+    pub(crate) fn probe(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
+        let fetch = self.fetches.entry(segment).or_default();
+        fetch.probing = !fetch.ready && fetch.decoding.is_none();
+        self.fetch(ctx, segment);
+    }
+
+    /// What was found of a segment that is being fetched.
+    pub(crate) fn probed(&self, segment: &SegmentId) -> Option<Probed> {
+        let fetch = self.fetches.get(segment)?;
+        let count = |of: &BTreeSet<u16>| u16::try_from(of.len()).unwrap_or(u16::MAX);
+        Some(Probed {
+            damaged: count(&fetch.bad),
+            unread: count(&fetch.failed),
+        })
+    }
+
     /// A repair wants a segment's shards.
     pub(crate) fn fetch_for_repair(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
         self.fetches.entry(segment).or_default().repair = true;
@@ -174,7 +203,8 @@ impl Renter {
             return self.unavailable(ctx, segment, 1);
         };
         let (code, shard_len) = (row.code, row.shard_len);
-        let needed = usize::from(code.k());
+        let probing = self.fetches.get(&segment).is_some_and(|f| f.probing);
+        let needed = usize::from(if probing { code.n() } else { code.k() });
         let room = MAX_GETS.saturating_sub(self.gets);
         let Some(fetch) = self.fetches.get_mut(&segment) else {
             return;
@@ -259,6 +289,11 @@ impl Renter {
             return;
         };
         if fetch.failed.is_empty() || fetch.rounds >= MAX_ROUNDS {
+            if fetch.probing && fetch.have.len() >= usize::from(needed) {
+                // All was tried; what did not come is not needed.
+                fetch.probing = false;
+                return self.advance(ctx, segment);
+            }
             return self.unavailable(ctx, segment, needed);
         }
         fetch.failed.clear();
@@ -352,7 +387,8 @@ impl Renter {
         else {
             return self.unavailable(ctx, segment, 1);
         };
-        if fetch.have.len() < usize::from(row.code.k()) {
+        fetch.probing &= fetch.have.len() < usize::from(row.code.n());
+        if fetch.probing || fetch.have.len() < usize::from(row.code.k()) {
             return self.get_more(ctx, segment);
         }
         let positions: Vec<u16> = fetch
@@ -404,7 +440,7 @@ impl Renter {
             let Some(row) = self.segments.get(id) else {
                 continue;
             };
-            if fetch.have.len() >= usize::from(row.code.k()) {
+            if !fetch.probing && fetch.have.len() >= usize::from(row.code.k()) {
                 continue;
             }
             let patience = fetch.patience(row.shard_len, self.pace);

@@ -23,6 +23,8 @@ struct Entry {
     rests_until: Option<Time>,
     /// Repairs that failed in a row.
     fails: u32,
+    /// Somebody does not want to wait.
+    hurried: bool,
 }
 
 impl Lacking {
@@ -44,6 +46,7 @@ impl Lacking {
             risk: None,
             rests_until: None,
             fails: 0,
+            hurried: false,
         });
         if let Some(old) = std::mem::replace(&mut entry.risk, risk) {
             self.ready.remove(&(old, id));
@@ -69,6 +72,17 @@ impl Lacking {
     /// Which one is next.
     pub(crate) fn first(&self) -> Option<SegmentId> {
         self.ready.first().map(|(_, id)| *id)
+    }
+
+    /// Whether a segment is to be repaired though it could wait.
+    pub(crate) fn is_hurried(&self, id: &SegmentId) -> bool {
+        self.entries.get(id).is_some_and(|e| e.hurried)
+    }
+
+    /// All that lack something now are to be repaired, and none rests.
+    pub(crate) fn hurry(&mut self) {
+        self.entries.values_mut().for_each(|e| e.hurried = true);
+        self.wake_all();
     }
 
     /// Repairs of a segment that failed in a row.
@@ -159,6 +173,9 @@ mod tests {
         assert_eq!((lacking.first(), lacking.deadline()), (Some(b), None));
         lacking.note(b, 9, None);
         assert_eq!(lacking.first(), Some(a));
+        lacking.rest(&a, Time(99));
+        lacking.hurry();
+        assert_eq!((lacking.first(), lacking.is_hurried(&b)), (Some(a), true));
         lacking.forget(&a);
         assert_eq!((lacking.first(), lacking.ids().count()), (None, 1));
     }

@@ -197,12 +197,21 @@ impl Renter {
         }
         let since = self.lacking.since(segment).unwrap_or(self.epoch);
         let risk = risk(row.code, self.alive(row));
-        let due = !risk.background || self.tops_up_at_once || since < self.epoch;
+        let due = !risk.background
+            || self.tops_up_at_once
+            || since < self.epoch
+            || self.lacking.is_hurried(segment);
         let wanted = due
             && !missing(row).is_empty()
             && !self.is_at_work(segment)
             && self.readable(segment, row) >= row.code.k();
         self.lacking.note(*segment, since, wanted.then_some(risk));
+    }
+
+    /// What lacks shards is due now.
+    pub(crate) fn hurry(&mut self) {
+        self.lacking.hurry();
+        self.reindex_all();
     }
 
     /// An epoch has begun: who passed lately has changed, and what could wait an epoch is due.

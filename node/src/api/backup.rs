@@ -12,11 +12,11 @@ use larder_engine::Engine;
 use larder_engine::survival::{Domain, Group, Shared};
 use larder_rpc::values::PAGE_MAX;
 use larder_rpc::{
-    BackupCheck, BackupMethods, BackupParams, BrowseParams, Code, DiffParams, Difference,
-    DomainKind, DomainLoss, Done, Durability, DurabilityGroup, Empty, Entry, Estimate,
-    EstimateParams, FindParams, FoundEntry, JobStarted, Moment, Page, PageParams, Policy,
-    RestoreParams, RpcError, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
-    Snapshot, Text,
+    BackupCheck, BackupMethods, BackupParams, BrowseParams, CheckDataParams, Code, DiffParams,
+    Difference, DomainKind, DomainLoss, Done, Drill, DrillParams, Durability, DurabilityGroup,
+    Empty, Entry, Estimate, EstimateParams, FindParams, FoundEntry, JobStarted, Moment, Page,
+    PageParams, Policy, RestoreParams, RpcError, Schedule, ScheduleParams, SetPolicyParams,
+    SetScheduleParams, Snapshot, Text,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -195,6 +195,28 @@ impl BackupMethods for NodeApi {
                 .map(|id| Text(*id))
                 .collect(),
         })
+    }
+
+    async fn backup_check_data(&self, params: CheckDataParams) -> Result<JobStarted, RpcError> {
+        Ok(JobStarted {
+            job: self.jobs.check(params)?,
+        })
+    }
+
+    async fn backup_repair(&self, _: Empty) -> Result<JobStarted, RpcError> {
+        Ok(JobStarted {
+            job: self.jobs.repair()?,
+        })
+    }
+
+    async fn backup_drill(&self, params: DrillParams) -> Result<JobStarted, RpcError> {
+        Ok(JobStarted {
+            job: self.jobs.drill(params)?,
+        })
+    }
+
+    async fn backup_list_drills(&self, params: PageParams) -> Result<Page<Drill>, RpcError> {
+        Ok(Page::cut(self.jobs.drilled(), &params)?)
     }
 
     async fn backup_durability(&self, _: Empty) -> Result<Durability, RpcError> {

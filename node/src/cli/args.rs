@@ -1,6 +1,7 @@
 //! The words of the command line, their help and their examples.
 
 mod call;
+mod health;
 mod look;
 mod network;
 mod policy;
@@ -8,6 +9,7 @@ mod schedule;
 mod wallet;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
+pub(crate) use self::health::{DrillArgs, DrillCommand};
 pub(crate) use self::look::{
     ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
 };
@@ -484,6 +486,13 @@ mod tests {
             "larder schedule list",
             "larder schedule remove n",
             "larder schedule run n",
+            "larder check --read-data",
+            "larder check --read-data-subset 5% --json",
+            "larder repair",
+            "larder drill",
+            "larder drill 3f2a --sample 1GiB",
+            "larder drill --every 30d --sample 1%",
+            "larder drill list",
             "larder restore latest:/a --target t --include x --exclude y --verify",
             "larder wallet balance --json",
             "larder wallet new --words-file w",

@@ -7,6 +7,7 @@ mod connect;
 mod cost;
 mod doctor;
 mod exit;
+mod health;
 mod init;
 mod listing;
 mod look;

@@ -4,8 +4,9 @@ use super::args::{Cli, Command, LookCommand, PolicyCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, call, cost, doctor, init, listing, look, market, network, offer, policy, recover,
-    repairs, restore, schedule, simulate, status, texts, token, up, upkeep, volume, wallet,
+    backup, call, cost, doctor, health, init, listing, look, market, network, offer, policy,
+    recover, repairs, restore, schedule, simulate, status, texts, token, up, upkeep, volume,
+    wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -83,7 +84,12 @@ fn obey_look(command: LookCommand, home: &Path, out: Out) -> Result<(), Failure>
         LookCommand::Config(args) => upkeep::config(home, args.command, out),
         LookCommand::Find(args) => look::find(home, args, out),
         LookCommand::Diff(args) => look::diff(home, args, out),
-        LookCommand::Check => look::check(home, out),
+        LookCommand::Check(args) if args.read_data || args.read_data_subset.is_some() => {
+            health::read_data(home, args.read_data_subset, out)
+        }
+        LookCommand::Check(_) => look::check(home, out),
+        LookCommand::Repair => health::repair(home, out),
+        LookCommand::Drill(args) => health::drill(home, args, out),
         LookCommand::Stats => look::stats(home, out),
         LookCommand::Quote(args) => cost::quote(home, args, out),
     }

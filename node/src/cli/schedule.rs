@@ -40,6 +40,7 @@ fn set(home: &Path, args: ScheduleSetArgs, out: Out) -> Asked {
     let params = SetScheduleParams {
         name,
         paths,
+        drill: None,
         every: args.every.map(Text),
         at: args.at,
         cron: args.cron,
@@ -110,6 +111,7 @@ fn object(schedule: &Schedule, message_type: &str, out: Out) -> Asked {
         "message_type": message_type,
         "name": set.name,
         "paths": set.paths,
+        "drill": set.drill,
         "every": set.every,
         "at": set.at,
         "cron": set.cron,
@@ -141,7 +143,10 @@ fn line(schedule: &Schedule) -> String {
         when,
         shown(schedule.next),
         shown(schedule.last_good),
-        set.paths.join(" ")
+        set.drill.as_ref().map_or_else(
+            || set.paths.join(" "),
+            |drill| format!("a drill of {drill}")
+        )
     )
 }
 

@@ -99,7 +99,11 @@ pub struct ScheduleEntry {
     /// Its name.
     pub name: String,
     /// The paths; absolute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<PathBuf>,
+    /// A drill in place of a backup: how much of the latest snapshot, `1%`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<String>,
     /// So long after it ran last, `24h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<String>,

@@ -1,4 +1,5 @@
-//! A schedule's backup as a job: the command before it, the backup, the command after it.
+//! What a schedule begins, as a job: the command before a backup, the backup, the command after it;
+//! or a drill.
 
 use super::Jobs;
 use crate::schedules::hook::Hook;
@@ -16,12 +17,21 @@ impl Jobs {
     pub fn scheduled(
         &self,
         plan: Plan,
-        ended: impl FnOnce(&Result<BackupSummary, RpcError>) + Send + 'static,
+        ended: impl FnOnce(&Result<(), String>) + Send + 'static,
     ) -> Result<String, RpcError> {
-        self.begin(JobKind::Backup, |jobs, working| async move {
-            let made = jobs.do_scheduled(&plan, &working).await;
-            ended(&made);
-            made.map(JobResult::Backup)
+        self.begin(plan.kind(), |jobs, working| async move {
+            let made = match plan.drill {
+                None => jobs
+                    .do_scheduled(&plan, &working)
+                    .await
+                    .map(JobResult::Backup),
+                Some(sample) => {
+                    let made = jobs.do_drill(None, sample, &working).await;
+                    made.map(JobResult::Drill)
+                }
+            };
+            ended(&good(&made));
+            made
         })
     }
 
@@ -71,5 +81,17 @@ impl Jobs {
     pub fn runs(&self, kind: JobKind) -> bool {
         let all = self.lock();
         all.values().any(|e| e.kind == kind && e.ended.is_none())
+    }
+}
+
+/// Whether a job brought what a schedule is for; if not, why.
+fn good(made: &Result<JobResult, RpcError>) -> Result<(), String> {
+    match made {
+        Ok(JobResult::Drill(made)) if made.drill.failures > 0 => Err(format!(
+            "{} of {} files did not come back as they were",
+            made.drill.failures, made.drill.files
+        )),
+        Ok(_) => Ok(()),
+        Err(e) => Err(e.to_string()),
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::home::{Config, ScheduleEntry};
 use crate::policies::{PolicyError, normal};
+use larder_engine::sample::{ParseSampleError, Sample};
 use larder_engine::timing::{Timing, TimingError};
+use larder_rpc::JobKind;
 use larder_types::Millis;
 use larder_types::time::ParseMillisError;
 use std::time::Duration;
@@ -23,8 +25,11 @@ pub enum PlanError {
     #[error("{0:?} is no name for a schedule: 1 to {MAX_NAME} letters, digits, `-`, `_` or `.`")]
     Name(String),
     /// It names no path.
-    #[error("a schedule needs at least one path")]
+    #[error("a schedule needs at least one path; one of drills has none")]
     NoPaths,
+    /// A sample is none.
+    #[error(transparent)]
+    Sample(#[from] ParseSampleError),
     /// A path is none.
     #[error(transparent)]
     Path(#[from] PolicyError),
@@ -54,6 +59,8 @@ pub struct Plan {
     pub timing: Timing,
     /// How long a command may take.
     pub hook_limit: Duration,
+    /// How much a drill restores, if it is one.
+    pub drill: Option<Sample>,
     /// From when on its last good backup is too old.
     pub warn_after: Option<Millis>,
 }
@@ -69,7 +76,7 @@ impl Plan {
         if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(named) {
             return Err(PlanError::Name(name.clone()));
         }
-        if entry.paths.is_empty() {
+        if entry.paths.is_empty() == entry.drill.is_none() {
             return Err(PlanError::NoPaths);
         }
         for path in &mut entry.paths {
@@ -94,9 +101,19 @@ impl Plan {
             hook_limit: span("hook_limit", entry.hook_limit.as_ref())?
                 .unwrap_or(HOOK_LIMIT)
                 .to_std(),
+            drill: entry.drill.as_ref().map(|text| text.parse()).transpose()?,
             warn_after: span("warn_after", entry.warn_after.as_ref())?,
             entry,
         })
+    }
+
+    /// What its job is.
+    #[must_use]
+    pub const fn kind(&self) -> JobKind {
+        match self.drill {
+            None => JobKind::Backup,
+            Some(_) => JobKind::Drill,
+        }
     }
 
     /// Its name.
@@ -210,6 +227,7 @@ mod tests {
         assert!(matches!(bad(|e| e.name = "a b".into()), PlanError::Name(_)));
         assert!(matches!(bad(|e| e.name.clear()), PlanError::Name(_)));
         assert_eq!(bad(|e| e.paths.clear()), PlanError::NoPaths);
+        assert_eq!(bad(|e| e.drill = Some("1%".into())), PlanError::NoPaths);
         let refused = bad(|e| e.paths = vec!["a".into()]);
         assert!(matches!(refused, PlanError::Path(_)));
         assert_eq!(bad(|e| e.at = None), PlanError::When);

@@ -1,7 +1,7 @@
 //! `backup_*`: snapshots in, files out.
 
 use crate::types::{
-    BackupCheck, DiffParams, Difference, Durability, FindParams, FoundEntry, BackupParams, BrowseParams, Entry, Estimate, EstimateParams, JobStarted, Done, Policy, RestoreParams, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
+    BackupCheck, DiffParams, Difference, Durability, FindParams, FoundEntry, BackupParams, BrowseParams, Entry, Estimate, EstimateParams, JobStarted, CheckDataParams, Drill, DrillParams, Done, Policy, RestoreParams, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
     Snapshot};
 use crate::values::{Empty, Page, PageParams};
 
@@ -23,6 +23,14 @@ super::methods! {
     "backup_diff" backup_diff(DiffParams) -> Page<Difference>, Admin;
     /// Whether providers hold what the snapshots need, by what is known without reading it.
     "backup_check" backup_check(Empty) -> BackupCheck, Admin;
+    /// Begins to read what is stored, every shard and every blob, and to name what is damaged.
+    "backup_checkData" backup_check_data(CheckDataParams) -> JobStarted, Admin;
+    /// Begins to mend what lacks shards, at once and not when it is its time.
+    "backup_repair" backup_repair(Empty) -> JobStarted, Admin;
+    /// Begins a drill: restores a random sample, compares it with what the snapshot says, deletes it.
+    "backup_drill" backup_drill(DrillParams) -> JobStarted, Admin;
+    /// The last hundred drills, the newest first.
+    "backup_listDrills" backup_list_drills(PageParams) -> Page<Drill>, Admin;
     /// How safe what is kept is, and what would be lost with an operator or a region.
     "backup_durability" backup_durability(Empty) -> Durability, Read;
     /// Sets what holds at and below a path: its class, and what is left out of its backups. It replaces

@@ -19,7 +19,8 @@ pub enum Severity {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Alert {
     /// What it is about: `contracts_lapsing`, `disk_failing`, `shards_damaged`, `proofs_missed`,
-    /// `no_peers`, `backup_old`, `credit_low`, `redundancy_low`, `ledger_stalled` or `clock_wrong`.
+    /// `no_peers`, `backup_old`, `credit_low`, `redundancy_low`, `ledger_stalled`, `clock_wrong`
+    /// or `drill_failed`.
     pub code: String,
     /// Which disk or schedule; absent where there is only one of its kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]

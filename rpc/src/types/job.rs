@@ -1,6 +1,7 @@
 //! `job_*`: work that outlasts a call. A job keeps its outcome until the node stops.
 
 use crate::types::backup::{BackupSummary, RestoreSummary};
+use crate::types::health::{CheckSummary, DrillSummary, RepairSummary};
 use crate::types::recover::RecoverSummary;
 use crate::values::Moment;
 use schemars::JsonSchema;
@@ -32,6 +33,12 @@ pub enum JobKind {
     Restore,
     /// Finds an account's data again.
     Recover,
+    /// Reads what is stored.
+    Check,
+    /// Mends what lacks shards.
+    Repair,
+    /// Restores a sample, to see whether it comes back.
+    Drill,
 }
 
 /// Where a job stands.
@@ -85,6 +92,12 @@ pub enum JobResult {
     Restore(RestoreSummary),
     /// An account's data, known again.
     Recover(RecoverSummary),
+    /// What is damaged.
+    Check(CheckSummary),
+    /// Full redundancy, or what lacks of it.
+    Repair(RepairSummary),
+    /// Whether a sample came back.
+    Drill(DrillSummary),
 }
 
 /// Why a job failed.

@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 pub struct SetScheduleParams {
     /// Its name; a schedule of that name is replaced.
     pub name: String,
-    /// Absolute paths.
+    /// Absolute paths; none for a drill.
+    #[serde(default)]
     pub paths: Vec<String>,
+    /// A drill on the latest snapshot in place of a backup: how much of it is restored, `1%` or `1GiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<String>,
     /// So long after it ran last, `24h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Text<Millis>>,
@@ -59,7 +63,7 @@ pub struct Schedule {
     /// When it began last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_begun: Option<Moment>,
-    /// When a backup of its was last made.
+    /// When a backup of its was last made, or a drill found nothing wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_good: Option<Moment>,
     /// What went wrong last; absent: nothing did.

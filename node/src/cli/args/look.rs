@@ -1,5 +1,6 @@
 //! The words for looking: into snapshots, at what is kept and what it costs, at what is wrong.
 
+use super::health::{CheckArgs, DrillArgs};
 use clap::{Args, Subcommand};
 use larder_types::{Bytes, Class, ContractId};
 use std::path::PathBuf;
@@ -27,9 +28,21 @@ pub(crate) enum LookCommand {
         after_help = "Examples:\n  larder diff 3f2a latest\n  larder diff 3f2a latest --path /home/me"
     )]
     Diff(DiffArgs),
-    /// Check that providers hold what the snapshots need.
-    #[command(after_help = "Example:\n  larder check --json")]
-    Check,
+    /// Check that providers hold what the snapshots need; with --read-data that it is what was stored.
+    #[command(
+        after_help = "Examples:\n  larder check\n  larder check --read-data\n  larder check --read-data-subset 5%\n  larder check --read-data-subset 10GiB\n\nWithout reading, what is known is judged. Reading fetches every shard there is, redundancy included,\nopens every blob, and names the files that lie in what is damaged. Exit code 22: damage was found;\n`larder repair` mends it."
+    )]
+    Check(CheckArgs),
+    /// Mend what lacks shards now, and wait until it is whole.
+    #[command(
+        after_help = "Examples:\n  larder check --read-data || larder repair\n  larder repair --json\n\nA running node repairs by itself when it is time. What is known to be damaged or lost is rebuilt\nfrom what is left, and placed with other providers."
+    )]
+    Repair,
+    /// Restore a random sample, compare it with what the snapshot says, delete it, sign the result.
+    #[command(
+        after_help = "Examples:\n  larder drill\n  larder drill 3f2a --sample 5GiB\n  larder drill --every 30d --sample 1%\n  larder drill list"
+    )]
+    Drill(DrillArgs),
     /// Show how safe what is kept is, and what would be lost with an operator or a region.
     #[command(after_help = "Example:\n  larder stats")]
     Stats,
