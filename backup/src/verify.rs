@@ -338,14 +338,14 @@ impl<S: Segments> Naming<S> {
         at: &PathBytes,
         e: FetchError,
     ) -> Result<(), VerifyError> {
-        match e {
-            FetchError::Index(e) => Err(e.into()),
-            FetchError::Cancelled => Err(VerifyError::Cancelled),
-            local => {
-                self.name(id, at, &local.to_string());
-                Ok(())
-            }
+        if e.is_local() {
+            self.name(id, at, &e.to_string());
+            return Ok(());
         }
+        if let FetchError::Index(e) = e {
+            return Err(e.into());
+        }
+        Err(VerifyError::Cancelled)
     }
 
     fn name(&mut self, id: SnapshotId, at: &PathBytes, why: &str) {

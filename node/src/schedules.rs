@@ -353,10 +353,10 @@ fn refused(e: PlanError) -> RpcError {
 }
 
 fn file_error(e: &HomeError) -> RpcError {
-    match e {
-        HomeError::Damaged { why, .. } => RpcError::new(Code::BadValue, why),
-        other => RpcError::new(Code::Internal, other),
+    if let HomeError::Damaged { why, .. } = e {
+        return RpcError::new(Code::BadValue, why);
     }
+    RpcError::new(Code::Internal, e)
 }
 
 fn internal(e: tokio::task::JoinError) -> RpcError {

@@ -36,7 +36,6 @@ fn a_backup_keeps_each_folder_as_its_policy_says() {
     assert_eq!(classes.len(), 3, "two and a summary: {classes:?}");
 
     let said = keeper.larder(&["backup", &folder]);
-    saved(&said);
     let made: Vec<Value> = said.objects();
     let made: Vec<&Value> = made
         .iter()
@@ -44,6 +43,9 @@ fn a_backup_keeps_each_folder_as_its_policy_says() {
         .collect();
     let classes: Vec<&str> = made.iter().map(|s| s["class"].as_str().unwrap()).collect();
     assert_eq!(classes, ["high", "low"], "{said:?}");
+    // It ends as the worst of them does.
+    let met = made.iter().all(|summary| summary["class_met"] == true);
+    assert_eq!(said.code, if met { 0 } else { 20 }, "{said:?}");
     // What lies at the higher class is not stored once more.
     let new = |of: &Value| of["bytes_new"].as_u64().unwrap();
     assert!(new(made[1]) < (1 << 20) + (1 << 18), "{said:?}");

@@ -250,9 +250,11 @@ impl BackupMethods for NodeApi {
         let edit = move || file.edit_checked(|document| policies::put(document, &entry), few);
         let edited = spawn_blocking(edit).await;
         let edited = edited.map_err(|e| RpcError::new(Code::Internal, e))?;
-        edited.map_err(|e| match e {
-            HomeError::Damaged { why, .. } => RpcError::new(Code::BadValue, why),
-            other => RpcError::new(Code::Internal, other),
+        edited.map_err(|e| {
+            if let HomeError::Damaged { why, .. } = &e {
+                return RpcError::new(Code::BadValue, why);
+            }
+            RpcError::new(Code::Internal, e)
         })?;
         Ok(shown)
     }
