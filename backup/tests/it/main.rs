@@ -9,3 +9,4 @@ mod hostile;
 mod loss;
 mod recovery;
 mod unchanged;
+mod verify;
