@@ -39,7 +39,10 @@ async fn damage_is_named_with_all_that_lies_in_it_and_stops_nothing() {
     let ids = bench.vault.durable_segment_ids().await.unwrap();
     let sound = verified(&bench, ids.clone()).await;
     assert_eq!(sound.segments, ids.len() as u64);
-    assert!(sound.damaged.is_empty() && sound.paths.count == 0, "{sound:?}");
+    assert!(
+        sound.damaged.is_empty() && sound.paths.count == 0,
+        "{sound:?}"
+    );
     assert!(sound.blobs > 2);
 
     // One bit of a blob in the first; all of the second.
