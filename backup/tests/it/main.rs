@@ -10,3 +10,4 @@ mod loss;
 mod recovery;
 mod retention;
 mod unchanged;
+mod verify;
