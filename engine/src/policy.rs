@@ -121,13 +121,13 @@ pub fn excludes(policies: &[Policy], paths: &[PathBuf]) -> Vec<String> {
         .collect()
 }
 
-/// A policy's glob as one over absolute paths.
+/// A policy's glob as one over absolute paths. A set of globs, `@builds`, has no place of its own.
 #[must_use]
 pub fn scoped(at: &Path, glob: &str) -> String {
     let (bang, rest) = glob
         .strip_prefix('!')
         .map_or(("", glob), |rest| ("!", rest));
-    if rest.starts_with('/') {
+    if rest.starts_with(['/', '@']) {
         return glob.to_owned();
     }
     let rest = rest.strip_prefix("./").unwrap_or(rest);

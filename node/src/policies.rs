@@ -21,6 +21,9 @@ pub enum PolicyError {
     /// A pattern that is none.
     #[error(transparent)]
     Glob(#[from] GlobError),
+    /// A set of patterns, for a part of the paths only.
+    #[error("{0} holds for all paths: leave it out without --path")]
+    Set(String),
     /// There are too many already.
     #[error("at most {MAX_POLICIES} paths have a policy: take one away (`larder class list`)")]
     Paths,
@@ -50,6 +53,9 @@ pub fn entry(mut policy: PolicyEntry) -> Result<PolicyEntry, PolicyError> {
         return Err(PolicyError::Excludes);
     }
     for glob in &policy.exclude {
+        if glob.starts_with('@') && policy.path != Path::new("/") {
+            return Err(PolicyError::Set(glob.clone()));
+        }
         Globs::new([scoped(&policy.path, glob)]).map_err(|e| GlobError {
             glob: glob.clone(),
             ..e
@@ -141,6 +147,9 @@ mod tests {
         for path in ["a", "", "/a/../b"] {
             assert!(matches!(of(path, "*"), Err(PolicyError::Path(_))), "{path}");
         }
+        assert!(of("/", "@builds").is_ok());
+        let set = PolicyError::Set("@builds".to_owned());
+        assert_eq!(of("/a", "@builds"), Err(set));
         let refused = of("/a", "a[b").unwrap_err();
         assert!(refused.to_string().contains("\"a[b\""), "{refused}");
     }

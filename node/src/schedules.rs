@@ -95,10 +95,10 @@ impl Schedules {
         if due > now {
             return due.since(now).to_std().min(LOOK);
         }
-        if !self.jobs.runs(plan.kind()) {
-            if let Err(e) = self.begin(plan.clone()) {
-                tracing::warn!("schedule {}: {e}", plan.name());
-            }
+        if !self.jobs.runs(plan.kind())
+            && let Err(e) = self.begin(plan.clone())
+        {
+            tracing::warn!("schedule {}: {e}", plan.name());
         }
         PAUSE
     }

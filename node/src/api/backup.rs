@@ -264,7 +264,10 @@ impl BackupMethods for NodeApi {
         let refused = |e: PolicyError| {
             let code = match e {
                 PolicyError::Glob(_) => Code::BadPattern,
-                PolicyError::Path(_) | PolicyError::Paths | PolicyError::Excludes => Code::BadValue,
+                PolicyError::Path(_)
+                | PolicyError::Set(_)
+                | PolicyError::Paths
+                | PolicyError::Excludes => Code::BadValue,
             };
             RpcError::new(code, e)
         };
