@@ -9,6 +9,7 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use larder_keys::VaultKeys;
 use larder_types::BlobId;
+use zeroize::Zeroizing;
 
 /// Most bytes of one blob's plaintext: the cutter's largest.
 pub const MAX_PLAIN: usize = 8 << 20;
@@ -186,7 +187,7 @@ pub fn seal(
     };
     let layout = header.to_bytes();
     out[..HEADER_LEN].copy_from_slice(&layout);
-    let tag = cipher(keys, &id)
+    let tag = cipher(&key_of(keys, &id))
         .seal_in_place_separate_tag(
             Nonce::assume_unique_for_key(nonce),
             Aad::from(layout),
@@ -211,6 +212,26 @@ fn compress(plain: &[u8], out: &mut [u8]) -> Option<usize> {
 /// [`OpenError`] for whatever is not, bit for bit, a blob that these keys sealed.
 pub fn open(keys: &VaultKeys, sealed: &[u8]) -> Result<(BlobHeader, Vec<u8>), OpenError> {
     let header = BlobHeader::parse(sealed)?;
+    let (header, plain) = open_with(&keys.blob_key(AES_GCM, &header.id), sealed)?;
+    if blob_id(keys, &plain) != header.id {
+        return Err(OpenError::Id { id: header.id });
+    }
+    Ok((header, plain))
+}
+
+/// The key of one blob alone: what a share gives away.
+#[must_use]
+pub fn key_of(keys: &VaultKeys, id: &BlobId) -> Zeroizing<[u8; 32]> {
+    keys.blob_key(AES_GCM, id)
+}
+
+/// Opens exactly one sealed blob with its own key. That its plaintext is what the id names, only the
+/// vault's keys could tell; the seal binds the header and the id in it.
+///
+/// # Errors
+/// [`OpenError`] for whatever is not, bit for bit, what was sealed with this key.
+pub fn open_with(key: &[u8; 32], sealed: &[u8]) -> Result<(BlobHeader, Vec<u8>), OpenError> {
+    let header = BlobHeader::parse(sealed)?;
     if sealed.len() != header.len() {
         return Err(OpenError::Length {
             want: header.len(),
@@ -219,7 +240,7 @@ pub fn open(keys: &VaultKeys, sealed: &[u8]) -> Result<(BlobHeader, Vec<u8>), Op
     }
     let (layout, body) = sealed.split_at(HEADER_LEN);
     let mut body = body.to_vec();
-    let packed_len = cipher(keys, &header.id)
+    let packed_len = cipher(key)
         .open_in_place(
             Nonce::assume_unique_for_key(header.nonce),
             Aad::from(layout),
@@ -229,9 +250,6 @@ pub fn open(keys: &VaultKeys, sealed: &[u8]) -> Result<(BlobHeader, Vec<u8>), Op
         .len();
     body.truncate(packed_len);
     let plain = expand(&header, body)?;
-    if blob_id(keys, &plain) != header.id {
-        return Err(OpenError::Id { id: header.id });
-    }
     Ok((header, plain))
 }
 
@@ -248,9 +266,8 @@ fn expand(header: &BlobHeader, packed: Vec<u8>) -> Result<Vec<u8>, OpenError> {
     })
 }
 
-fn cipher(keys: &VaultKeys, id: &BlobId) -> LessSafeKey {
-    let key = keys.blob_key(AES_GCM, id);
-    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).expect("the key has 32 bytes"))
+fn cipher(key: &[u8; 32]) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("the key has 32 bytes"))
 }
 
 impl BlobHeader {

@@ -6,6 +6,7 @@
 
 pub mod blob;
 pub mod cut;
+pub mod given;
 pub mod index;
 pub mod layout;
 pub mod listing;
@@ -18,6 +19,7 @@ pub mod stripes;
 
 pub use blob::{BlobHeader, BlobKind, OpenError, SealError, blob_id, open, seal};
 pub use cut::{Cutter, Pieces};
+pub use given::{GivenKeys, OpenKeys};
 pub use index::IndexEntry;
 pub use layout::{Code, CodeError, STRIPE_LEN, shard_len};
 pub use listing::Listing;

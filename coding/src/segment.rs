@@ -10,6 +10,7 @@
 //! after a crash, takes a fresh id.
 
 use crate::blob::{self, BlobHeader, BlobKind, HEADER_LEN, OVERHEAD, OpenError};
+use crate::given::OpenKeys;
 use crate::index::{self, IndexEntry, IndexError, MAX_ENTRIES};
 use crate::layout::GROUP_LEN;
 use aes::Aes256;
@@ -32,8 +33,8 @@ const BLOCK: usize = 256 << 10;
 
 type Outer = Ctr128BE<Aes256>;
 
-fn outer(keys: &VaultKeys, id: &SegmentId) -> Outer {
-    Outer::new((&*keys.segment_key(id)).into(), &[0; 16].into())
+fn outer(key: &[u8; 32]) -> Outer {
+    Outer::new(key.into(), &[0; 16].into())
 }
 
 /// What a finished segment is.
@@ -80,7 +81,7 @@ impl<W: Write> SegmentWriter<W> {
     pub fn new(sink: W, keys: &VaultKeys, id: SegmentId) -> Self {
         Self {
             sink,
-            outer: outer(keys, &id),
+            outer: outer(&keys.segment_key(&id)),
             keys: keys.clone(),
             id,
             offset: 0,
@@ -270,7 +271,7 @@ pub enum ReadError {
 pub struct SegmentReader<R> {
     source: R,
     outer: Outer,
-    keys: VaultKeys,
+    keys: OpenKeys,
     id: SegmentId,
     len: u64,
 }
@@ -280,13 +281,17 @@ impl<R: Read + Seek> SegmentReader<R> {
     /// authenticate themselves.
     ///
     /// # Errors
-    /// What the source says when it is asked for its length.
-    pub fn new(mut source: R, keys: &VaultKeys, id: SegmentId) -> io::Result<Self> {
+    /// What the source says when it is asked for its length; or that the keys given are not this
+    /// segment's.
+    pub fn new(mut source: R, keys: impl Into<OpenKeys>, id: SegmentId) -> io::Result<Self> {
+        let keys = keys.into();
         let len = source.seek(SeekFrom::End(0))?;
+        let outer = keys.segment_key(&id).map(|key| outer(&key));
+        let none = || io::Error::other("the key of this segment was not given");
         Ok(Self {
             source,
-            outer: outer(keys, &id),
-            keys: keys.clone(),
+            outer: outer.ok_or_else(none)?,
+            keys,
             id,
             len,
         })
@@ -311,7 +316,7 @@ impl<R: Read + Seek> SegmentReader<R> {
     /// [`ReadError`] unless exactly one sealed blob of this account lies there.
     pub fn read_blob(&mut self, offset: u64, len: u64) -> Result<(BlobHeader, Vec<u8>), ReadError> {
         let sealed = self.read_range(offset, len)?;
-        Ok(blob::open(&self.keys, &sealed)?)
+        Ok(self.keys.open(&sealed)?)
     }
 
     /// The index at the segment's end.

@@ -67,6 +67,7 @@ impl Engine {
         });
         if let Some(provider) = &mut provider {
             provider.heads.restore(tables.heads);
+            provider.revoked.restore(tables.revoked);
             provider.acks = Acks::restore(tables.acks);
         }
         wallet.restore_apart(tables.apart);
@@ -75,6 +76,7 @@ impl Engine {
         renter.heads.restore(tables.own_head);
         renter.audits.restore(tables.audited);
         renter.asked.restore(tables.asked);
+        renter.revoking.restore(tables.revoking);
         let chain = Chain {
             authorised: me.ledger_key.by().is_none(),
             ..Chain::default()
@@ -149,6 +151,7 @@ impl Engine {
             self.renter.repairs_deadline(self.now),
             self.renter.heads_deadline(&self.me, self.now),
             self.renter.audits_deadline(current),
+            live.then(|| self.renter.revoking_deadline(self.now)).flatten(),
             self.wallet.deadline(),
         ];
         let provider = self
@@ -270,6 +273,13 @@ impl Parts<'_> {
                 catalogue,
                 segments,
             } => self.renter.listed(ctx, &catalogue, &segments),
+            Command::Borrow(segments) => self.renter.borrow_segments(segments),
+            Command::Return(segments) => self.renter.return_segments(ctx, &segments),
+            Command::Revoke {
+                reader,
+                until,
+                contracts,
+            } => self.renter.revoke(ctx, reader, until, contracts),
             Command::Known(entries) => self.renter.known(ctx, entries),
             Command::Recovered { seq, entries } => {
                 self.wallet.recovered(ctx);
@@ -322,6 +332,8 @@ impl Parts<'_> {
             renter.head_answered(ctx, to, seq, &answer);
         } else if let Pending::Audit { contract } = pending {
             renter.audit_answered(ctx, &contract, answer);
+        } else if let Pending::Revoke { reader, contract } = pending {
+            renter.revoke_answered(ctx, reader, contract, &answer);
         } else {
             mismatch(&pending);
         }
@@ -390,6 +402,7 @@ impl Parts<'_> {
         }
         self.renter.tend_head(ctx);
         self.renter.audit_all(ctx);
+        self.renter.revoke_all(ctx);
         self.wallet.flush(ctx);
     }
 }

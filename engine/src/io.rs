@@ -5,6 +5,7 @@
 use crate::head::SegmentEntry;
 use crate::provider::{Disks, Provide};
 use crate::rows::{VolumeId, Write};
+use crate::share::SharedSegment;
 use crate::view::BlockInput;
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_coding::layout::Code;
@@ -174,6 +175,21 @@ pub enum Command {
         catalogue: SegmentId,
         /// What it lists.
         segments: Vec<SegmentId>,
+    },
+    /// Segments of another account that a share lets us read: they can be fetched until
+    /// [`Command::Return`]. Those that are our own are fetched as such.
+    Borrow(Vec<SharedSegment>),
+    /// They are read no more.
+    Return(Vec<SegmentId>),
+    /// Take back what a reader may read under these contracts. How far that is,
+    /// [`crate::Engine::revocation`] says.
+    Revoke {
+        /// The reader.
+        reader: NodeId,
+        /// When the last of its rights ends.
+        until: Time,
+        /// Under which contracts it has any.
+        contracts: Vec<ContractId>,
     },
     /// Segments that a recovery found described in a catalogue. Those of the heads themselves come
     /// with [`Command::Recovered`].

@@ -22,6 +22,7 @@ mod risk;
 pub mod rota;
 pub mod rows;
 pub mod seating;
+pub mod share;
 pub mod standing;
 pub mod survival;
 #[cfg(test)]

@@ -47,6 +47,11 @@ pub(crate) enum Pending {
     Show { token: Token },
     /// A provider was audited.
     Audit { contract: ContractId },
+    /// A provider is told that a reader's rights are void.
+    Revoke {
+        reader: NodeId,
+        contract: ContractId,
+    },
     /// A proof is on its way to the validators.
     Proof {
         slot: SlotNo,

@@ -11,6 +11,7 @@ pub(crate) mod places;
 pub(crate) mod posting;
 pub(crate) mod proving;
 pub(crate) mod requests;
+pub(crate) mod revoked;
 pub(crate) mod shards;
 
 use crate::io::{OpId, Token};
@@ -147,6 +148,8 @@ pub(crate) struct Provider {
     /// The heads that we keep for the accounts of our contracts.
     pub(crate) heads: heads::KeptHeads,
     pub(crate) audits: audits::Audits,
+    /// Readers whose rights their owner has taken back.
+    pub(crate) revoked: revoked::RevokedReaders,
     /// What validators said of our proofs.
     pub(crate) acks: acks::Acks,
 }
@@ -187,6 +190,7 @@ impl Provider {
             registering: None,
             heads: heads::KeptHeads::default(),
             audits: audits::Audits::default(),
+            revoked: revoked::RevokedReaders::default(),
             acks: acks::Acks::default(),
         }
     }
@@ -273,6 +277,7 @@ impl Provider {
             .collect();
         let mut rows = vec![Write::held(id, None)];
         rows.extend(held.loss.map(|_| Write::loss(id, None)));
+        rows.extend(self.revoked.forget(id));
         self.drop_shards(ctx, roots, rows);
     }
 

@@ -9,6 +9,7 @@
 //! - [`audits`], [`targeted`]: whether providers hold what they are paid for.
 //! - [`losses`], [`claims`], [`lacking`], [`repairs`], [`growing`]: positions that are lost, and
 //!   rebuilt.
+//! - [`sharing`]: segments that others share with us; rights that we take back.
 //! - [`heads`], [`catalogues`]: what others keep, so that a lost keeper comes back.
 //! - [`recovery`], [`trees`]: a keeper that comes back; trees that changed without us.
 
@@ -30,6 +31,7 @@ pub(crate) mod puts;
 mod recovery;
 pub(crate) mod renting;
 pub(crate) mod repairs;
+pub(crate) mod sharing;
 mod stalls;
 pub(crate) mod targeted;
 #[cfg(test)]
@@ -124,6 +126,10 @@ pub(crate) struct Renter {
     /// This device's own heads.
     pub(crate) heads: heads::Heads,
     pub(crate) audits: audits::Audits,
+    /// Segments of others that shares let us read.
+    pub(crate) borrowed: sharing::Borrowed,
+    /// Readers whose rights we take back.
+    pub(crate) revoking: sharing::Revoking,
     /// What the ledger was asked of single contracts.
     pub(crate) asked: targeted::Asked,
 }

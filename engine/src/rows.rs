@@ -8,7 +8,8 @@ use larder_ledger::{ProofAck, Tx};
 use larder_proofs::ShardLeaf;
 use larder_types::codec::{self, DecodeError};
 use larder_types::{
-    Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, Signature, SlotNo, TxId,
+    Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, Signature, SlotNo, Time,
+    TxId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,11 @@ pub enum Kind {
     Asked = 12,
     /// A validator's acknowledgement of a proof of ours: [`ProofAck`] by slot and validator.
     Ack = 13,
+    /// A reader whose rights under a contract that we provide are void: until when, by contract and
+    /// reader.
+    Revoked = 14,
+    /// A reader whose rights we take back: [`RevokingRow`] by reader.
+    Revoking = 15,
 }
 
 /// One of the places where a provider's shards lie: the home, or a volume that was added to it.
@@ -159,6 +165,17 @@ pub struct AskedRow {
     /// Since when the contract is faulted, because one was not answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faulted: Option<Epoch>,
+}
+
+/// A reader whose rights we take back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokingRow {
+    /// When the last of them would have ended.
+    pub until: Time,
+    /// The contracts whose providers do not know it yet.
+    pub left: Vec<ContractId>,
+    /// Those whose providers do.
+    pub told: Vec<ContractId>,
 }
 
 /// A segment.
@@ -285,6 +302,19 @@ impl Write {
         Self::new(Kind::Ack, key, row)
     }
 
+    /// Writes until when a reader's rights under a contract are void.
+    #[must_use]
+    pub fn revoked(contract: &ContractId, reader: &NodeId, until: Option<Time>) -> Self {
+        let key = [contract.0, reader.0].concat();
+        Self::new(Kind::Revoked, key, until.as_ref())
+    }
+
+    /// Writes a reader whose rights we take back.
+    #[must_use]
+    pub fn revoking(reader: &NodeId, row: Option<&RevokingRow>) -> Self {
+        Self::new(Kind::Revoking, reader.0.to_vec(), row)
+    }
+
     /// Writes a shard leaf of a contract that we rent.
     #[must_use]
     pub fn rented_leaf(id: &ContractId, index: u64, leaf: Option<&ShardLeaf>) -> Self {
@@ -366,6 +396,8 @@ pub(crate) struct Tables {
     pub(crate) audited: Vec<(NodeId, AuditRow)>,
     pub(crate) asked: Vec<(NodeId, AskedRow)>,
     pub(crate) acks: Vec<ProofAck>,
+    pub(crate) revoked: Vec<(ContractId, NodeId, Time)>,
+    pub(crate) revoking: Vec<(NodeId, RevokingRow)>,
 }
 
 impl Tables {
@@ -414,6 +446,14 @@ impl Tables {
                 .push((ShardRoot(id(key)?), codec::decode(value)?)),
             12 => self.asked.push((NodeId(id(key)?), codec::decode(value)?)),
             13 => self.acks.push(codec::decode(value)?),
+            14 => {
+                let (contract, reader) = key.split_at_checked(32).ok_or(BAD_KEY)?;
+                let (contract, reader) = (ContractId(id(contract)?), NodeId(id(reader)?));
+                self.revoked.push((contract, reader, codec::decode(value)?));
+            }
+            15 => self
+                .revoking
+                .push((NodeId(id(key)?), codec::decode(value)?)),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",

@@ -4,6 +4,7 @@
 mod audits;
 mod heads;
 mod recovery;
+mod shares;
 mod standing;
 mod targeted;
 mod trees;
@@ -160,6 +161,10 @@ struct Town {
     sent: BTreeMap<usize, Vec<TxId>>,
     /// What each account has.
     balance: Amount,
+    /// Whether shards can be read; else nobody answers who wants one.
+    serves: bool,
+    /// Reads that wait for their answer.
+    reads: BTreeSet<Token>,
 }
 
 fn provides() -> Provide {
@@ -193,6 +198,8 @@ impl Town {
             questions: targeted::Questions::default(),
             sent: BTreeMap::new(),
             balance: Amount::from_credits(1_000),
+            serves: false,
+            reads: BTreeSet::new(),
         };
         for i in 1..=providers {
             town.add(Node::new(identity(i, i), Some(provides())));
@@ -404,6 +411,12 @@ impl Town {
                 self.step(i, Input::Peer(PeerInput::Received { token, stored }));
             }
             Effect::Bulk(BulkEffect::Reply { token, reply }) => {
+                if self.reads.remove(&token) {
+                    let BulkReply::Denied(deny) = reply else {
+                        unreachable!("a read is denied or served");
+                    };
+                    return self.end(token, Outcome::Got(Err(PutError::Refused(deny))));
+                }
                 let put = match reply {
                     BulkReply::Ack(ack) => Ok(ack),
                     BulkReply::Denied(deny) => Err(PutError::Refused(deny)),
@@ -411,7 +424,11 @@ impl Town {
                 };
                 self.end(token, Outcome::Put(put));
             }
-            Effect::Bulk(BulkEffect::Serve { .. } | BulkEffect::Drop { .. }) => {}
+            Effect::Bulk(BulkEffect::Serve { token, .. }) => {
+                self.reads.remove(&token);
+                self.end(token, Outcome::Got(Ok(())));
+            }
+            Effect::Bulk(BulkEffect::Drop { .. }) => {}
             Effect::Publish(offer) => {
                 for peer in 0..self.nodes.len() {
                     if peer != i {
@@ -474,7 +491,21 @@ impl Town {
                 };
                 return self.step(peer, Input::Peer(input));
             }
-            Job::Get { .. } => Outcome::Got(Err(PutError::Peer(Unreachable::NoAnswer))),
+            Job::Get { from, cap, .. } => {
+                let Some(peer) = self.index(&from).filter(|_| self.serves) else {
+                    let silence = Outcome::Got(Err(PutError::Peer(Unreachable::NoAnswer)));
+                    return self.step(i, Input::Done { op, outcome: silence });
+                };
+                let token = self.token(i, op);
+                self.reads.insert(token);
+                let input = PeerInput::Bulk {
+                    from: self.nodes[i].me.node(),
+                    token,
+                    header: BulkHeader::Read(cap),
+                };
+                return self.step(peer, Input::Peer(input));
+            }
+            Job::Decode { .. } if self.serves => Outcome::Decoded(Ok(())),
             Job::Decode { .. } => Outcome::Decoded(Err(JobError::Cancelled)),
             Job::Rebuild { .. } => Outcome::Rebuilt(Err(JobError::Cancelled)),
             Job::Prove {

@@ -4,7 +4,7 @@
 
 use crate::head::SignedHead;
 use larder_contracts::{Refusal, ShardAck, SignedLeaf, SignedOffer};
-use larder_keys::{AccountSigner, Tag, signing_key, verify};
+use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
 use larder_proofs::{Challenge, ContractLeaf, ProviderTree, ShardLeaf, audit_seed};
 use larder_types::layout::Layout;
 use larder_types::{
@@ -52,6 +52,8 @@ pub enum Request {
     },
     /// Show one chunk of what the contract holds.
     Audit(Audit),
+    /// Honour no right of this reader's any more.
+    Revoke(RevokeReader),
 }
 
 /// The answer to a [`Request`].
@@ -79,6 +81,8 @@ pub enum Response {
     Heads(Vec<SignedHead>),
     /// A ProofBlob (`DSP2`).
     Proof(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The reader's rights under the contract are void, durably.
+    Revoked,
     /// No, and why.
     Denied(Deny),
 }
@@ -119,6 +123,9 @@ pub enum Deny {
     /// Too much at once; later, perhaps.
     #[error("busy")]
     Busy,
+    /// The owner has taken the right back.
+    #[error("the owner has taken this right back")]
+    Revoked,
 }
 
 /// How a bulk stream begins.
@@ -161,10 +168,41 @@ pub struct ReadCap {
     pub contract: ContractId,
     /// The shard.
     pub root: ShardRoot,
-    /// Who may read.
+    /// Who may read: a node; or a key that is no node, and lets one read by a [`ReadPass`].
     pub reader: NodeId,
     /// Until when.
     pub expiry: Time,
+    /// The owner's sub-key that signs; `None`: the account key.
+    pub by: Option<SubKeyId>,
+    /// By that key.
+    pub sig: Signature,
+    /// Which node reads, where the reader is none. The owner's signature does not cover it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<ReadPass>,
+}
+
+/// A reader that is no node lets one read in its place. `docs/protocol.md` §3.13.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadPass {
+    /// The node.
+    pub node: NodeId,
+    /// Until when.
+    pub expiry: Time,
+    /// By the reader's key.
+    pub sig: Signature,
+}
+
+/// The owner takes back what one reader may read under a contract. `docs/protocol.md` §3.13.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeReader {
+    /// The contract.
+    pub contract: ContractId,
+    /// The reader.
+    pub reader: NodeId,
+    /// When the last of its rights would have ended: until then this is remembered.
+    pub until: Time,
     /// The owner's sub-key that signs; `None`: the account key.
     pub by: Option<SubKeyId>,
     /// By that key.
@@ -192,6 +230,8 @@ pub struct Audit {
 const AUDIT: Tag = Tag("audit request");
 const PLACE: Tag = Tag("place shard");
 const READ: Tag = Tag("read cap");
+const PASS: Tag = Tag("read pass");
+const REVOKE: Tag = Tag("revoke reader");
 
 impl PlaceShard {
     fn layout(&self) -> Vec<u8> {
@@ -291,9 +331,40 @@ impl ReadCap {
             expiry,
             by: key.by(),
             sig: Signature::default(),
+            pass: None,
         };
         cap.sig = key.sign(READ, net, &cap.layout());
         cap
+    }
+
+    /// The same right, for `node` to use until `expiry`; `reader` is the key that it names.
+    #[must_use]
+    pub fn pass_to(
+        &self,
+        node: NodeId,
+        expiry: Time,
+        reader: &Signer,
+        net: &GenesisHash,
+    ) -> Self {
+        let sig = reader.sign(PASS, net, &pass_layout(&reader.node(), &node, expiry));
+        Self {
+            pass: Some(ReadPass { node, expiry, sig }),
+            ..self.clone()
+        }
+    }
+
+    /// Whether `peer` is the reader, or has its pass.
+    #[must_use]
+    pub fn lets(&self, peer: &NodeId, now: Time, net: &GenesisHash) -> bool {
+        match &self.pass {
+            None => self.reader == *peer,
+            Some(pass) => {
+                let layout = pass_layout(&self.reader, &pass.node, pass.expiry);
+                pass.node == *peer
+                    && now <= pass.expiry
+                    && verify(&self.reader.0, PASS, net, &layout, &pass.sig)
+            }
+        }
     }
 
     /// Whether it is signed for `owner` by the key that it names.
@@ -301,5 +372,51 @@ impl ReadCap {
     pub fn is_signed_by(&self, owner: &AccountId, net: &GenesisHash) -> bool {
         let key = signing_key(owner, self.by);
         verify(&key, READ, net, &self.layout(), &self.sig)
+    }
+}
+
+fn pass_layout(reader: &NodeId, node: &NodeId, expiry: Time) -> Vec<u8> {
+    Layout::new()
+        .fixed(*reader)
+        .fixed(*node)
+        .u64(expiry.0)
+        .finish()
+}
+
+impl RevokeReader {
+    fn layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.contract)
+            .fixed(self.reader)
+            .u64(self.until.0)
+            .option(self.by.map(|by| by.0))
+            .finish()
+    }
+
+    /// Takes back what `reader` may read under `contract`.
+    #[must_use]
+    pub fn sign(
+        contract: ContractId,
+        reader: NodeId,
+        until: Time,
+        key: &AccountSigner,
+        net: &GenesisHash,
+    ) -> Self {
+        let mut revoke = Self {
+            contract,
+            reader,
+            until,
+            by: key.by(),
+            sig: Signature::default(),
+        };
+        revoke.sig = key.sign(REVOKE, net, &revoke.layout());
+        revoke
+    }
+
+    /// Whether it is signed for `owner` by the key that it names.
+    #[must_use]
+    pub fn is_signed_by(&self, owner: &AccountId, net: &GenesisHash) -> bool {
+        let key = signing_key(owner, self.by);
+        verify(&key, REVOKE, net, &self.layout(), &self.sig)
     }
 }

@@ -2,8 +2,8 @@
 
 use larder_contracts::{Auth, Draft, Offer, ShardAck, SignedLeaf, Tally, Voucher};
 use larder_engine::head::{DeviceCert, Head, SignedHead};
-use larder_engine::wire::{PlaceShard, ReadCap};
-use larder_keys::{AccountSigner, RecoveryKeys, Signer, VaultKeys};
+use larder_engine::wire::{PlaceShard, ReadCap, Request, RevokeReader};
+use larder_keys::{AccountSigner, RecoveryKeys, SharingCert, SharingKey, Signer, VaultKeys};
 use larder_ledger::block::{tx_root, verdict_root};
 use larder_ledger::{
     Account, AckedShard, Approve, Authority, Block, Candidacy, Censored, Change, CloseFaulted,
@@ -540,7 +540,29 @@ pub(crate) fn place_shard() -> Examples {
 pub(crate) fn read_cap() -> Examples {
     let (contract, reader) = (leaf().contract_id, NodeId([17; 32]));
     let cap = ReadCap::sign(contract, shard().root, reader, START, &renter(), &NET);
-    one("the right to read a shard", &cap)
+    let (key, node) = (signer(21), NodeId([17; 32]));
+    let shared = ReadCap::sign(contract, shard().root, key.node(), START, &renter(), &NET);
+    vec![
+        ("the right to read a shard", codec::encode(&cap)),
+        (
+            "the right of a share's reader, passed to a node",
+            codec::encode(&shared.pass_to(node, START, &key, &NET)),
+        ),
+    ]
+}
+
+pub(crate) fn revoke() -> Examples {
+    let contract = leaf().contract_id;
+    let revoke = RevokeReader::sign(contract, signer(21).node(), START, &renter(), &NET);
+    one("a reader's rights taken back", &Request::Revoke(revoke))
+}
+
+pub(crate) fn sharing_cert() -> Examples {
+    let key = SharingKey::from_secret(&[22; 32]);
+    one(
+        "an account's sharing key",
+        &SharingCert::sign(&signer(1), &key, &NET),
+    )
 }
 
 fn cert() -> DeviceCert {

@@ -9,12 +9,17 @@ use larder_contracts::{
 };
 use larder_engine::head::{DeviceCert, Head, HeadContract, SegmentEntry, SignedHead};
 use larder_engine::rows::{
-    AskedRow, AuditRow, HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals, SegmentRow,
-    ShardRow, VolumeId,
+    AskedRow, AuditRow, HeadRow, LossRow, LossTotals, OwnHead, RentedRow, RepairTotals,
+    RevokingRow, SegmentRow, ShardRow, VolumeId,
+};
+use larder_engine::share::{
+    SegmentShare, Share, SharedBlob, SharedPlace, SharedProvider, SignedShare,
 };
 use larder_engine::wire::{
-    Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
+    Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, ReadPass, Request, Response,
+    RevokeReader,
 };
+use larder_keys::{GivenKey, SharingCert};
 use larder_ledger::{
     Account, AckedShard, Approve, Block, Candidacy, Censored, Certified, Change, CloseFaulted,
     Closing, Consensus, Delegate, Deposit, Equivocation, Evidence, Faucet, ForceRevision, Forced,
@@ -96,6 +101,7 @@ ids!(
     BlockHash,
     ContractId,
     GenesisHash,
+    GivenKey,
     Hash,
     NodeId,
     SegmentId,
@@ -225,7 +231,19 @@ structs! {
     Audit { contract, leaf, beacon, nonce, by, sig }
     AuditRow { passed, failed, silent }
     AskedRow { contract, epoch, times, faulted }
-    ReadCap { contract, root, reader, expiry, by, sig }
+    ReadCap { contract, root, reader, expiry, by, sig, pass }
+    ReadPass { node, expiry, sig }
+    RevokeReader { contract, reader, until, by, sig }
+    RevokingRow { until, left, told }
+    Share {
+        id, name, created, expiry, files, dirs, bytes, tree, reader, providers, segments, blobs,
+    }
+    SharedProvider { node, addrs }
+    SegmentShare { manifest, outer, mask, places }
+    SharedPlace { position, provider, cap }
+    SharedBlob { id, key, segment, kind, offset, len, plain_len }
+    SignedShare { share, cert, sig }
+    SharingCert { account, sharing_pk, sig }
     DeviceCert { account, admin_pk, device_pk, expiry, sig_account, sig_admin }
     SignedHead { key, seq, sealed, cert, sig }
     Head { seq, segments, contracts }
@@ -252,6 +270,7 @@ enums! {
         PutHead(head),
         GetHeads { key },
         Audit(audit),
+        Revoke(revoke),
     }
     Response {
         Signed(sig),
@@ -260,11 +279,12 @@ enums! {
         Kept { seq },
         Heads(heads),
         Proof(blob),
+        Revoked,
         Denied(deny),
     }
     Deny {
         Contract(refusal), NotProviding, UnknownContract, UnknownShard, SubKey, BadSignature, Stale,
-        NoRoom, Disk, WrongBytes, Busy,
+        NoRoom, Disk, WrongBytes, Busy, Revoked,
     }
     BulkHeader { Place(place), Read(cap) }
     BulkReply { Go, Ack(ack), Denied(deny) }

@@ -5,7 +5,9 @@ use crate::{Dice, Make, examples, seen};
 use larder_coding::{Code, Manifest, RepairManifest};
 use larder_contracts::{Revision, Room, ShardAck, SignedLeaf, SignedOffer, Voucher, judge};
 use larder_engine::head::{DeviceCert, Head, SegmentEntry, SignedHead};
+use larder_engine::share::{Share, SignedShare};
 use larder_engine::wire::{BulkHeader, BulkReply, PlaceShard, ReadCap, Request, Response};
+use larder_keys::SharingCert;
 use larder_ledger::{Account, Block, Genesis, Header, State, Tx, VerdictBatch, verify};
 use larder_types::{
     AccountId, Amount, Class, Hash, NodeId, Params, Profile, Signature, Time, codec,
@@ -60,12 +62,21 @@ wires! {
     "account" Account, "ledger", examples::account(), seen;
     "verdict_batch" VerdictBatch, "ledger", examples::verdict_batch(), seen;
     "genesis" Genesis, "ledger", examples::genesis_document(), |g| seen(State::genesis(&g));
-    "request" Request, "engine", Vec::new(), seen;
+    "request" Request, "engine", examples::revoke(), seen;
     "response" Response, "engine", Vec::new(), seen;
     "bulk_header" BulkHeader, "engine", Vec::new(), seen;
     "bulk_reply" BulkReply, "engine", Vec::new(), seen;
     "place_shard" PlaceShard, "engine", examples::place_shard(), |place| seen(place.is_signed_by(&AccountId([1; 32]), &examples::NET));
-    "read_cap" ReadCap, "engine", examples::read_cap(), |cap| seen(cap.is_signed_by(&AccountId([1; 32]), &examples::NET));
+    "read_cap" ReadCap, "engine", examples::read_cap(), |cap| {
+        seen(cap.is_signed_by(&AccountId([1; 32]), &examples::NET));
+        seen(cap.lets(&NodeId::default(), Time(1), &examples::NET));
+    };
+    "sharing_cert" SharingCert, "keys", examples::sharing_cert(), |cert| seen(cert.is_good(&examples::NET));
+    "share" Share, "engine", Vec::new(), |share| {
+        seen(share.check());
+        seen(share.to_borrow());
+    };
+    "signed_share" SignedShare, "engine", Vec::new(), seen;
     "device_cert" DeviceCert, "engine", examples::device_cert(), |cert| seen(cert.holds(Time(1), &examples::NET));
     "signed_head" SignedHead, "engine", examples::signed_head(), |head| {
         seen(head.open(&examples::recovery_keys(), &head.cert.account, &examples::NET));

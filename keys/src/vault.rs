@@ -1,6 +1,7 @@
 //! Vault keys: what a keeper's data is named, sealed and masked with. All are derived from one
 //! 32-byte root by label. `docs/protocol.md` §3.2.
 
+use crate::Signer;
 use larder_types::{BlobId, SegmentId};
 use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -65,6 +66,13 @@ impl VaultKeys {
     #[must_use]
     pub fn head_key(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(derive("larder v1 vault head", &[&self.root]))
+    }
+
+    /// The key that reads for the holder of one share. `docs/protocol.md` §3.13.
+    #[must_use]
+    pub fn reader_key(&self, share: &[u8; 16]) -> Signer {
+        let seed = Zeroizing::new(derive("larder v1 share reader", &[&self.root, share]));
+        Signer::from_seed(&seed)
     }
 
     /// `MK_seg`, from which each position's mask is derived.

@@ -1,7 +1,7 @@
 //! Twenty-four BIP-39 words and the seed they stand for. The words never rest on a device; the
 //! seed exists only while keys are derived. `docs/protocol.md` §3.1.
 
-use crate::{Signer, VaultKeys};
+use crate::{SharingKey, Signer, VaultKeys};
 use rand_core::Rng;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -100,6 +100,13 @@ impl Seed {
     #[must_use]
     pub fn rendezvous(&self) -> Zeroizing<[u8; 32]> {
         self.derive("rendezvous")
+    }
+
+    /// The sharing key: what others share with the account is sealed to it. It rests on the device
+    /// beside the vault root. `docs/protocol.md` §3.13.
+    #[must_use]
+    pub fn sharing(&self) -> SharingKey {
+        SharingKey::from_secret(&self.derive("sharing"))
     }
 
     /// The vault keys of `vault_epoch` (0 at first; `device revoke` increments it).

@@ -381,7 +381,8 @@ fn renter_balance(request: &Request, ledger: &Ledger) -> Amount {
         | Request::GetOffers
         | Request::PutHead(_)
         | Request::GetHeads { .. }
-        | Request::Audit(_) => Amount::ZERO,
+        | Request::Audit(_)
+        | Request::Revoke(_) => Amount::ZERO,
     }
 }
 

@@ -206,7 +206,8 @@ impl World {
             | Request::GetOffers
             | Request::PutHead(_)
             | Request::GetHeads { .. }
-            | Request::Audit(_) => Amount::ZERO,
+            | Request::Audit(_)
+            | Request::Revoke(_) => Amount::ZERO,
         };
         let input = PeerInput::Request {
             from: self.nodes[from].id,

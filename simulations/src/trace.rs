@@ -228,6 +228,26 @@ impl Trace {
                 self.0.update(&catalogue.0);
                 self.encoded(segments);
             }
+            Command::Borrow(segments) => {
+                self.kind(17);
+                for segment in segments {
+                    self.encoded(&segment.manifest);
+                }
+            }
+            Command::Return(segments) => {
+                self.kind(18);
+                self.encoded(segments);
+            }
+            Command::Revoke {
+                reader,
+                until,
+                contracts,
+            } => {
+                self.kind(19);
+                self.0.update(&reader.0);
+                self.number(until.0);
+                self.encoded(contracts);
+            }
             Command::Known(entries) => {
                 self.kind(9);
                 self.encoded(entries);

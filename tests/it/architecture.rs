@@ -62,7 +62,7 @@ const PURE_USES: [(&str, &str); 7] = [
     ),
     (
         "keys",
-        "argon2 aws-lc-rs bip39 blake3 curve25519-dalek ed25519-dalek rand_core serde serde_bytes sha2 thiserror zeroize",
+        "argon2 aws-lc-rs bip39 blake3 curve25519-dalek ed25519-dalek hpke rand_core serde serde_bytes sha2 thiserror zeroize",
     ),
     (
         "coding",

@@ -69,6 +69,7 @@ impl Provider {
         self.settle_losses(ctx);
         self.drop_stale(ctx);
         self.tend_heads(ctx);
+        self.tend_revoked(ctx);
         self.audits.epoch();
         self.commit_to(active);
         self.close_expired(ctx, wallet, &now_active);

@@ -33,6 +33,7 @@ impl Provider {
             Request::GetHeads { key } => {
                 Ok(self.heads.under(&key, |account| self.is_paid_by(account)))
             }
+            Request::Revoke(revoke) => self.revoke(ctx, &revoke),
             // The answer to an audit takes a while, and goes its own way.
             Request::GetOffers | Request::Audit(_) => Err(Deny::NotProviding),
         };
@@ -277,6 +278,7 @@ pub(crate) fn signature(response: Response) -> Result<Signature, Deny> {
         | Response::Offers(_)
         | Response::Kept { .. }
         | Response::Heads(_)
-        | Response::Proof(_) => Err(Deny::WrongBytes),
+        | Response::Proof(_)
+        | Response::Revoked => Err(Deny::WrongBytes),
     }
 }

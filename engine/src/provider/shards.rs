@@ -109,11 +109,14 @@ impl Provider {
             .contracts
             .get(&cap.contract)
             .ok_or(Deny::UnknownContract)?;
-        let good = cap.reader == from
+        let good = cap.lets(&from, ctx.now, &ctx.me.genesis)
             && ctx.now <= cap.expiry
             && cap.is_signed_by(&held.leaf().renter, &ctx.me.genesis);
         if !good {
             return Err(Deny::BadSignature);
+        }
+        if self.revoked.has(&cap.contract, &cap.reader) {
+            return Err(Deny::Revoked);
         }
         let renter = held.leaf().renter;
         ctx.permit((&renter, cap.by), May::NOTHING, Amount::ZERO)?;

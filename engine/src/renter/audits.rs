@@ -421,6 +421,7 @@ fn judge(
             | Response::Kept { .. }
             | Response::Heads(_),
         )
+        | Ok(Response::Revoked)
         | Err(_) => Finding::Silent,
     }
 }

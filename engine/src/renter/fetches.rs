@@ -17,7 +17,7 @@ use larder_types::{ContractId, Millis, NodeId, SegmentId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a provider may serve us one shard.
-const CAP_LIFE: Millis = Millis(2 * TRANSFER_DEADLINE.0);
+pub(super) const CAP_LIFE: Millis = Millis(2 * TRANSFER_DEADLINE.0);
 /// Most shards on their way to us at once; users' go first.
 const MAX_GETS: usize = 64;
 /// A shard that a user waits for lags when it takes longer than this and twice what the shards
@@ -152,13 +152,12 @@ impl Renter {
 
     /// Takes every fetch as far as it goes now, users' first.
     pub(crate) fn fetch_all(&mut self, ctx: &mut Ctx<'_>) {
-        // Nobody serves a key that the ledger does not know; the block that shows it wakes us.
-        if !ctx.chain.authorised {
-            return;
-        }
+        // Nobody serves a key that the ledger does not know; the block that shows it wakes us. What is
+        // lent is read with others' rights.
         let mut ids: Vec<(bool, SegmentId)> = self
             .fetches
             .iter()
+            .filter(|(id, _)| ctx.chain.authorised || self.is_borrowed(id))
             .filter(|(_, fetch)| !fetch.ready && fetch.decoding.is_none())
             .map(|(id, fetch)| (fetch.users == 0, *id))
             .collect();
@@ -170,10 +169,11 @@ impl Renter {
 
     /// Asks for as many positions as are still needed.
     fn get_more(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
-        let Some(row) = self.segments.get(&segment) else {
+        let Some(shape) = self.shape(&segment) else {
             return self.unavailable(ctx, segment, 1);
         };
-        let (code, shard_len) = (row.code, row.shard_len);
+        let (code, shard_len) = (shape.code, shape.shard_len);
+        let lent = self.is_borrowed(&segment);
         let needed = usize::from(code.k());
         let room = MAX_GETS.saturating_sub(self.gets);
         let Some(fetch) = self.fetches.get_mut(&segment) else {
@@ -200,7 +200,13 @@ impl Renter {
         }
         let untried = (0..code.n()).filter(|j| !fetch.is_tried(*j));
         let mut sources: Vec<(Trust, u16, Source)> = untried
-            .filter_map(|j| self.source(&segment, j, ctx.now).map(|s| (s.trust, j, s)))
+            .filter_map(|j| {
+                let source = match lent {
+                    true => self.lent_source(&segment, j, ctx.now),
+                    false => self.source(&segment, j, ctx.now),
+                };
+                source.map(|s| (s.trust, j, s))
+            })
             .collect();
         sources.sort_by_key(|(trust, position, _)| (*trust, *position));
         for (_, position, source) in sources.into_iter().take(wanted.min(room)) {
@@ -219,16 +225,15 @@ impl Renter {
         (position, chunks): (u16, u64),
         source: Source,
     ) {
-        let expiry = ctx.now.after(CAP_LIFE);
-        let me = ctx.me;
-        let cap = ReadCap::sign(
-            source.contract,
-            source.root,
-            me.node(),
-            expiry,
-            &me.ledger_key,
-            &me.genesis,
-        );
+        let own = || {
+            let (me, until) = (ctx.me, ctx.now.after(CAP_LIFE));
+            let (contract, root) = (source.contract, source.root);
+            let key = &me.ledger_key;
+            ReadCap::sign(contract, root, me.node(), until, key, &me.genesis)
+        };
+        let lent = self.is_borrowed(&segment);
+        let right = lent.then(|| self.lent_right(ctx, &segment, position));
+        let cap = right.flatten().unwrap_or_else(own);
         let job = Job::Get {
             segment,
             position,
@@ -302,10 +307,14 @@ impl Renter {
         };
         fetch.getting.remove(&position);
         let repair = fetch.repair;
+        let is_refused = matches!(&outcome, Err(PutError::Refused(deny)) if self.not_lent(&segment, deny));
+        let Some(fetch) = self.fetches.get_mut(&segment) else {
+            return;
+        };
         match outcome {
             Ok(()) => {
                 fetch.have.insert(position);
-                let len = self.segments.get(&segment).map_or(0, |row| row.shard_len);
+                let len = self.shape(&segment).map_or(0, |shape| shape.shard_len);
                 self.pace.note(ctx.now.since(getting.since), len);
                 self.served(&getting.provider);
                 if repair {
@@ -317,6 +326,9 @@ impl Renter {
                 self.failed(getting.provider, ctx.now);
                 self.audit_failed(ctx, getting.provider);
                 self.not_there(ctx, &segment, position, getting.contract);
+            }
+            Err(PutError::Refused(_)) if is_refused => {
+                fetch.bad.insert(position);
             }
             Err(PutError::Peer(_) | PutError::Refused(_)) => {
                 fetch.failed.insert(position);
@@ -347,26 +359,25 @@ impl Renter {
     /// With k shards at hand the users' segment is decoded and the repair goes on; else more are
     /// asked for.
     fn advance(&mut self, ctx: &mut Ctx<'_>, segment: SegmentId) {
-        let (Some(fetch), Some(row)) =
-            (self.fetches.get_mut(&segment), self.segments.get(&segment))
-        else {
+        let shape = self.shape(&segment);
+        let (Some(fetch), Some(shape)) = (self.fetches.get_mut(&segment), shape) else {
             return self.unavailable(ctx, segment, 1);
         };
-        if fetch.have.len() < usize::from(row.code.k()) {
+        if fetch.have.len() < usize::from(shape.code.k()) {
             return self.get_more(ctx, segment);
         }
         let positions: Vec<u16> = fetch
             .have
             .iter()
             .copied()
-            .take(usize::from(row.code.k()))
+            .take(usize::from(shape.code.k()))
             .collect();
         if fetch.users > 0 && !fetch.ready && fetch.decoding.is_none() {
             let job = Job::Decode {
                 segment,
-                code: row.code,
-                len: row.len,
-                shard_len: row.shard_len,
+                code: shape.code,
+                len: shape.len,
+                shard_len: shape.shard_len,
                 positions: positions.clone(),
             };
             let deadline = ctx.now.after(TRANSFER_DEADLINE);
@@ -384,7 +395,7 @@ impl Renter {
         (op, segment): (OpId, SegmentId),
         outcome: Result<(), JobError>,
     ) {
-        let needed = self.segments.get(&segment).map_or(0, |row| row.code.k());
+        let needed = self.shape(&segment).map_or(0, |shape| shape.code.k());
         let fetch = self.fetches.get_mut(&segment);
         let Some(fetch) = fetch.filter(|f| f.decoding == Some(op)) else {
             return; // Of a former life of this fetch.
@@ -401,13 +412,13 @@ impl Renter {
     pub(crate) fn fetches_deadline(&self, now: Time) -> Option<Time> {
         let mut soonest = None;
         for (id, fetch) in &self.fetches {
-            let Some(row) = self.segments.get(id) else {
+            let Some(shape) = self.shape(id) else {
                 continue;
             };
-            if fetch.have.len() >= usize::from(row.code.k()) {
+            if fetch.have.len() >= usize::from(shape.code.k()) {
                 continue;
             }
-            let patience = fetch.patience(row.shard_len, self.pace);
+            let patience = fetch.patience(shape.shard_len, self.pace);
             let lags = fetch.getting.values().map(|g| g.since.after(patience));
             let next = lags.filter(|t| *t > now).min();
             soonest = sooner(soonest, sooner(next, fetch.retry_at));

@@ -252,7 +252,8 @@ impl Renter {
         (head, fits)
     }
 
-    fn addrs(&self, provider: &NodeId) -> Vec<String> {
+    /// Where a provider was last heard at: few addresses, and short ones.
+    pub(crate) fn addrs(&self, provider: &NodeId) -> Vec<String> {
         let offer = self.book.get(provider);
         let addrs = offer.map_or(&[][..], |o| o.offer.addrs.as_slice());
         let short = addrs.iter().filter(|addr| addr.len() <= MAX_ADDR);

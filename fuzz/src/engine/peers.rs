@@ -168,6 +168,7 @@ impl Shell {
             Request::PutHead(head) => Response::Kept { seq: head.seq },
             Request::GetOffers => Response::Offers(vec![self.offer_of(PEERS[0])]),
             Request::GetHeads { .. } => Response::Heads(Vec::new()),
+            Request::Revoke(_) => Response::Revoked,
             Request::GetLatest { .. } | Request::Audit(_) => {
                 Response::Denied(Deny::UnknownContract)
             }

@@ -31,6 +31,8 @@ pub(crate) fn row_seeds() -> Vec<Vec<u8>> {
         Write::audited(&NodeId([1; 32]), Some(&Make::make(dice))),
         Write::place(&ShardRoot([1; 32]), Some(VolumeId(1))),
         Write::asked(&NodeId([1; 32]), Some(&Make::make(dice))),
+        Write::revoked(&id, &NodeId([1; 32]), Some(Make::make(dice))),
+        Write::revoking(&NodeId([1; 32]), Some(&Make::make(dice))),
         Write::ack(7, &NodeId([1; 32]), Some(&Make::make(dice))),
     ]
     .into_iter()

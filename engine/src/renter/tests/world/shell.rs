@@ -89,7 +89,8 @@ impl World {
                 Request::GetOffers
                 | Request::PutHead(_)
                 | Request::GetHeads { .. }
-                | Request::Audit(_),
+                | Request::Audit(_)
+                | Request::Revoke(_),
             ) => Ok(Response::Denied(Deny::NotProviding)),
         }
     }
