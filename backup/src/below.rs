@@ -29,6 +29,8 @@ pub(crate) struct Below {
     inherits: bool,
     /// Of how many entries something is missing, and the first of them.
     unrestored: BTreeMap<What, (u64, PathBuf)>,
+    /// Whether what is made comes from somebody else.
+    foreign: bool,
 }
 
 /// What is set once contents are written.
@@ -52,7 +54,15 @@ impl Below {
             owns: rustix::process::geteuid().is_root(),
             inherits: inherits.iter().any(|x| x.0 == ACL_DEFAULT.as_bytes()),
             unrestored: BTreeMap::new(),
+            foreign: false,
         })
+    }
+
+    /// What is made from here on comes from somebody else: it is ours, sets no other's rights, and is no
+    /// device.
+    pub(crate) fn from_others(mut self) -> Self {
+        (self.owns, self.foreign) = (false, true);
+        self
     }
 
     /// Whether we are root.
@@ -154,6 +164,9 @@ impl Below {
 
     /// Makes a pipe or a device.
     pub(crate) fn make_node(&mut self, path: &[u8], kind: FileType, dev: u64) -> io::Result<()> {
+        if self.foreign && kind != FileType::Fifo {
+            return Err(io::Error::other("a device of somebody else's is not made"));
+        }
         let (dir, name) = self.parent(path)?;
         clear(dir, name)?;
         let mode = Mode::from_raw_mode(PRIVATE_FILE);
@@ -179,27 +192,32 @@ impl Below {
     /// owner takes capabilities away, a read-only mode forbids attributes, a mode changes an ACL.
     pub(crate) fn finish(&mut self, path: &[u8], finish: Finish<'_>) -> io::Result<()> {
         let (owns, inherits, no_follow) = (self.owns, self.inherits, AtFlags::SYMLINK_NOFOLLOW);
+        let foreign = self.foreign;
+        let bits = if foreign { 0o777 } else { 0o7777 };
         let Finish {
             meta,
             xattrs,
             is_link,
         } = finish;
         let (dir, name) = self.parent(path)?;
-        let owned = give(dir, name, meta, owns)?;
+        let owned = foreign || give(dir, name, meta, owns)?;
         let of = Of::named(dir.as_fd(), name);
         let mut kept = true;
-        for attr in xattrs.iter().filter(|x| !x.is_acl()) {
+        // Others' names for rights mean nothing here, or too much.
+        let is_taken = |x: &&Xattr| !foreign || x.0.starts_with(b"user.");
+        let xattrs = || xattrs.iter().filter(is_taken);
+        for attr in xattrs().filter(|x| !x.is_acl()) {
             kept &= is_set(of.set(attr), owns)?;
         }
         if !is_link {
-            let mode = Mode::from_raw_mode(meta.mode & 0o7777);
+            let mode = Mode::from_raw_mode(meta.mode & bits);
             rustix::fs::chmodat(dir, name, mode, AtFlags::empty())?;
             if inherits {
                 of.remove(ACL_ACCESS)?;
                 of.remove(ACL_DEFAULT)?;
             }
         }
-        for acl in xattrs.iter().filter(|x| x.is_acl()) {
+        for acl in xattrs().filter(|x| x.is_acl()) {
             kept &= is_set(of.set(acl), owns)?;
         }
         let time = Timespec {
@@ -270,6 +288,30 @@ fn clear(dir: &OwnedFd, name: &OsStr) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_share_gets_no_rights_and_is_no_device() {
+        let target = tempfile::tempdir().unwrap();
+        let mut below = Below::open(target.path()).unwrap().from_others();
+        below.make_file(b"x", 1).unwrap();
+        let meta = Meta {
+            mode: 0o6755,
+            uid: 0,
+            gid: 0,
+            mtime_s: 1,
+            mtime_ns: 0,
+        };
+        let finish = Finish {
+            meta: &meta,
+            xattrs: &[],
+            is_link: false,
+        };
+        below.finish(b"x", finish).unwrap();
+        let stat = rustix::fs::stat(target.path().join("x")).unwrap();
+        assert_eq!(stat.st_mode & 0o7777, 0o755);
+        assert!(below.make_node(b"d", FileType::CharacterDevice, 0).is_err());
+        assert!(below.make_node(b"b", FileType::BlockDevice, 0).is_err());
+    }
 
     #[test]
     fn nothing_leads_out_of_the_folder() {

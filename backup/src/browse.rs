@@ -3,10 +3,12 @@
 use crate::backup::{BackupError, join};
 use crate::entry::{Entry, Kind};
 use crate::fetch::{EntryCursor, FetchError, Source};
+use crate::index::Index;
 use crate::segments::Segments;
 use crate::snapshot::Snapshot;
 use crate::vault::Vault;
 use crate::walk::PathBytes;
+use larder_coding::OpenKeys;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -125,6 +127,33 @@ impl Vault {
         join(listing.await)?
     }
 
+    pub(crate) fn source<S: Segments>(
+        &self,
+        segments: &Arc<S>,
+        stop: &CancellationToken,
+    ) -> Source<S> {
+        self.reader().source(segments, stop)
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        Reader {
+            keys: OpenKeys::from(&self.keys),
+            index: self.index.clone(),
+            tmp: self.tmp(),
+        }
+    }
+}
+
+/// What reads blobs and restores files: where they lie, what opens them, room for a plan. A vault's
+/// own, or a share's.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    pub(crate) keys: OpenKeys,
+    pub(crate) index: Index,
+    pub(crate) tmp: PathBuf,
+}
+
+impl Reader {
     pub(crate) fn source<S: Segments>(
         &self,
         segments: &Arc<S>,

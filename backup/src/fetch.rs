@@ -6,9 +6,8 @@ use crate::entry::Entry;
 use crate::index::{Index, IndexError, Place};
 use crate::segments::{Segments, SegmentsError};
 use crate::tree::{TreeError, decode_entry};
-use larder_coding::SegmentReader;
 use larder_coding::segment::ReadError;
-use larder_keys::VaultKeys;
+use larder_coding::{OpenKeys, SegmentReader};
 use larder_types::{BlobId, SegmentId};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -126,7 +125,7 @@ pub(crate) fn read_checked(
 /// Blobs by id, from wherever they lie.
 #[derive(Debug)]
 pub(crate) struct Source<S: Segments> {
-    keys: VaultKeys,
+    keys: OpenKeys,
     index: Index,
     segments: Arc<S>,
     runtime: Handle,
@@ -135,11 +134,13 @@ pub(crate) struct Source<S: Segments> {
     open: VecDeque<(i64, SegmentReader<File>)>,
     /// Places looked up ahead of need.
     ahead: HashMap<BlobId, Place>,
+    /// Where it is kept, what was read of trees and lists.
+    trail: Option<Vec<Piece>>,
 }
 
 impl<S: Segments> Source<S> {
     pub(crate) fn new(
-        keys: VaultKeys,
+        keys: OpenKeys,
         index: Index,
         segments: Arc<S>,
         runtime: Handle,
@@ -154,7 +155,18 @@ impl<S: Segments> Source<S> {
             fetched: HashMap::new(),
             open: VecDeque::new(),
             ahead: HashMap::new(),
+            trail: None,
         }
+    }
+
+    /// From now on remembers what it reads.
+    pub(crate) fn keep_trail(&mut self) {
+        self.trail = Some(Vec::new());
+    }
+
+    /// What was read since it was last asked.
+    pub(crate) fn take_trail(&mut self) -> Vec<Piece> {
+        self.trail.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Looks up the places of blobs that will be read soon, in one statement.
@@ -181,6 +193,9 @@ impl<S: Segments> Source<S> {
 
     /// A blob whose place is not known yet.
     pub(crate) fn read(&mut self, piece: Piece) -> Result<Vec<u8>, FetchError> {
+        if let Some(trail) = &mut self.trail {
+            trail.push(piece);
+        }
         let place = match self.ahead.remove(&piece.id) {
             Some(place) => Some(place),
             None => self.locate(&[piece.id])?.remove(&piece.id),

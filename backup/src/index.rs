@@ -223,6 +223,30 @@ impl Index {
         Ok(())
     }
 
+    /// Enters segments of a share, as durable: of their blobs only those that are shared.
+    pub(crate) async fn enter_shared(
+        &self,
+        segments: &[(SegmentId, u64, Vec<IndexEntry>)],
+    ) -> Result<(), IndexError> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for (id, len, blobs) in segments {
+            // Class and kind say nothing here: a share is read, and nothing else.
+            let known = KnownSegment {
+                id: *id,
+                class: Class::Low,
+                kind: SegmentKind::Data,
+            };
+            insert_segment(&mut tx, &known, *len, blobs, true).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Closes the file, so that it can be deleted.
+    pub(crate) async fn close(self) {
+        self.pool.close().await;
+    }
+
     /// The first durable data segment numbered above `after` whose blobs no metadata segment
     /// lists: none of its own class, and none of `class` if that is lower. With its number.
     pub(crate) async fn unlisted(

@@ -10,8 +10,9 @@
 
 use crate::backup::{BackupError, join};
 use crate::below::Below;
-use crate::browse::{BrowseError, Found, find};
-use crate::entry::Kind;
+use crate::browse::{BrowseError, Found, Reader, find};
+use crate::content::Content;
+use crate::entry::{Entry, Kind};
 use crate::exclude::{GlobError, Globs};
 use crate::fetch::{FetchError, Fetched};
 use crate::index::IndexError;
@@ -24,7 +25,7 @@ use crate::segments::{Segments, SegmentsError};
 use crate::snapshot::Snapshot;
 use crate::vault::Vault;
 use crate::walk::PathBytes;
-use larder_coding::SegmentReader;
+use larder_coding::{OpenKeys, SegmentReader};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -117,73 +118,131 @@ impl Vault {
         progress: &Progress,
         cancel: &CancellationToken,
     ) -> Result<RestoreSummary, RestoreError> {
-        let stop = cancel.child_token();
-        let _ends_with_us = stop.clone().drop_guard();
         let wanted = Wanted {
             include: Globs::new(&options.include)?,
             exclude: Globs::new(&options.exclude)?,
         };
+        let path = options.subpath.unwrap_or_else(|| "/".into());
+        let what = What::InSnapshot(options.snapshot, path);
+        let how = How {
+            target: options.target,
+            verify: options.verify,
+            foreign: false,
+        };
+        let reader = self.reader();
+        reader
+            .restore((what, wanted), how, segments, (progress, cancel))
+            .await
+    }
+}
+
+/// Where a restore begins.
+pub(crate) enum What {
+    /// At a path of a snapshot.
+    InSnapshot(Snapshot, PathBuf),
+    /// With all that a tree holds.
+    Tree(Content),
+    /// With one entry.
+    Entry(Box<Entry>),
+}
+
+/// Where to, and how.
+pub(crate) struct How {
+    pub(crate) target: PathBuf,
+    pub(crate) verify: bool,
+    /// Whether it comes from somebody else.
+    pub(crate) foreign: bool,
+}
+
+impl Reader {
+    /// Restores what is wanted.
+    pub(crate) async fn restore<S: Segments>(
+        &self,
+        (what, wanted): (What, Wanted),
+        how: How,
+        segments: &Arc<S>,
+        (progress, cancel): (&Progress, &CancellationToken),
+    ) -> Result<RestoreSummary, RestoreError> {
+        let stop = cancel.child_token();
+        let _ends_with_us = stop.clone().drop_guard();
         progress.phase(Phase::Planning);
-        let (mut plan, base, cut) = self.plan(&options, wanted, segments, &stop).await?;
+        let (mut plan, base, cut) = self.plan(what, wanted, segments, &stop).await?;
         let (files, bytes) = plan.totals().await?;
         progress.totals(files, bytes);
-        let target = options.target.clone();
+        let target = how.target.clone();
         let below = join(spawn_blocking(move || Below::open(&target)).await)?;
-        let below = below.map_err(|source| RestoreError::Target {
-            path: options.target.clone(),
+        let mut below = below.map_err(|source| RestoreError::Target {
+            path: how.target.clone(),
             source,
         })?;
+        if how.foreign {
+            below = below.from_others();
+        }
         let run = Run {
-            vault: self,
+            reader: self,
             segments,
             progress,
             stop: &stop,
             plan,
             below: Some(below),
-            target: options.target,
+            target: how.target,
             summary: RestoreSummary::default(),
         };
         let cut = cut.map(|error| Problem {
             path: base.as_path().to_owned(),
             error,
         });
-        run.all(options.verify, &base, cut).await
+        run.all(how.verify, &base, cut).await
     }
 
     /// Reads the trees into a plan; also where in the snapshot it begins, and why not all of the
     /// folder there is in it.
     async fn plan<S: Segments>(
         &self,
-        options: &RestoreOptions,
+        what: What,
         wanted: Wanted,
         segments: &Arc<S>,
         stop: &CancellationToken,
     ) -> Result<(Plan, PathBytes, Option<String>), RestoreError> {
-        let plan = Plan::create(&self.tmp()).await?;
+        let plan = Plan::create(&self.tmp).await?;
         let mut source = self.source(segments, stop);
-        let snapshot = options.snapshot.clone();
-        let path = options.subpath.clone().unwrap_or_else(|| "/".into());
         let planning = spawn_blocking(move || {
-            let found = find(&mut source, &snapshot, &path)?;
-            let mut base = path_bytes(&path);
+            let (what, mut base) = match what {
+                What::InSnapshot(snapshot, path) => {
+                    let what = match find(&mut source, &snapshot, &path)? {
+                        Found::Root => What::Tree(snapshot.root),
+                        Found::Entry(entry) => What::of(entry),
+                    };
+                    (what, path_bytes(&path))
+                }
+                shared @ (What::Tree(_) | What::Entry(_)) => (shared, PathBytes::default()),
+            };
             let planner = |base: &PathBytes| Planner::new(source, plan, wanted, base.clone());
-            let (plan, cut) = match found {
-                Found::Root => planner(&base).plan_tree(&snapshot.root)?,
-                Found::Entry(entry) => match &entry.kind {
-                    Kind::Dir(tree) => planner(&base).plan_tree(tree)?,
-                    Kind::File(_)
-                    | Kind::Symlink(_)
-                    | Kind::Fifo
-                    | Kind::CharDevice(_)
-                    | Kind::BlockDevice(_) => {
-                        base.leave_last();
-                        planner(&base).plan_entry(&entry)?
-                    }
-                },
+            let (plan, cut) = match what {
+                What::InSnapshot(snapshot, _) => planner(&base).plan_tree(&snapshot.root)?,
+                What::Tree(tree) => planner(&base).plan_tree(&tree)?,
+                What::Entry(entry) => {
+                    base.leave_last();
+                    planner(&base).plan_entry(&entry)?
+                }
             };
             Ok((plan, base, cut))
         });
         join(planning.await)?
+    }
+}
+
+impl What {
+    /// An entry, or what a folder holds.
+    pub(crate) fn of(entry: Box<Entry>) -> Self {
+        match &entry.kind {
+            Kind::Dir(tree) => Self::Tree(tree.clone()),
+            Kind::File(_)
+            | Kind::Symlink(_)
+            | Kind::Fifo
+            | Kind::CharDevice(_)
+            | Kind::BlockDevice(_) => Self::Entry(entry),
+        }
     }
 }
 
@@ -199,7 +258,7 @@ fn path_bytes(path: &Path) -> PathBytes {
 
 /// A restore under way.
 struct Run<'a, S: Segments> {
-    vault: &'a Vault,
+    reader: &'a Reader,
     segments: &'a Arc<S>,
     progress: &'a Progress,
     stop: &'a CancellationToken,
@@ -317,7 +376,7 @@ impl<S: Segments> Run<'_, S> {
         no: Option<&i64>,
     ) -> Result<(), RestoreError> {
         let Some(no) = no else { return Ok(()) };
-        let id = self.vault.index.segment_id(*no).await?;
+        let id = self.reader.index.segment_id(*no).await?;
         let segments = Arc::clone(self.segments);
         next.spawn(Fetched::of(segments, id));
         Ok(())
@@ -325,7 +384,7 @@ impl<S: Segments> Run<'_, S> {
 
     async fn write_segment(&mut self, no: i64, fetched: &Fetched<S>) -> Result<(), RestoreError> {
         let opened = File::open(&fetched.path)
-            .and_then(|file| SegmentReader::new(file, &self.vault.keys, fetched.id));
+            .and_then(|file| SegmentReader::new(file, &self.reader.keys, fetched.id));
         let mut reader = match opened {
             Ok(reader) => reader,
             Err(e) => return Ok(self.plan.spoil_segment(no, &e.to_string()).await?),
@@ -351,7 +410,12 @@ impl<S: Segments> Run<'_, S> {
         }
     }
 
+    /// By ids, which only a vault's keys compute: what a share's blobs are, their seals have shown.
     async fn verify(&mut self) -> Result<(), RestoreError> {
+        let reader = self.reader;
+        let OpenKeys::Vault(keys) = &reader.keys else {
+            return Ok(());
+        };
         let mut after = (0, 0);
         loop {
             let page = self.plan.pieces_by_file(after).await?;
@@ -359,7 +423,7 @@ impl<S: Segments> Run<'_, S> {
                 return Ok(());
             };
             after = (end.file, end.row);
-            let keys = self.vault.keys.clone();
+            let keys = keys.clone();
             let done = self
                 .work(move |below| place::compare(below, &keys, &page))
                 .await?;

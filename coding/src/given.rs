@@ -130,7 +130,11 @@ mod tests {
         wrong.blob(private.id, *key_of(&vault, &shared.id));
         let wrong = OpenKeys::Given(Arc::new(wrong));
         let mut reader = SegmentReader::new(Cursor::new(&c), &wrong, id).unwrap();
-        assert!(reader.read_blob(private.offset.into(), private.len.into()).is_err());
+        assert!(
+            reader
+                .read_blob(private.offset.into(), private.len.into())
+                .is_err()
+        );
         let other = SegmentId([9; 32]);
         assert!(SegmentReader::new(Cursor::new(&c), &keys, other).is_err());
         assert_eq!(format!("{keys:?}"), "Given(GivenKeys(secret))");

@@ -8,8 +8,7 @@ use larder_ledger::{ProofAck, Tx};
 use larder_proofs::ShardLeaf;
 use larder_types::codec::{self, DecodeError};
 use larder_types::{
-    Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, Signature, SlotNo, Time,
-    TxId,
+    Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, Signature, SlotNo, Time, TxId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +44,9 @@ pub enum Kind {
     Ack = 13,
     /// A reader whose rights under a contract that we provide are void: until when, by contract and
     /// reader.
-    Revoked = 14,
+    Revoked = 16,
     /// A reader whose rights we take back: [`RevokingRow`] by reader.
-    Revoking = 15,
+    Revoking = 17,
 }
 
 /// One of the places where a provider's shards lie: the home, or a volume that was added to it.
@@ -446,12 +445,12 @@ impl Tables {
                 .push((ShardRoot(id(key)?), codec::decode(value)?)),
             12 => self.asked.push((NodeId(id(key)?), codec::decode(value)?)),
             13 => self.acks.push(codec::decode(value)?),
-            14 => {
+            16 => {
                 let (contract, reader) = key.split_at_checked(32).ok_or(BAD_KEY)?;
                 let (contract, reader) = (ContractId(id(contract)?), NodeId(id(reader)?));
                 self.revoked.push((contract, reader, codec::decode(value)?));
             }
-            15 => self
+            17 => self
                 .revoking
                 .push((NodeId(id(key)?), codec::decode(value)?)),
             _ => {

@@ -6,19 +6,21 @@
 use crate::Engine;
 use crate::head::DeviceCert;
 use crate::wire::ReadCap;
-use larder_coding::BlobKind;
 use larder_coding::blob::MAX_PLAIN;
 use larder_coding::manifest::{Manifest, ManifestError};
 use larder_keys::sharing::{BadSharingKey, UnsealError};
 use larder_keys::{AccountSigner, GivenKey, SharingCert, SharingKey, Signer, Tag, verify};
 use larder_types::codec::{self, DecodeError};
 use larder_types::layout::Layout;
-use larder_types::{AccountId, BlobId, ContractId, GenesisHash, NodeId, SegmentId, Signature, Time};
+use larder_types::{
+    AccountId, BlobId, ContractId, GenesisHash, NodeId, SegmentId, Signature, Time,
+};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Most bytes of a share before it is sealed: 300,000 blobs, some 400 GB of large files.
+/// Most bytes of a share before it is sealed: some 200,000 blobs and their segments, 300 GB of large
+/// files.
 pub const MAX_SHARE: usize = 32 << 20;
 /// Most bytes of its file: what the seal adds is far below this.
 pub const MAX_SEALED_SHARE: usize = MAX_SHARE + (64 << 10);
@@ -108,9 +110,6 @@ pub struct SharedBlob {
     /// The segment it lies in, counted from 0.
     #[serde(rename = "s")]
     pub segment: u32,
-    /// [`BlobKind::byte`].
-    #[serde(rename = "t")]
-    pub kind: u8,
     /// Byte of the segment at which it begins.
     #[serde(rename = "o")]
     pub offset: u32,
@@ -359,8 +358,7 @@ impl Share {
             let end = u64::from(blob.offset) + u64::from(blob.len);
             let lies_inside = segment.is_some_and(|s| end <= s.manifest.segment_len);
             let plain = usize::try_from(blob.plain_len).unwrap_or(usize::MAX);
-            let is_blob = BlobKind::from_byte(blob.kind).is_some() && plain <= MAX_PLAIN;
-            if !lies_inside || !is_blob {
+            if !lies_inside || plain > MAX_PLAIN {
                 return bad("blobs");
             }
         }

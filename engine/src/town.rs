@@ -494,7 +494,13 @@ impl Town {
             Job::Get { from, cap, .. } => {
                 let Some(peer) = self.index(&from).filter(|_| self.serves) else {
                     let silence = Outcome::Got(Err(PutError::Peer(Unreachable::NoAnswer)));
-                    return self.step(i, Input::Done { op, outcome: silence });
+                    return self.step(
+                        i,
+                        Input::Done {
+                            op,
+                            outcome: silence,
+                        },
+                    );
                 };
                 let token = self.token(i, op);
                 self.reads.insert(token);

@@ -339,13 +339,7 @@ impl ReadCap {
 
     /// The same right, for `node` to use until `expiry`; `reader` is the key that it names.
     #[must_use]
-    pub fn pass_to(
-        &self,
-        node: NodeId,
-        expiry: Time,
-        reader: &Signer,
-        net: &GenesisHash,
-    ) -> Self {
+    pub fn pass_to(&self, node: NodeId, expiry: Time, reader: &Signer, net: &GenesisHash) -> Self {
         let sig = reader.sign(PASS, net, &pass_layout(&reader.node(), &node, expiry));
         Self {
             pass: Some(ReadPass { node, expiry, sig }),

@@ -241,7 +241,7 @@ structs! {
     SharedProvider { node, addrs }
     SegmentShare { manifest, outer, mask, places }
     SharedPlace { position, provider, cap }
-    SharedBlob { id, key, segment, kind, offset, len, plain_len }
+    SharedBlob { id, key, segment, offset, len, plain_len }
     SignedShare { share, cert, sig }
     SharingCert { account, sharing_pk, sig }
     DeviceCert { account, admin_pk, device_pk, expiry, sig_account, sig_admin }

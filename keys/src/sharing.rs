@@ -261,7 +261,10 @@ mod tests {
     fn a_share_opens_for_its_account_on_its_network_only() {
         let ((key, cert), (other, _)) = (person(1), person(2));
         let sealed = sealed(&cert, b"the album");
-        assert_eq!(key.open(&cert.account, &NET, &sealed).unwrap(), b"the album");
+        assert_eq!(
+            key.open(&cert.account, &NET, &sealed).unwrap(),
+            b"the album"
+        );
         let refused = Err(UnsealError::Seal);
         assert_eq!(other.open(&cert.account, &NET, &sealed), refused);
         let (elsewhere, stranger) = (GenesisHash([6; 32]), AccountId([9; 32]));

@@ -13,6 +13,7 @@ mod node;
 mod provider;
 mod renter;
 mod sending;
+mod share;
 mod tx;
 mod wallet;
 
@@ -25,6 +26,7 @@ use crate::net::NetHandle;
 use crate::recovery::Recovery;
 use crate::seat::Seat;
 use crate::settings::ConfigFile;
+use crate::sharing::Sharing;
 use crate::shown::stopping;
 use crate::store::Store;
 use crate::volumes::Keeper;
@@ -53,6 +55,8 @@ pub struct NodeApi {
     pub net: NetHandle,
     /// Backups, restores and recoveries.
     pub jobs: Jobs,
+    /// What shares are made and opened with.
+    pub sharing: Sharing,
     /// What a recovery works with.
     pub recovery: Recovery,
     /// The network.

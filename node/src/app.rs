@@ -2,13 +2,16 @@
 //! and the RPC; any of them ending unexpectedly ends the node. Stop order: refuse new calls, let
 //! the engine persist, close the transport and the database.
 
+mod addresses;
 mod error;
 mod settings;
 mod signals;
 mod trash;
 
+pub(crate) use self::addresses::is_loopback;
 pub use error::AppError;
 
+use self::addresses::tell_addresses;
 use self::settings::Settings;
 use self::trash::empty_trash;
 use crate::alerts::{Board, Hooks, Rules, Watcher, rules};
@@ -35,6 +38,7 @@ use crate::segments::NetSegments;
 use crate::settings::ConfigFile;
 use crate::shards::scrub::{self, Scrubber};
 use crate::shards::{Known, VolumeConfig, Volumes};
+use crate::sharing::{Masks, Sharing};
 use crate::spool::Spool;
 use crate::spread::Spread;
 use crate::store::Store;
@@ -53,7 +57,6 @@ use larder_ledger::{Genesis, Proposer};
 use larder_rpc::{Door, Endpoint, Feeds, RpcMetrics, serve};
 use larder_types::size::MIB;
 use larder_types::{Bytes, Schedule, codec};
-use libp2p::multiaddr::Protocol;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -238,6 +241,7 @@ async fn up(
         epoch: genesis.params.epoch,
         turn: Arc::default(),
     });
+    let masks = Masks::default();
     let pool = Pool {
         driver: driver.clone(),
         net: net.clone(),
@@ -246,6 +250,7 @@ async fn up(
         store: store.clone(),
         suspects,
         vault: home.keys.vault.clone(),
+        masks: masks.clone(),
         node_key: home.keys.node.clone(),
         genesis: genesis.hash(),
         turns: Turns::default(),
@@ -417,7 +422,22 @@ async fn up(
         genesis: genesis.hash(),
         home: home.dir.clone(),
     };
+    let sharing = Sharing {
+        home: home.dir.clone(),
+        genesis: genesis.hash(),
+        account,
+        device: home.keys.device.clone(),
+        cert: home.keys.cert.clone(),
+        ledger_key: home.keys.ledger_key(),
+        driver: driver.clone(),
+        store: store.clone(),
+        net: net.clone(),
+        jobs: jobs.clone(),
+        masks,
+        turn: Arc::default(),
+    };
     let api = Arc::new(NodeApi {
+        sharing,
         driver,
         ledger,
         store: store.clone(),
@@ -508,16 +528,6 @@ async fn start_net(
     .await?)
 }
 
-/// Whether an address is of this machine alone. Who listens at one means to meet others there; to
-/// everybody else, such an address in gossip is only a way to make us dial our own services.
-pub(crate) fn is_loopback(addr: &Multiaddr) -> bool {
-    match addr.iter().next() {
-        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
-        Some(Protocol::Ip6(ip)) => ip.to_canonical().is_loopback(),
-        Some(_) | None => false,
-    }
-}
-
 /// The genesis document: from the home, or from the peers of the invite, checked by its hash.
 async fn genesis(home: &Home, net: &NetHandle) -> Result<Genesis, AppError> {
     if let Some(genesis) = home.genesis()? {
@@ -584,13 +594,4 @@ fn open_shards(
         (quota, RESERVE),
         known,
     )?))
-}
-
-async fn tell_addresses(driver: &driver::DriverHandle, net: &NetHandle) {
-    let addrs = net.listen_addrs().await.unwrap_or_default();
-    let addrs = addrs.iter().map(ToString::to_string).collect();
-    let told = larder_engine::Input::Command(larder_engine::Command::Addresses(addrs));
-    if driver.input(told).await.is_err() {
-        tracing::debug!("the engine has stopped");
-    }
 }

@@ -4,11 +4,13 @@
 
 mod config;
 pub mod rebirth;
+mod sharing;
 mod standing;
 
 pub use config::{
     AlertConfig, Config, HistoryConfig, NetworkConfig, RpcConfig, UpConfig, VolumeEntry, configured,
 };
+pub use sharing::{give_sharing, read_sharing};
 pub use standing::Standing;
 
 use standing::{checkpoint, genesis_hash, read_config};
@@ -303,6 +305,7 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     write(&key_path(dir, "ledger"), &*ledger, 0o600)?;
     write(&key_path(dir, "vault"), seed.vault(0).root(), 0o600)?;
     write(&key_path(dir, "rendezvous"), &*seed.rendezvous(), 0o600)?;
+    sharing::write_sharing(dir, &seed, &network.genesis)?;
     let cert = certify(&seed, &device, &network.genesis);
     write(&cert_path(dir), &cert.to_bytes(), 0o600)?;
     let delegation = delegate(&seed, &ledger, &network.genesis);

@@ -119,7 +119,8 @@ impl Jobs {
         })
     }
 
-    fn begin<F>(
+    /// Begins a job; gives its name.
+    pub(crate) fn begin<F>(
         &self,
         kind: JobKind,
         work: impl FnOnce(Self, Working) -> F + Send + 'static,
@@ -486,13 +487,13 @@ pub fn host() -> String {
 }
 
 /// Each path that was left out or is incomplete, with why.
-fn note_failures(working: &Working, problems: &Problems) {
+pub(crate) fn note_failures(working: &Working, problems: &Problems) {
     for problem in &problems.named {
         working.note(format!("{}: {}", problem.path.display(), problem.error));
     }
 }
 
-fn failures(problems: &Problems) -> Vec<PathFailure> {
+pub(crate) fn failures(problems: &Problems) -> Vec<PathFailure> {
     problems
         .named
         .iter()
@@ -542,7 +543,7 @@ fn backup_error(error: &BackupError) -> RpcError {
     RpcError::new(code, error)
 }
 
-fn restore_error(error: &RestoreError) -> RpcError {
+pub(crate) fn restore_error(error: &RestoreError) -> RpcError {
     let code = match error {
         RestoreError::Glob(_) => Code::BadPattern,
         RestoreError::Browse(inner) => return browse_error(inner),

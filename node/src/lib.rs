@@ -36,6 +36,7 @@ pub mod seat;
 pub mod segments;
 pub mod settings;
 pub mod shards;
+pub mod sharing;
 mod shown;
 pub mod spool;
 pub mod spread;

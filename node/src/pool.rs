@@ -7,6 +7,7 @@ use crate::net::{
 };
 use crate::shards::Volumes;
 use crate::shards::scrub::Suspects;
+use crate::sharing::Masks;
 use crate::spool::Spool;
 use crate::store::Store;
 use futures::FutureExt as _;
@@ -47,8 +48,10 @@ pub struct Pool {
     pub store: Store,
     /// Where a shard is named that a proof cannot be made of.
     pub suspects: Suspects,
-    /// Masks come from here.
+    /// Masks come from here …
     pub vault: VaultKeys,
+    /// … and those of segments that others lent from here.
+    pub masks: Masks,
     /// Signs proofs.
     pub node_key: Signer,
     /// The network.
@@ -258,7 +261,9 @@ impl Pool {
         len: u64,
         positions: Vec<u16>,
     ) -> Result<(), JobError> {
-        let (spool, mask) = (self.spool.clone(), self.vault.mask_key(&segment));
+        let lent = self.masks.of(&segment);
+        let mask = lent.unwrap_or_else(|| self.vault.mask_key(&segment));
+        let spool = self.spool.clone();
         compute(&self.turns.coding, move || {
             let mut sources = fetched(&spool, &segment, &positions).map_err(disk)?;
             let fresh = spool.fetched(&segment).with_extension("new");

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 mod light;
 mod pages;
+pub mod shares;
 
 pub use light::Change;
 pub use pages::Lists;

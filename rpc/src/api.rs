@@ -151,6 +151,7 @@ namespaces! {
     provider: ProviderMethods,
     renter: RenterMethods,
     backup: BackupMethods,
+    share: ShareMethods,
     network: NetworkMethods,
     job: JobMethods,
 }

@@ -123,6 +123,20 @@ codes! {
     BadPattern = 1406, "bad_pattern", false, 2;
     /// No provider of the account answered with its head.
     NoHeads = 1407, "no_heads", true, 1;
+    /// The share is damaged, or sealed to another account.
+    BadShare = 1420, "bad_share", false, 1;
+    /// The owner has taken the share back.
+    ShareRevoked = 1421, "share_revoked", false, 1;
+    /// The share's time is over.
+    ShareExpired = 1422, "share_expired", false, 1;
+    /// No share of that name.
+    NoShare = 1423, "no_share", false, 1;
+    /// It is no share address of this network.
+    BadAddress = 1424, "bad_address", false, 2;
+    /// More than one share can carry.
+    ShareTooLarge = 1425, "share_too_large", false, 1;
+    /// The home has no sharing key, or no certificate: it takes the words.
+    NoSharingKey = 1426, "no_sharing_key", false, 12;
 
     /// The node is starting and cannot answer this yet.
     NotReady = 1500, "not_ready", true, 11;

@@ -229,13 +229,13 @@ impl Trace {
                 self.encoded(segments);
             }
             Command::Borrow(segments) => {
-                self.kind(17);
+                self.kind(27);
                 for segment in segments {
                     self.encoded(&segment.manifest);
                 }
             }
             Command::Return(segments) => {
-                self.kind(18);
+                self.kind(28);
                 self.encoded(segments);
             }
             Command::Revoke {
@@ -243,7 +243,7 @@ impl Trace {
                 until,
                 contracts,
             } => {
-                self.kind(19);
+                self.kind(29);
                 self.0.update(&reader.0);
                 self.number(until.0);
                 self.encoded(contracts);

@@ -30,6 +30,7 @@ mod repair_and_recover;
 mod restore_damage;
 mod rot;
 mod seven;
+mod sharing;
 mod simulation;
 mod site;
 mod soak;

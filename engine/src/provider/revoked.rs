@@ -69,10 +69,7 @@ impl Provider {
             by,
             ..
         } = revoke;
-        let held = self
-            .contracts
-            .get(contract)
-            .ok_or(Deny::UnknownContract)?;
+        let held = self.contracts.get(contract).ok_or(Deny::UnknownContract)?;
         let renter = held.leaf().renter;
         if !revoke.is_signed_by(&renter, &ctx.me.genesis) {
             return Err(Deny::BadSignature);

@@ -419,9 +419,9 @@ fn judge(
             | Response::Latest { .. }
             | Response::Offers(_)
             | Response::Kept { .. }
-            | Response::Heads(_),
+            | Response::Heads(_)
+            | Response::Revoked,
         )
-        | Ok(Response::Revoked)
         | Err(_) => Finding::Silent,
     }
 }

@@ -307,7 +307,8 @@ impl Renter {
         };
         fetch.getting.remove(&position);
         let repair = fetch.repair;
-        let is_refused = matches!(&outcome, Err(PutError::Refused(deny)) if self.not_lent(&segment, deny));
+        let is_refused =
+            matches!(&outcome, Err(PutError::Refused(deny)) if self.not_lent(&segment, deny));
         let Some(fetch) = self.fetches.get_mut(&segment) else {
             return;
         };

@@ -81,7 +81,6 @@ fn share() -> Share {
             id: BlobId([8; 32]),
             key: GivenKey([9; 32]),
             segment: 0,
-            kind: BlobKind::Data.byte(),
             offset: 0,
             len: 100,
             plain_len: 5,
@@ -113,7 +112,11 @@ fn nobody_else_can_hand_it_on_as_theirs() {
     let ((key, to), (_, other)) = (person(40), person(41));
     // The recipient seals what it was sent to a third: the signature names the first.
     let bytes = codec::encode(&share());
-    let layout = layout(&cert(NOW).account, (&other.account, &other.sharing_pk), &bytes);
+    let layout = layout(
+        &cert(NOW).account,
+        (&other.account, &other.sharing_pk),
+        &bytes,
+    );
     let signed = SignedShare {
         sig: signer(3).sign(SHARE, &NET, &layout),
         cert: cert(NOW),
@@ -140,10 +143,12 @@ fn parts_that_do_not_belong_together_are_refused() {
         ("segments", |s| s.segments.push(s.segments[0].clone())),
         ("places", |s| s.segments[0].places[0].position = 1),
         ("places", |s| s.segments[0].places[0].position = 9),
-        ("places", |s| s.segments[0].places[0].cap.reader = NodeId([1; 32])),
+        ("places", |s| {
+            s.segments[0].places[0].cap.reader = NodeId([1; 32])
+        }),
         ("blobs", |s| s.blobs[0].segment = 1),
         ("blobs", |s| s.blobs[0].offset = 1 << 20),
-        ("blobs", |s| s.blobs[0].kind = 99),
+        ("blobs", |s| s.blobs[0].plain_len = u32::MAX),
     ];
     for (part, spoil) in cases {
         let mut share = share();

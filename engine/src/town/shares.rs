@@ -67,7 +67,9 @@ fn read(town: &mut Town, place: &SharedPlace, by: usize, cap: ReadCap) -> Result
 
 fn passed(town: &Town, place: &SharedPlace, to: usize) -> ReadCap {
     let until = town.now.after(Millis(60_000));
-    place.cap.pass_to(town.nodes[to].me.node(), until, &reader(), &NET)
+    place
+        .cap
+        .pass_to(town.nodes[to].me.node(), until, &reader(), &NET)
 }
 
 #[test]
@@ -83,7 +85,9 @@ fn whom_the_reader_lets_in_reads_and_nobody_else() {
     let (node, past) = (town.nodes[b].me.node(), Time(town.now.0 - 1));
     let late = place.cap.pass_to(node, past, &reader(), &NET);
     assert_eq!(read(&mut town, &place, b, late), no);
-    let forged = place.cap.pass_to(node, Time(u64::MAX), &town.nodes[b].me.node_key, &NET);
+    let forged = place
+        .cap
+        .pass_to(node, Time(u64::MAX), &town.nodes[b].me.node_key, &NET);
     assert_eq!(read(&mut town, &place, b, forged), no);
     // Of another root, the owner's signature says nothing.
     let mut other = cap;
@@ -158,7 +162,9 @@ fn what_is_taken_back_is_served_no_more_and_who_was_away_is_told_later() {
     town.nodes[a].told.clear();
     town.command(a, Command::Fetch { segment: id });
     let ready = Notice::SegmentReady { segment: id };
-    town.until("the owner's own", |town| town.nodes[a].told.contains(&ready));
+    town.until("the owner's own", |town| {
+        town.nodes[a].told.contains(&ready)
+    });
     // When the rights would have ended by themselves, nobody needs to remember.
     town.pass(Millis(until.0 - town.now.0 + 2 * params().epoch.0));
     assert_eq!(stands(&town), Revocation::default());
@@ -177,13 +183,18 @@ fn only_the_renter_takes_rights_back() {
     let until = Time(u64::MAX);
     let revoke = |key: &AccountSigner, contract| {
         let reader = reader().node();
-        Request::Revoke(crate::wire::RevokeReader::sign(contract, reader, until, key, &NET))
+        Request::Revoke(crate::wire::RevokeReader::sign(
+            contract, reader, until, key, &NET,
+        ))
     };
     let stranger = revoke(&town.nodes[b].me.ledger_key, place.cap.contract);
     assert_eq!(town.ask(i, stranger), Response::Denied(Deny::BadSignature));
     let owner = town.nodes[a].me.ledger_key.clone();
     let unknown = revoke(&owner, ContractId([1; 32]));
-    assert_eq!(town.ask(i, unknown), Response::Denied(Deny::UnknownContract));
+    assert_eq!(
+        town.ask(i, unknown),
+        Response::Denied(Deny::UnknownContract)
+    );
     let cap = passed(&town, &place, b);
     assert_eq!(read(&mut town, &place, b, cap), Ok(()));
     let good = revoke(&owner, place.cap.contract);
@@ -193,15 +204,15 @@ fn only_the_renter_takes_rights_back() {
     let mut answers = (0..1_024u32).map(|n| {
         let mut id = [0; 32];
         id[..4].copy_from_slice(&n.to_le_bytes());
-        let revoke = crate::wire::RevokeReader::sign(
-            place.cap.contract,
-            NodeId(id),
-            until,
-            &owner,
-            &NET,
-        );
+        let revoke =
+            crate::wire::RevokeReader::sign(place.cap.contract, NodeId(id), until, &owner, &NET);
         town.ask(i, Request::Revoke(revoke))
     });
-    assert!(answers.by_ref().take(1_023).all(|said| said == Response::Revoked));
+    assert!(
+        answers
+            .by_ref()
+            .take(1_023)
+            .all(|said| said == Response::Revoked)
+    );
     assert_eq!(answers.next(), Some(Response::Denied(Deny::NoRoom)));
 }

@@ -3,6 +3,7 @@
 mod call;
 mod look;
 mod network;
+mod share;
 mod wallet;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
@@ -10,6 +11,7 @@ pub(crate) use self::look::{
     ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
 };
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
+pub(crate) use self::share::{ShareArgs, ShareCommand, ShareVerb, SharedCommand};
 pub(crate) use self::wallet::{LimitArg, PassphraseArgs, VerifyArgs, WalletArg, WalletCommand};
 
 use crate::demo::DemoArgs;
@@ -122,6 +124,8 @@ pub(crate) enum Command {
     Call(CallArgs),
     #[command(flatten)]
     Look(LookCommand),
+    #[command(flatten)]
+    Share(ShareVerb),
     /// Run a simulation over the production engine and ledger.
     #[command(subcommand)]
     Simulate(SimulateCommand),
@@ -468,6 +472,14 @@ mod tests {
              --region eu --operator me --validate --consensus-listen /ip4/127.0.0.1/tcp/0",
             "larder backup a b --class high --tag x --tag y --exclude *.o -n",
             "larder restore latest:/a --target t --include x --exclude y --verify",
+            "larder share latest:/a --to x --name n --expires 90d --file f --json",
+            "larder share refresh 3f2a --file f",
+            "larder shares --json",
+            "larder unshare 3f2a",
+            "larder shared",
+            "larder shared list --json",
+            "larder shared address --words-file w",
+            "larder shared open f --target t",
             "larder wallet balance --json",
             "larder wallet new --words-file w",
             "larder wallet sign --tx t.json --words-file w",
@@ -521,6 +533,9 @@ mod tests {
             "larder offer maintenance --in 2d --from 3",
             "larder volume remove",
             "larder wallet sign",
+            "larder share latest:/a",
+            "larder share --to x",
+            "larder unshare",
             "larder wallet create shop --no-passphrase --passphrase-file p",
         ] {
             let words = line.split_whitespace();

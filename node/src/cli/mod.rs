@@ -20,6 +20,7 @@ mod recover;
 mod repairs;
 mod restore;
 mod run;
+mod share;
 mod simulate;
 mod status;
 mod texts;

@@ -31,7 +31,7 @@ pub(super) fn restore(home: &Path, args: RestoreArgs, out: Out) -> Asked {
     })
 }
 
-fn report(summary: &RestoreSummary, out: Out) -> Asked {
+pub(super) fn report(summary: &RestoreSummary, out: Out) -> Asked {
     for failure in &summary.failures {
         out.trouble(&failure.path, &failure.reason);
     }

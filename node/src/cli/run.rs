@@ -5,7 +5,7 @@ use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
     backup, call, cost, doctor, init, listing, look, market, network, offer, recover, repairs,
-    restore, simulate, status, texts, token, up, upkeep, volume, wallet,
+    restore, share, simulate, status, texts, token, up, upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -68,6 +68,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Token(command) => token::token(&home, command, out),
         Command::Call(args) => call::call(&home, args, out),
         Command::Look(command) => obey_look(command, &home, out),
+        Command::Share(verb) => share::verb(&home, verb, out),
         Command::Simulate(command) => simulate::simulate(command, out),
         Command::Demo(args) => crate::demo::demo(args, out),
         Command::Completions { shell } => texts::completions(shell, out),
