@@ -35,7 +35,10 @@ fn started(fleet: &Fleet, name: &str) -> Node {
 /// are for the roots that it names.
 fn gives_no_more_than_it_names(file: &Path, owner: &Node, recipient: &Node) {
     let keys = recipient.home.join("keys");
-    let secret: [u8; 32] = fs::read(keys.join("sharing.key")).unwrap().try_into().unwrap();
+    let secret: [u8; 32] = fs::read(keys.join("sharing.key"))
+        .unwrap()
+        .try_into()
+        .unwrap();
     let key = SharingKey::from_secret(&secret);
     let cert: SharingCert = codec::decode(&fs::read(keys.join("sharing.cert")).unwrap()).unwrap();
     let (owner_keys, net) = (owner.home.join("keys"), genesis(&recipient.home));
@@ -85,7 +88,10 @@ fn an_album_is_shared_read_and_taken_back() {
     let what = format!("latest:{}", text(&album));
     let share = ["share", &what, "--to", address, "--file", text(&file)];
     let made = owner.larder(&share).done();
-    assert_eq!((&made["files"], &made["name"]), (&4.into(), &"album".into()));
+    assert_eq!(
+        (&made["files"], &made["name"]),
+        (&4.into(), &"album".into())
+    );
     assert!(owner.larder(&share).refused(1).contains("exists"));
     let id = made["share"].as_str().unwrap();
     gives_no_more_than_it_names(&file, &owner, &sister);
@@ -115,7 +121,10 @@ fn an_album_is_shared_read_and_taken_back() {
     assert_eq!(below(&target), below(&album));
     assert!(sister.contracts().is_empty());
     let listed = sister.larder(&["shared"]).done();
-    assert_eq!((&listed["share"], &listed["name"]), (&id.into(), &"album".into()));
+    assert_eq!(
+        (&listed["share"], &listed["name"]),
+        (&id.into(), &"album".into())
+    );
     let again = fleet.path("again");
     let words = ["shared", "open", &id[..8], "--target", text(&again)];
     sister.larder(&words).done();

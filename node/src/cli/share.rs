@@ -205,9 +205,7 @@ fn address(home: &Path, words_file: Option<&Path>, out: Out) -> Asked {
             let seed = words::seed(&words::read(file)?)?;
             Some(give_sharing(home, &seed).map_err(of_home)?)
         }
-        None => read_sharing(home)
-            .map_err(of_home)?
-            .map(|(_, cert)| cert),
+        None => read_sharing(home).map_err(of_home)?.map(|(_, cert)| cert),
     };
     let cert = cert.ok_or_else(|| {
         let why =

@@ -188,6 +188,9 @@ impl Sharing {
         }
         let made = made.map_err(|e| restore_error(&e))?;
         note_failures(working, &made.incomplete);
+        for kind in &made.unrestored {
+            working.note(kind.to_string());
+        }
         Ok(summary(&share, &target, &made, began))
     }
 
