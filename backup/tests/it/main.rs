@@ -8,4 +8,5 @@ mod fidelity;
 mod hostile;
 mod loss;
 mod recovery;
+mod shared;
 mod unchanged;
