@@ -110,6 +110,18 @@ impl From<crate::net::NetError> for Internal {
     }
 }
 
+impl From<crate::home::HomeError> for Internal {
+    fn from(e: crate::home::HomeError) -> Self {
+        Self(e.to_string())
+    }
+}
+
+impl From<tokio::task::JoinError> for Internal {
+    fn from(e: tokio::task::JoinError) -> Self {
+        Self(e.to_string())
+    }
+}
+
 pub(crate) fn not_on_ledger(what: &str, id: impl std::fmt::Display) -> RpcError {
     RpcError::new(
         Code::NotOnLedger,
