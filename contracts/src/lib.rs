@@ -23,7 +23,7 @@ pub use draft::{Draft, contract_id, is_bound};
 pub use judge::{Room, judge};
 pub use lose::{Remains, lose};
 pub use offer::{Offer, OfferRefusal, SignedOffer};
-pub use pact::{Pact, Party};
+pub use pact::{Gift, Pact, Party};
 pub use rate::rate;
 pub use refusal::Refusal;
 pub use revise::{clear, extend, renewed, revise, same_money};

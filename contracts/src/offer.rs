@@ -181,6 +181,20 @@ impl Offer {
         Ok(())
     }
 
+    /// Whether it can be believed at `now`, whoever signed it.
+    ///
+    /// # Errors
+    /// [`OfferRefusal`] names the first rule it breaks.
+    pub fn check(&self, now: Time, params: &Params) -> Result<(), OfferRefusal> {
+        let (min, max) = (self.min_term, self.max_term);
+        self.check_lengths()?;
+        self.check_times(now, params)?;
+        if min > max || min > params.max_term || max < params.min_term {
+            return Err(OfferRefusal::Terms { min, max });
+        }
+        Ok(())
+    }
+
     fn check_times(&self, now: Time, params: &Params) -> Result<(), OfferRefusal> {
         if self.issued > now.after(CLOCK_SKEW) {
             return Err(OfferRefusal::Early {
@@ -214,19 +228,9 @@ impl SignedOffer {
         params: &Params,
         genesis: &GenesisHash,
     ) -> Result<(), OfferRefusal> {
-        let Offer {
-            provider,
-            min_term: min,
-            max_term: max,
-            ..
-        } = self.offer;
-        self.offer.check_lengths()?;
-        self.offer.check_times(now, params)?;
-        if min > max || min > params.max_term || max < params.min_term {
-            return Err(OfferRefusal::Terms { min, max });
-        }
+        self.offer.check(now, params)?;
         if !verify(
-            &provider.0,
+            &self.offer.provider.0,
             OFFER,
             genesis,
             &self.offer.to_layout(),

@@ -1,13 +1,62 @@
 //! A pact between friends: two nodes that give each other disk for nothing. Both sign one note of what each
 //! gives. Contracts between them are those of everybody, at price zero. `docs/protocol.md` §3.10 *Friends*.
 
+use crate::Offer;
 use larder_keys::{Signer, Tag, verify};
 use larder_types::layout::Layout;
-use larder_types::{AccountId, Bytes, GenesisHash, Hash, NodeId, Signature};
+use larder_types::{AccountId, Amount, Bytes, GenesisHash, Hash, NodeId, Params, Signature, Time};
 use serde::{Deserialize, Serialize};
 
 /// The tag of both signatures.
 pub const PACT: Tag = Tag("pact");
+
+/// The tag of a gift's signature: it is no offer that anybody else could be shown.
+pub const GIFT: Tag = Tag("gift");
+
+/// What a friend gives: an offer at price zero for one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gift {
+    /// The terms.
+    pub offer: Offer,
+    /// To whom.
+    pub to: AccountId,
+    /// By the node that gives.
+    pub sig: Signature,
+}
+
+impl Gift {
+    /// Signs what is given to an account.
+    #[must_use]
+    pub fn sign(offer: Offer, to: AccountId, node: &Signer, net: &GenesisHash) -> Self {
+        let mut gift = Self {
+            offer,
+            to,
+            sig: Signature::default(),
+        };
+        gift.sig = node.sign(GIFT, net, &gift.to_layout());
+        gift
+    }
+
+    /// to[32] ‖ the offer's layout, its length before it as u32.
+    fn to_layout(&self) -> Vec<u8> {
+        Layout::new()
+            .fixed(self.to)
+            .var(self.offer.to_layout())
+            .finish()
+    }
+
+    /// Whether it holds at `now`, costs nothing, and is to this account.
+    #[must_use]
+    pub fn is_good(&self, to: &AccountId, now: Time, params: &Params, net: &GenesisHash) -> bool {
+        let is_free = self.offer.price == Amount::ZERO && self.offer.egress_price == Amount::ZERO;
+        let key = &self.offer.provider.0;
+        is_free
+            && self.to == *to
+            && self.offer.check(now, params).is_ok()
+            && verify(key, GIFT, net, &self.to_layout(), &self.sig)
+    }
+}
 
 /// One side of a pact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

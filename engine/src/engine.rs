@@ -1,7 +1,7 @@
 //! The engine: durable rows in, one input at a time, effects out.
 
 use crate::ctx::{Chain, Ctx, Identity, sooner};
-use crate::friends::Friends;
+use crate::friends::{Friends, Gave};
 use crate::io::{Command, Effect, Input, OpId, Outcome, PeerInput, SubmitError};
 use crate::ops::{Ops, Pending};
 use crate::provider::acks::Acks;
@@ -185,6 +185,7 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn block(&mut self, ctx: &mut Ctx<'_>, block: &BlockInput) {
+        self.give(ctx);
         self.renter.live_since.get_or_insert(ctx.now);
         self.wallet.block(ctx, &block.txs);
         self.wallet.delegate(ctx);
@@ -266,17 +267,21 @@ impl Parts<'_> {
         };
         let provider = self.provider.as_ref();
         let gift = provider.and_then(|provider| provider.gift(ctx, &friend));
-        Response::Offers(gift.into_iter().collect())
+        Response::Gift(gift.map(Box::new))
     }
 
-    /// What friends are given has changed.
+    /// What friends give and are given may have changed: also as invitations run out.
     fn give(&mut self, ctx: &Ctx<'_>) {
+        self.renter.book.givers = self.friends.givers(&ctx.me.node());
         if let Some(provider) = &mut self.provider {
-            provider.gifts = Gifts {
+            let gifts = Gifts {
                 given: self.friends.given(ctx.me),
                 promised: Bytes(self.friends.promised(ctx.now)),
             };
-            provider.offer_changed(ctx);
+            if provider.gifts != gifts {
+                provider.gifts = gifts;
+                provider.offer_changed(ctx);
+            }
         }
     }
 
@@ -391,12 +396,11 @@ impl Parts<'_> {
             self.give(ctx);
         } else if let Pending::Gift { node } = pending {
             match self.friends.gift(ctx, node, answer) {
-                Some(gift) => {
-                    let (params, genesis) = (&ctx.me.params, &ctx.me.genesis);
-                    renter.book.note_gift(gift, ctx.now, params, genesis);
-                }
-                None => renter.book.forget_gift(&node),
+                Gave::This(gift) => renter.book.note_gift(*gift, ctx.now),
+                Gave::Nothing => renter.book.forget_gift(&node),
+                Gave::Unsaid => {}
             }
+            self.give(ctx);
         } else if let Pending::Revoke { reader, contract } = pending {
             renter.revoke_answered(ctx, reader, contract, &answer);
         } else {

@@ -10,7 +10,7 @@ use crate::provider::chunks;
 use crate::rows::{FriendRow, InvitedRow, Write};
 use crate::wire::{Befriend, Deny, Request, Response};
 use larder_contracts::offer::{MAX_ADDR, MAX_ADDRS};
-use larder_contracts::{Pact, Party, SignedOffer};
+use larder_contracts::{Gift, Pact, Party};
 use larder_types::params::CHUNK;
 use larder_types::{AccountId, Bytes, Hash, Millis, NodeId, Signature, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +87,17 @@ pub struct Friend {
     pub standing: Standing,
 }
 
+/// What a friend said of its gift.
+#[derive(Debug)]
+pub(crate) enum Gave {
+    /// This.
+    This(Box<Gift>),
+    /// Nothing, or nothing any more.
+    Nothing,
+    /// It did not answer: what it said before holds as long as it holds.
+    Unsaid,
+}
+
 /// How it stands between two friends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -122,10 +133,12 @@ impl Friends {
         }
     }
 
-    /// What each account is given; invitations are promises too, made to nobody yet.
+    /// What each account is given. Who does not know us as friends any more is given nothing.
     pub(crate) fn given(&self, me: &Identity) -> BTreeMap<AccountId, Bytes> {
         let mut given = BTreeMap::new();
-        for row in self.known.values().filter(|row| row.sig_host.is_some()) {
+        let ends = |node: &NodeId| self.strangers.contains(node);
+        let signed = self.known.iter().filter(|(_, row)| row.sig_host.is_some());
+        for (_, row) in signed.filter(|(node, _)| !ends(node)) {
             if let Some((own, other)) = row.pact.sides(&me.node()) {
                 given.insert(other.account, own.gives);
             }
@@ -133,10 +146,25 @@ impl Friends {
         given
     }
 
-    /// Bytes that invitations have promised to whoever comes.
+    /// Bytes that are promised: to whoever accepts an invitation, and to who has not answered yet.
     pub(crate) fn promised(&self, now: Time) -> u64 {
         let open = self.invited.values().filter(|row| now < row.until);
-        open.fold(0, |sum: u64, row| sum.saturating_add(row.gives.0))
+        let asked = self.known.values().filter(|row| row.sig_host.is_none());
+        let asked = asked.map(|row| row.pact.guest.gives);
+        let all = open.map(|row| row.gives).chain(asked);
+        all.fold(0, |sum: u64, gives| sum.saturating_add(gives.0))
+    }
+
+    /// Those whose gifts are waited for: what they offer everybody is not bought meanwhile.
+    pub(crate) fn givers(&self, me: &NodeId) -> BTreeSet<NodeId> {
+        let known = self.known.iter().filter(|(node, row)| {
+            let gives = row
+                .pact
+                .sides(me)
+                .is_some_and(|(_, other)| other.gives.0 > 0);
+            gives && row.sig_host.is_some() && !self.strangers.contains(*node)
+        });
+        known.map(|(node, _)| *node).collect()
     }
 
     /// All of them, by name.
@@ -178,8 +206,8 @@ impl Friends {
         if known.chain(open.map(|row| &row.name)).any(|it| it == name) {
             return Err(FriendRefusal::Name(name.to_owned()));
         }
-        let count = self.known.len().max(self.invited.len());
-        if count >= MAX_FRIENDS.min(MAX_INVITED) {
+        let open = self.invited.values().filter(|row| now < row.until);
+        if self.known.len() >= MAX_FRIENDS || open.count() >= MAX_INVITED {
             return Err(FriendRefusal::TooMany);
         }
         Ok(())
@@ -272,6 +300,12 @@ impl Friends {
             let again = row.pact == pact;
             return row.sig_host.filter(|_| again).ok_or(Deny::Stranger);
         }
+        // Whose account is given to already is no second friend: one gift would hide the other.
+        let me = ctx.me.node();
+        let accounts = self.known.values().filter_map(|row| row.pact.sides(&me));
+        if { accounts }.any(|(_, known)| known.account == other.account) {
+            return Err(Deny::Stranger);
+        }
         let invited = self.invited.get(&pact.token).ok_or(Deny::Stranger)?;
         if ctx.now >= invited.until || own.gives != invited.gives || self.known.len() >= MAX_FRIENDS
         {
@@ -324,33 +358,45 @@ impl Friends {
         ctx.tell(Notice::Befriended { node, end });
     }
 
-    /// A friend has said what it gives. Gives the offer, if it is one of its own.
+    /// A friend has said what it gives, or nothing.
     pub(crate) fn gift(
         &mut self,
         ctx: &Ctx<'_>,
         node: NodeId,
         answer: Result<Response, Unreachable>,
-    ) -> Option<SignedOffer> {
-        let interval = interval(ctx);
+    ) -> Gave {
+        // It may have been removed while it was asked.
+        if !self.is_known(&node) {
+            return Gave::Nothing;
+        }
+        let (interval, me) = (interval(ctx), ctx.me.account());
         match answer {
-            Ok(Response::Offers(offers)) => {
+            Ok(Response::Gift(gift)) => {
                 self.strangers.remove(&node);
                 self.due.insert(node, (ctx.now.after(interval), 0));
-                offers.into_iter().find(|o| o.offer.provider == node)
+                let is_good = |gift: &Gift| {
+                    let good = gift.is_good(&me, ctx.now, &ctx.me.params, &ctx.me.genesis);
+                    gift.offer.provider == node && good
+                };
+                let gift = gift.filter(|gift| is_good(gift));
+                gift.map_or(Gave::Nothing, |gift| Gave::This(gift))
             }
             Ok(Response::Denied(Deny::Stranger)) => {
                 self.strangers.insert(node);
                 self.due.insert(node, (ctx.now.after(interval), 0));
-                None
+                Gave::Nothing
             }
             Ok(_) | Err(_) => {
                 self.again(ctx, node);
-                None
+                Gave::Unsaid
             }
         }
     }
 
     fn again(&mut self, ctx: &Ctx<'_>, node: NodeId) {
+        if !self.is_known(&node) {
+            return;
+        }
         let fails = self.due.get(&node).map_or(0, |(_, fails)| *fails);
         let at = ctx.now.after(backoff(fails));
         self.due.insert(node, (at, fails.saturating_add(1)));

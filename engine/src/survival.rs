@@ -8,7 +8,7 @@ use crate::placement::target;
 use crate::rows::SegmentRow;
 use larder_coding::Code;
 use larder_types::{Class, ContractId, NodeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most domains named: the worst.
 const MAX_DOMAINS: usize = 100;
@@ -83,9 +83,14 @@ pub struct LeaseHealth {
 }
 
 impl Engine {
-    /// How a contract is; `None` if the account does not rent it.
+    /// How a contract is; `None` if the account does not rent it. What lies under those that are `ending`
+    /// is counted on no more.
     #[must_use]
-    pub fn lease_health(&self, id: &ContractId) -> Option<LeaseHealth> {
+    pub fn lease_health(
+        &self,
+        id: &ContractId,
+        ending: &BTreeSet<ContractId>,
+    ) -> Option<LeaseHealth> {
         let lease = self.renter.leases.get(id)?;
         let here = |row: &SegmentRow| row.holders.iter().flatten().filter(|h| *h == id).count();
         let coded = self
@@ -97,7 +102,8 @@ impl Engine {
         for row in coded {
             let count = here(row);
             shards += count as u64;
-            let rest = usize::from(held(row)).saturating_sub(count);
+            let holders = row.holders.iter().flatten();
+            let rest = holders.filter(|h| *h != id && !ending.contains(h)).count();
             needed += u64::from(count > 0 && rest < usize::from(row.code.k()));
         }
         Some(LeaseHealth {

@@ -3,7 +3,7 @@
 //! `docs/protocol.md` §3.10.
 
 use crate::head::SignedHead;
-use larder_contracts::{Pact, Refusal, ShardAck, SignedLeaf, SignedOffer};
+use larder_contracts::{Gift, Pact, Refusal, ShardAck, SignedLeaf, SignedOffer};
 use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
 use larder_proofs::{Challenge, ContractLeaf, ProviderTree, ShardLeaf, audit_seed};
 use larder_types::layout::Layout;
@@ -94,6 +94,8 @@ pub enum Response {
     },
     /// Heads.
     Heads(Vec<SignedHead>),
+    /// What a friend gives the asker, if anything.
+    Gift(Option<Box<Gift>>),
     /// A ProofBlob (`DSP2`).
     Proof(#[serde(with = "serde_bytes")] Vec<u8>),
     /// The reader's rights under the contract are void, durably.

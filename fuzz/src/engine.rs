@@ -5,7 +5,8 @@
 use crate::examples::{NET, START, recovery_keys, signer};
 use crate::{Dice, Make};
 use larder_contracts::{
-    Auth, Draft, Offer, Pact, Party, Revision, ShardAck, SignedLeaf, SignedOffer, extend, revise,
+    Auth, Draft, Gift, Offer, Pact, Party, Revision, ShardAck, SignedLeaf, SignedOffer, extend,
+    revise,
 };
 use larder_engine::head::{DeviceCert, Head, SignedHead};
 use larder_engine::io::{BulkEffect, JobError, PutError, Submission, SubmitError, Unreachable};

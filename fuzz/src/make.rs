@@ -5,7 +5,7 @@ use crate::Dice;
 use larder_coding::blob::{BlobHeader, BlobKind};
 use larder_coding::{Code, IndexEntry, Listing, Manifest, Place, RepairManifest};
 use larder_contracts::{
-    Auth, Offer, Pact, Party, Refusal, Revision, ShardAck, SignedLeaf, SignedOffer, Voucher,
+    Auth, Gift, Offer, Pact, Party, Refusal, Revision, ShardAck, SignedLeaf, SignedOffer, Voucher,
 };
 use larder_engine::head::{DeviceCert, Head, HeadContract, SegmentEntry, SignedHead};
 use larder_engine::rows::{
@@ -125,6 +125,7 @@ structs! {
     SignedOffer { offer, sig }
     Party { node, account, gives }
     Pact { token, host, guest }
+    Gift { offer, to, sig }
 }
 enums! {
     Refusal {
@@ -283,6 +284,7 @@ enums! {
         Signed(sig),
         Latest { signed, sig_provider, puts },
         Offers(offers),
+        Gift(gift),
         Kept { seq },
         Heads(heads),
         Proof(blob),

@@ -219,7 +219,7 @@ impl Sharing {
             .map(|l| (l.manifest.segment, l))
             .collect();
         let lacking = ids.iter().find(|id| {
-            held.get(id)
+            held.get(*id)
                 .is_none_or(|l| l.held.len() < usize::from(l.manifest.code.k()))
         });
         if let Some(id) = lacking {

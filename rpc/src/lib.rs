@@ -20,7 +20,8 @@ pub mod values;
 
 pub use api::{
     Api, BackupMethods, ChainMethods, FriendMethods, JobMethods, LedgerMethods, MarketMethods,
-    Method, NetworkMethods, NodeMethods, ProviderMethods, RenterMethods, TxMethods, WalletMethods,
+    Method, NetworkMethods, NodeMethods, ProviderMethods, RenterMethods, ShareMethods, TxMethods,
+    WalletMethods,
 };
 pub use client::{Client, ClientError};
 pub use endpoint::Endpoint;

@@ -3,13 +3,13 @@
 
 use super::{Provider, chunks};
 use crate::ctx::Ctx;
-use larder_contracts::{Offer, SignedOffer};
+use larder_contracts::{Gift, Offer};
 use larder_types::params::CHUNK;
 use larder_types::{AccountId, Amount, Bytes, Epoch};
 use std::collections::BTreeMap;
 
 /// What is given away.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Gifts {
     /// To each friend's account.
     pub(crate) given: BTreeMap<AccountId, Bytes>,
@@ -55,18 +55,19 @@ impl Provider {
     }
 
     /// What a friend is given, signed; nothing while the ledger does not know us, or holds us FAULTED.
-    pub(crate) fn gift(&self, ctx: &Ctx<'_>, friend: &AccountId) -> Option<SignedOffer> {
+    pub(crate) fn gift(&self, ctx: &Ctx<'_>, friend: &AccountId) -> Option<Gift> {
         let given = self.given_to(friend)?;
         let public = self.signed_offer(ctx)?.offer;
         let epoch = ctx.chain.epoch;
         let left = given.saturating_sub(self.rented_by(friend, epoch));
         let free = left.min(self.free_chunks(epoch, None, Some(friend)));
-        let gift = Offer {
+        let offer = Offer {
             price: Amount::ZERO,
             egress_price: Amount::ZERO,
             free: Bytes(if self.takes(ctx.me) { free * CHUNK } else { 0 }),
             ..public
         };
-        Some(gift.sign(&ctx.me.node_key, &ctx.me.genesis))
+        let (key, net) = (&ctx.me.node_key, &ctx.me.genesis);
+        Some(Gift::sign(offer, *friend, key, net))
     }
 }

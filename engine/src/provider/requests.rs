@@ -283,6 +283,7 @@ pub(crate) fn signature(response: Response) -> Result<Signature, Deny> {
         Response::Denied(deny) => Err(deny),
         Response::Latest { .. }
         | Response::Offers(_)
+        | Response::Gift(_)
         | Response::Kept { .. }
         | Response::Heads(_)
         | Response::Proof(_)

@@ -418,6 +418,7 @@ fn judge(
             | Response::Signed(_)
             | Response::Latest { .. }
             | Response::Offers(_)
+            | Response::Gift(_)
             | Response::Kept { .. }
             | Response::Heads(_)
             | Response::Revoked,

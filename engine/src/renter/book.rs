@@ -1,8 +1,8 @@
 //! The offer book: the newest offer of each provider, checked, bounded.
 
-use larder_contracts::SignedOffer;
+use larder_contracts::{Gift, SignedOffer};
 use larder_types::{GenesisHash, NodeId, Params, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most offers kept. Beyond it the one that lapses first gives way.
 const MAX_OFFERS: usize = 4_096;
@@ -13,6 +13,8 @@ pub(crate) struct Book {
     offers: BTreeMap<NodeId, SignedOffer>,
     /// What friends give us: it goes before what they offer everybody, and is shown to nobody.
     gifts: BTreeMap<NodeId, SignedOffer>,
+    /// Friends that give: what they offer everybody is left alone.
+    pub(crate) givers: BTreeSet<NodeId>,
     /// When a provider was heard of that was not known before.
     grown_at: Option<Time>,
 }
@@ -48,18 +50,21 @@ impl Book {
         true
     }
 
-    /// Notes what a friend gives, if the offer is good; not newer offers count, but later answers.
-    pub(crate) fn note_gift(
-        &mut self,
-        gift: SignedOffer,
-        now: Time,
-        params: &Params,
-        net: &GenesisHash,
-    ) {
+    /// Notes what a friend gives; it was checked.
+    pub(crate) fn note_gift(&mut self, gift: Gift, now: Time) {
         let provider = gift.offer.provider;
-        if gift.check(now, params, net).is_ok() && self.gifts.insert(provider, gift).is_none() {
+        let offer = SignedOffer {
+            offer: gift.offer,
+            sig: gift.sig,
+        };
+        if self.gifts.insert(provider, offer).is_none() {
             self.grown_at = Some(now);
         }
+    }
+
+    /// Whether what a provider offers us is a gift.
+    pub(crate) fn is_gift(&self, provider: &NodeId) -> bool {
+        self.gifts.contains_key(provider)
     }
 
     /// A friend gives us nothing any more.
@@ -78,12 +83,8 @@ impl Book {
             .gifts
             .values()
             .filter(move |o| o.offer.valid_until > now);
-        let given = move |node: &NodeId| {
-            let gift = self.gifts.get(node);
-            gift.is_some_and(|o| o.offer.valid_until > now)
-        };
         let others = self.public(now);
-        gifts.chain(others.filter(move |o| !given(&o.offer.provider)))
+        gifts.chain(others.filter(|o| !self.givers.contains(&o.offer.provider)))
     }
 
     /// The offers to everybody that hold now.

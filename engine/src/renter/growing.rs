@@ -112,7 +112,7 @@ impl Renter {
         // The cheapest last: it is the one that stays if the credit is short.
         chosen.sort_by_key(|o| std::cmp::Reverse(o.price.nano()));
         let all = self.check_credit(ctx, wallet, &chosen, capacity);
-        while self.check_credit(ctx, wallet, &chosen, capacity).is_err() {
+        while !chosen.is_empty() && self.check_credit(ctx, wallet, &chosen, capacity).is_err() {
             chosen.remove(0);
         }
         for offer in &chosen {

@@ -151,6 +151,18 @@ impl Renter {
         let Some(offer) = self.book.get(&lease.provider).map(|o| o.offer.clone()) else {
             return self.pause(ctx, id);
         };
+        // Beyond a gift nothing is bought from a friend.
+        let mut capacity = capacity;
+        if self.book.is_gift(&lease.provider) && lease.sig_provider.is_some() {
+            let held = lease.leaf().capacity_chunks;
+            capacity = capacity.min(held.saturating_add(offer.free.0 / CHUNK));
+            let grows = capacity > held;
+            let waits = lease.active.is_none() || lease.is_to_renew(ctx.chain.epoch);
+            if !grows && !waits {
+                return self.is_full(id);
+            }
+            capacity = capacity.max(held);
+        }
         let start = next_start(ctx);
         let params = &ctx.me.params;
         let first = lease.sig_provider.is_none();
@@ -200,6 +212,14 @@ impl Renter {
             ctx.persist(vec![Write::rented(id, Some(&row))]);
         }
         self.propose(ctx, id, signed);
+    }
+
+    /// A provider has no more room for us: shards beyond it go elsewhere.
+    fn is_full(&mut self, id: &ContractId) {
+        if let Some(lease) = self.leases.get_mut(id) {
+            lease.wanted = 0;
+            lease.full = true;
+        }
     }
 
     pub(crate) fn propose(&mut self, ctx: &mut Ctx<'_>, id: &ContractId, signed: SignedLeaf) {

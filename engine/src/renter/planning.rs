@@ -2,6 +2,7 @@
 //! there is credit for it. Contracts are opened for 1.5 times what is planned, in steps.
 //! `docs/protocol.md` §3.10 *Prices and sizes*.
 
+use super::lease::Lease;
 use super::leases::TERM;
 use super::{NoRoom, Renter};
 use crate::ctx::Ctx;
@@ -204,7 +205,12 @@ impl Renter {
         };
         let leases = self.leases.iter();
         let others = leases.filter(|(id, lease)| Some(*id) != except && !lease.is_over_soon());
-        let all = others.map(|(_, lease)| lease.leaf().rate).chain(rates);
+        // What we signed and have not heard of may be agreed on already.
+        let rate = |lease: &Lease| {
+            let tried = lease.tried.as_ref().map(|tried| tried.leaf.rate);
+            lease.leaf().rate.max(tried.unwrap_or_default())
+        };
+        let all = others.map(|(_, lease)| rate(lease)).chain(rates);
         let per_epoch = all.fold(Some(Amount::ZERO), |sum, rate| sum?.checked_add(rate));
         let month = |rate: Amount| rate.mul_div(TERM.0, params.epoch.0.max(1));
         let needed = per_epoch.and_then(month).unwrap_or(Amount(u64::MAX));

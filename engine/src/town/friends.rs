@@ -146,7 +146,7 @@ fn an_invitation_is_good_once_as_it_was_made_and_for_a_while() {
     let second = town.keeper(11, 11);
     let (host, guest) = (party(&town, 0, GIB), party(&town, second, 0));
     let key = town.nodes[second].me.node_key.clone();
-    let mut ask = |town: &mut Town, token, host, by: &Signer| {
+    let ask = |town: &mut Town, token, host, by: &Signer| {
         let pact = Pact { token, host, guest };
         let asked = Befriend {
             sig: pact.sign(by, &NET),

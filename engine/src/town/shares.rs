@@ -54,13 +54,21 @@ fn read(town: &mut Town, place: &SharedPlace, by: usize, cap: ReadCap) -> Result
         header,
     });
     let effects = engine.step(now, &mut town.rng, input);
-    let said = effects.into_iter().find_map(|effect| match effect {
-        Effect::Bulk(BulkEffect::Serve { root, .. }) if root == place.cap.root => Some(Ok(())),
-        Effect::Bulk(BulkEffect::Reply {
+    let said = effects.into_iter().find_map(|effect| {
+        let Effect::Bulk(effect) = effect else {
+            return None;
+        };
+        if let BulkEffect::Serve { root, .. } = effect {
+            return (root == place.cap.root).then_some(Ok(()));
+        }
+        if let BulkEffect::Reply {
             reply: BulkReply::Denied(deny),
             ..
-        }) => Some(Err(deny)),
-        _ => None,
+        } = effect
+        {
+            return Some(Err(deny));
+        }
+        None
     });
     said.unwrap()
 }

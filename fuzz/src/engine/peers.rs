@@ -199,8 +199,16 @@ impl Shell {
                 Response::Signed(signed.countersign(&key, &NET).sig_provider)
             }
             Request::PutHead(head) => Response::Kept { seq: head.seq },
-            Request::GetOffers | Request::GetGift => {
-                Response::Offers(vec![self.offer_of(PEERS[0])])
+            Request::GetOffers => Response::Offers(vec![self.offer_of(PEERS[0])]),
+            Request::GetGift => {
+                let offer = Offer {
+                    provider: to,
+                    price: Amount::ZERO,
+                    egress_price: Amount::ZERO,
+                    ..self.offer_of(PEERS[0]).offer
+                };
+                let gift = Gift::sign(offer, self.me.account(), &key, &NET);
+                Response::Gift(Some(Box::new(gift)))
             }
             Request::Befriend(asked) => Response::Signed(asked.pact.sign(&key, &NET)),
             Request::GetHeads { .. } => Response::Heads(Vec::new()),

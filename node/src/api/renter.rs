@@ -20,7 +20,8 @@ use larder_rpc::{
     Repairs, RpcError, Secret, Spending, Text,
 };
 use larder_types::params::CHUNK;
-use larder_types::{Bytes, Schedule};
+use larder_types::{Bytes, ContractId, Schedule};
+use std::collections::BTreeSet;
 
 /// Movements of the account that are looked at.
 const HISTORY: usize = 10_000;
@@ -83,7 +84,8 @@ impl RenterMethods for NodeApi {
 
     async fn renter_cancel_contract(&self, params: CancelParams) -> Result<Cancelled, RpcError> {
         let id = params.contract.0;
-        let health = self.engine(move |e| e.lease_health(&id)).await?;
+        let ending = self.ending();
+        let health = self.engine(move |e| e.lease_health(&id, &ending)).await?;
         let health = health.ok_or_else(|| not_on_ledger("contract of this home", id))?;
         if health.needed > 0 && !params.force {
             let why = format_args!(
@@ -144,12 +146,13 @@ impl RenterMethods for NodeApi {
         params: RentedParams,
     ) -> Result<ContractHealth, RpcError> {
         let id = params.contract.0;
+        let ending = self.ending();
         let known = self.engine(move |e| {
             let report = e
                 .contracts()
                 .into_iter()
                 .find(|c| c.rented && c.contract == id);
-            report.zip(e.lease_health(&id))
+            report.zip(e.lease_health(&id, &ending))
         });
         let (report, health) = known
             .await?
@@ -182,6 +185,15 @@ impl RenterMethods for NodeApi {
 }
 
 impl NodeApi {
+    /// The account's contracts that end by notice.
+    fn ending(&self) -> BTreeSet<ContractId> {
+        self.state(|state| {
+            let rented = state.contracts_of(&self.account);
+            let ids = rented.map(|(_, _, leaf)| leaf.contract_id);
+            ids.filter(|id| state.leaves_in(id).is_some()).collect()
+        })
+    }
+
     /// The key that may end what a device may not: the admin key, if the ledger knows one.
     fn key_that_takes_back(&self, words: &Secret) -> Result<Signer, RpcError> {
         let seed = Words::parse(words.reveal()).map(|words| words.seed());

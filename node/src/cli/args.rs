@@ -145,6 +145,7 @@ pub(crate) enum Command {
     Look(LookCommand),
     #[command(flatten)]
     Policy(PolicyCommand),
+    #[command(flatten)]
     Share(ShareVerb),
     /// Run a simulation over the production engine and ledger.
     #[command(subcommand)]

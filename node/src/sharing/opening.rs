@@ -188,6 +188,9 @@ impl Sharing {
         }
         let made = made.map_err(|e| restore_error(&e))?;
         note_failures(working, &made.incomplete);
+        for kind in &made.unrestored {
+            working.note(kind.to_string());
+        }
         Ok(summary(&share, &target, &made, began))
     }
 
@@ -335,6 +338,7 @@ fn summary(
         bytes: made.bytes,
         errors: made.incomplete.count,
         failures: failures(&made.incomplete),
+        unrestored: made.unrestored.iter().map(ToString::to_string).collect(),
         verified: false,
         seconds: began.elapsed().as_secs_f64(),
     }

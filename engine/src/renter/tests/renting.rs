@@ -146,3 +146,21 @@ fn no_contract_is_opened_or_grows_beyond_the_allowance_and_those_there_are_stay(
     world.command(Command::Allow(None));
     assert!(world.engine.may_rent(world.now, &provider, size).is_ok());
 }
+
+#[test]
+fn what_lacks_a_place_waits_where_more_is_not_allowed_and_is_repaired_once_it_is() {
+    let mut world = World::stored(Profile::Dev, 8, 4, &[1]);
+    world.command(Command::Allow(Some(Amount(1))));
+    let lost = world.holders(&segment(1))[0].unwrap();
+    world.faulted.insert(lost);
+    for _ in 0..3 {
+        world.epoch();
+        world.passes(Millis(60_000));
+    }
+    assert!(!world.is_whole(&segment(1)), "nothing was opened for it");
+    world.command(Command::Allow(None));
+    world.passes(Millis(600_000));
+    world.epoch();
+    world.passes(Millis(60_000));
+    assert!(world.is_whole(&segment(1)));
+}
