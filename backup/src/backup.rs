@@ -11,7 +11,7 @@ use crate::pack::{Packer, Tools};
 use crate::progress::{Phase, Progress};
 use crate::read::{Reader, Reading};
 use crate::scout::estimate;
-use crate::seen::Seen;
+use crate::seen::{Known, Seen};
 use crate::segments::{SealedSegment, Segments, SegmentsError};
 use crate::snapshot::Snapshot;
 use crate::spool::SpoolError;
@@ -250,12 +250,13 @@ impl Vault {
         let runtime = Handle::current();
         let reading = spawn_blocking(move || {
             let out = Emitter::new(&this.keys, &this.metadata, tx, stop);
-            let known = Box::new(|ids: &[BlobId]| {
+            let known: Known<'_> = Box::new(|ids: &[BlobId], class: Class| {
                 // What cannot be looked up is read.
                 let known = runtime.block_on(this.index.known(ids, class));
                 known.unwrap_or_default()
             });
-            let seen = Seen::open(&this.dir, &this.keys, &look.1, known, dry_run);
+            let (known, settled) = ((known, class), this.settled);
+            let seen = Seen::open(&this.dir, &this.keys, &look.1, known, settled, dry_run);
             Reader::new(&look.0, &this.content, out, &told, seen).run(&look.1)
         });
         let packing = spawn_blocking(move || packer.run(left, &rx));

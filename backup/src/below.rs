@@ -207,7 +207,7 @@ impl Below {
         let is_taken = |x: &&Xattr| !foreign || x.0.starts_with(b"user.");
         let xattrs = || xattrs.iter().filter(is_taken);
         for attr in xattrs().filter(|x| !x.is_acl()) {
-            kept &= is_set(of.set(attr), owns)?;
+            kept &= is_set(of.set(attr))?;
         }
         if !is_link {
             let mode = Mode::from_raw_mode(meta.mode & bits);
@@ -218,7 +218,7 @@ impl Below {
             }
         }
         for acl in xattrs().filter(|x| x.is_acl()) {
-            kept &= is_set(of.set(acl), owns)?;
+            kept &= is_set(of.set(acl))?;
         }
         let time = Timespec {
             tv_sec: meta.mtime_s,
@@ -254,12 +254,23 @@ fn give(dir: &OwnedFd, name: &OsStr, meta: &Meta, owns: bool) -> io::Result<bool
     Ok(grouped && there.st_uid == meta.uid)
 }
 
-/// Whether an attribute was set; not if this file system keeps none of its kind, or only root may.
-fn is_set(set: rustix::io::Result<()>, owns: bool) -> io::Result<bool> {
+/// Whether an attribute was set; not if this file system keeps none of its kind or its size, or we
+/// may not: in a container even root lacks `trusted.`. ext4 says that the disk is full of one that
+/// is longer than a block, which must not end a restore.
+fn is_set(set: rustix::io::Result<()>) -> io::Result<bool> {
     match set {
         Ok(()) => Ok(true),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
-        Err(Errno::PERM | Errno::ACCESS) if !owns => Ok(false),
+        Err(
+            Errno::OPNOTSUPP
+            | Errno::NOSYS
+            | Errno::NOSPC
+            | Errno::DQUOT
+            | Errno::TOOBIG
+            | Errno::RANGE
+            | Errno::INVAL
+            | Errno::PERM
+            | Errno::ACCESS,
+        ) => Ok(false),
         Err(e) => Err(e.into()),
     }
 }
@@ -288,6 +299,15 @@ fn clear(dir: &OwnedFd, name: &OsStr) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attribute_that_does_not_fit_is_lacking_and_no_full_disk() {
+        assert!(is_set(Ok(())).unwrap());
+        for lacking in [Errno::NOSPC, Errno::DQUOT, Errno::TOOBIG, Errno::PERM] {
+            assert!(!is_set(Err(lacking)).unwrap(), "{lacking}");
+        }
+        assert!(is_set(Err(Errno::IO)).is_err());
+    }
 
     #[test]
     fn what_others_share_gets_no_rights_and_is_no_device() {

@@ -2,6 +2,7 @@
 //! side through a channel of one batch. That channel is what bounds memory: whoever reads waits.
 
 use crate::content::Piece;
+use crate::seen::MOST_IDS;
 use larder_coding::{BlobKind, Cutter, blob_id};
 use larder_keys::VaultKeys;
 use larder_types::BlobId;
@@ -37,7 +38,7 @@ pub(crate) struct Emitter<'a> {
     metadata: &'a Cutter,
     batch: Vec<Blob>,
     bytes: usize,
-    /// Every blob of the file at hand, if somebody wants to know.
+    /// Every blob of the file at hand, if somebody wants to know and they are not too many.
     noted: Option<Vec<BlobId>>,
     tx: SyncSender<Vec<Blob>>,
     stop: CancellationToken,
@@ -83,16 +84,22 @@ impl<'a> Emitter<'a> {
         self.noted = Some(Vec::new());
     }
 
-    /// Notes a blob that was handed on before.
+    /// Notes a blob that was handed on before. Those of a hole are all one, and noted once.
     pub(crate) fn note(&mut self, id: BlobId) {
-        if let Some(noted) = &mut self.noted {
+        let Some(noted) = &mut self.noted else { return };
+        if noted.last() == Some(&id) {
+            return;
+        }
+        if noted.len() < MOST_IDS {
             noted.push(id);
+        } else {
+            self.noted = None;
         }
     }
 
-    /// The blobs since then.
-    pub(crate) fn noted(&mut self) -> Vec<BlobId> {
-        self.noted.take().unwrap_or_default()
+    /// The blobs since then; `None` if they are more than anybody remembers.
+    pub(crate) fn noted(&mut self) -> Option<Vec<BlobId>> {
+        self.noted.take()
     }
 
     /// Hands the batch on, waiting for room.
@@ -109,5 +116,29 @@ impl<'a> Emitter<'a> {
             return Err(Stop::Cancelled);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blobs_are_noted_up_to_a_bound_and_those_of_a_hole_once() {
+        let keys = VaultKeys::from_root(&[1; 32]);
+        let metadata = Cutter::metadata(&keys);
+        let (tx, _rx) = std::sync::mpsc::sync_channel(1);
+        let mut out = Emitter::new(&keys, &metadata, tx, CancellationToken::new());
+        let other = |i: usize| BlobId([u8::from(i & 1 == 0); 32]);
+        out.begin_noting();
+        for _ in 0..=MOST_IDS {
+            out.note(other(0));
+        }
+        assert_eq!(out.noted(), Some(vec![other(0)]));
+        for (count, is_noted) in [(MOST_IDS, true), (MOST_IDS + 1, false)] {
+            out.begin_noting();
+            (0..count).for_each(|i| out.note(other(i)));
+            assert_eq!(out.noted().is_some(), is_noted, "{count}");
+        }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn link(below: &mut Below, links: &[(i64, Vec<u8>, Vec<u8>)]) -> Resu
     Ok(spoilt)
 }
 
-/// Gives holes their room back; sets owners, attributes, modes and times.
+/// Gives the room of holes back where zeros were written; sets owners, attributes, modes and times.
 pub(crate) fn finish(below: &mut Below, entries: &[Planned]) -> Result<Spoilt, Full> {
     let mut spoilt = Vec::new();
     // An incomplete file keeps its private mode and today's date: it shows that it is none.

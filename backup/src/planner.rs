@@ -147,7 +147,8 @@ impl<S: Segments> Planner<S> {
         self.enter(ROWS)
     }
 
-    /// Pieces in a hole are not needed: the file is made with its length.
+    /// Pieces in a hole are not needed: the file is made with its length. Those in a hole that was
+    /// read are: it may have become none before that.
     fn file(
         &mut self,
         no: i64,
@@ -155,9 +156,9 @@ impl<S: Segments> Planner<S> {
         known: Option<&[Hole]>,
     ) -> Result<(), FetchError> {
         let (mut pieces, mut at) = (PieceCursor::new(content)?, 0);
-        let (exact, holes) = (known.is_some(), known.unwrap_or_default());
+        let (exact, unread) = (known.is_some(), holes::unread(known.unwrap_or_default()));
         while let Some(piece) = pieces.next(&mut self.source)? {
-            if !holes::covers(holes, at, piece.len.into()) {
+            if !holes::covers(&unread, at, piece.len.into()) {
                 self.unplaced.push((no, at, piece, exact));
             }
             at += u64::from(piece.len);

@@ -15,7 +15,8 @@ use crate::seen::Seen;
 use crate::summary::Tally;
 use crate::tree::TreeWriter;
 use crate::walk::{
-    PathBytes, Roots, Walker, is_pseudo, open_dir, open_dir_above, open_file, open_root, stat,
+    PathBytes, Roots, Walker, is_pseudo, is_regular, open_dir, open_dir_above, open_file,
+    open_root, stat,
 };
 use larder_coding::{BlobKind, Cutter, Pieces};
 use rustix::fd::{AsFd, OwnedFd};
@@ -29,6 +30,8 @@ use std::os::unix::ffi::OsStrExt;
 /// Files with several names whose contents are remembered, so that each is read once; beyond
 /// that they are read again (and deduplicated): about 20 MiB at most.
 const LINKS: usize = 65_536;
+/// Of more holes than this, it is read again as well: sixteen bytes each would be much of so many.
+const LINK_HOLES: usize = 16;
 
 /// From this many bytes on it is written down of every file where its holes are, or that it has
 /// none; a restore makes holes of zeros where it is not. Shorter files have it if they have holes.
@@ -304,17 +307,13 @@ impl<'a> Reader<'a> {
         } else {
             self.out.begin_noting();
             let read = self.read_file(dir, name)?;
-            let ids = self.out.noted();
+            let noted = self.out.noted();
             let Some((body, file, stat)) = read else {
                 return Ok(None);
             };
-            let ids = if body.content.depth == 0 {
-                Vec::new()
-            } else {
-                ids
-            };
+            let ids = (body.content.depth == 0).then(Vec::new).or(noted);
             let of = Of::Open(file.as_fd());
-            (self.file_entry(name, &stat, body, &of), stat, Some(ids))
+            (self.file_entry(name, &stat, body, &of), stat, ids)
         };
         // What was trouble this time is to be seen the next time too.
         if let Some(ids) = ids
@@ -340,6 +339,7 @@ impl<'a> Reader<'a> {
     fn link(&mut self, entry: &Entry) {
         if let (Some(inode), Kind::File(content)) = (entry.inode, &entry.kind)
             && self.links.len() < LINKS
+            && entry.holes.as_ref().is_none_or(|h| h.len() <= LINK_HOLES)
         {
             self.links.entry(inode).or_insert_with(|| Body {
                 content: content.clone(),
@@ -385,7 +385,7 @@ impl<'a> Reader<'a> {
             Ok(known) => known,
             Err(e) => return Ok(Err(e)),
         };
-        let least = self.content.sizes().min as u64;
+        let least = holes::UNREAD;
         let expected = u64::try_from(stat.st_size).unwrap_or(0);
         let mut head = Vec::new();
         if expected < least {
@@ -534,10 +534,6 @@ impl<'a> Reader<'a> {
 const CHANGED: &str = "changed while it was read: what is kept may be half old and half new; back \
                        it up again, or stop what writes to it meanwhile";
 
-fn is_regular(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-}
-
 fn has_changed(file: &File, before: &Stat) -> bool {
     let when = |s: &Stat| (s.st_size, s.st_mtime, s.st_mtime_nsec);
     rustix::fs::fstat(file).is_ok_and(|after| when(&after) != when(before))
@@ -546,7 +542,9 @@ fn has_changed(file: &File, before: &Stat) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seen::{Known, SETTLED};
     use larder_keys::VaultKeys;
+    use larder_types::{BlobId, Class};
     use std::io::Write;
     use std::sync::mpsc::sync_channel;
     use tokio_util::sync::CancellationToken;
@@ -561,10 +559,10 @@ mod tests {
         let (tx, _rx) = sync_channel(1);
         let out = Emitter::new(&keys, &metadata, tx, CancellationToken::new());
         let walker = Walker::new(&[], true, &[]).unwrap();
-        let progress = Progress::new();
-        let roots = Roots::default();
-        let known = Box::new(|_: &[larder_types::BlobId]| std::collections::HashSet::new());
-        let seen = Seen::open(folder.path(), &keys, &roots, known, true);
+        let (progress, roots) = (Progress::new(), Roots::default());
+        let known: Known<'_> = Box::new(|_: &[BlobId], _: Class| Default::default());
+        let known = (known, Class::Normal);
+        let seen = Seen::open(folder.path(), &keys, &roots, known, SETTLED, true);
         let mut reader = Reader::new(&walker, &content, out, &progress, seen);
         test(&mut reader, &dir, &folder.path().join("name"));
     }

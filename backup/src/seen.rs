@@ -7,11 +7,12 @@
 //! the old one's place at the end. What is damaged or missing of it is read in full. It is a
 //! sequence of items in the order in which folders are walked, so that old and new pass by once
 //! and memory does not grow with them: an item is looked for behind the one before. What is gone
-//! from below a root is not taken over; what lies elsewhere, or is only left out this time, is.
+//! from below a root is not taken over, nor is anything whose blobs the vault has lost; what lies
+//! elsewhere, or is only left out this time, is, the former within bounds.
 //!
 //! A file that changes twice within one tick of the clock looks the same after both; so nothing is
-//! kept of one whose times are not older than the run's beginning (git's rule for its index). Of
-//! file systems with whole seconds two seconds are asked for.
+//! kept of one whose times are not older than the run's beginning (git's rule for its index), and
+//! by a minute, because of memory maps. Of file systems with whole seconds two more are asked for.
 //!
 //! Blocks: id of the rest under the vault's key (32) | length (4) | items. Items, little endian:
 //! bytes shared with the path before (2) | further bytes of the path (2) | these | device (8) |
@@ -24,7 +25,7 @@ use crate::tree::decode_entry;
 use crate::walk::Roots;
 use larder_coding::blob_id;
 use larder_keys::VaultKeys;
-use larder_types::{BlobId, codec};
+use larder_types::{BlobId, Class, codec};
 use rustix::fs::Stat;
 use std::cmp::Ordering;
 use std::collections::{HashSet, VecDeque};
@@ -34,35 +35,54 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A block is closed at this many bytes: some five hundred files.
 const BLOCK: usize = 128 << 10;
-/// No block is longer: one file of 1.5 TB with all its ids.
-const LONGEST: usize = 64 << 20;
+/// No block is longer, since one is held in memory: a file of 190 GB with all its ids.
+const LONGEST: usize = 8 << 20;
+/// Ids of one file at most; of more it is not remembered.
+pub(crate) const MOST_IDS: usize = LONGEST / 32;
+
+/// How long before a run a file must have changed last. What is written to a page through a memory
+/// map changes a file's times once, and not again until the kernel has written that page to disk:
+/// it begins after 30 s, and looks every 5 s (`vm.dirty_expire_centisecs` and its neighbour).
+pub(crate) const SETTLED: Duration = Duration::from_secs(60);
+
+/// Bytes taken over of what lies below none of a run's roots, unless the run writes more itself: a
+/// million files. Roots that are backed up in turns keep theirs; the cache does not grow without
+/// end with those that never are again.
+const ELSEWHERE: u64 = 256 << 20;
 
 /// Seconds and nanoseconds since the epoch.
 type Moment = (i64, u32);
 
-/// Says which blobs the vault has in the class that is wanted.
-pub(crate) type Known<'a> = Box<dyn Fn(&[BlobId]) -> HashSet<BlobId> + Send + 'a>;
+/// Says which blobs the vault has in a class or a higher one.
+pub(crate) type Known<'a> = Box<dyn Fn(&[BlobId], Class) -> HashSet<BlobId> + Send + 'a>;
 
 /// What the last run saw, and what this one sees.
 pub(crate) struct Seen<'a> {
     keys: &'a VaultKeys,
     roots: &'a Roots,
     known: Known<'a>,
+    /// The class that is wanted.
+    class: Class,
     old: Option<Blocks<BufReader<File>>>,
     items: VecDeque<Item>,
     /// The path last read of the old ones.
     last: Vec<u8>,
     new: Option<New>,
-    began: Moment,
+    /// Bytes written of what lies below the roots, and of what does not.
+    here: u64,
+    elsewhere: u64,
+    /// Only what changed last before this is remembered.
+    before: Moment,
 }
 
 impl fmt::Debug for Seen<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seen")
-            .field("began", &self.began)
+            .field("before", &self.before)
             .finish_non_exhaustive()
     }
 }
@@ -75,8 +95,17 @@ struct Item {
     entry: Entry,
     /// Every blob, if the entry itself does not name them.
     ids: Vec<BlobId>,
-    /// Whether the vault has all of them.
-    is_stored: bool,
+    kept: Kept,
+}
+
+/// Whether the vault has every blob of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// In the class that is wanted.
+    Well,
+    /// Some in a lower class: of no use to this run, but to one that wants no more.
+    Lower,
+    No,
 }
 
 /// What tells a file from what it was.
@@ -130,12 +159,13 @@ fn ids_of(content: &Content) -> Vec<BlobId> {
 
 impl<'a> Seen<'a> {
     /// The cache in the vault's folder `dir`; a dry run only looks into it. Where no file can be
-    /// made, nothing is remembered.
+    /// made, nothing is remembered. `settled` is [`SETTLED`], but in tests.
     pub(crate) fn open(
         dir: &Path,
         keys: &'a VaultKeys,
         roots: &'a Roots,
-        known: Known<'a>,
+        (known, class): (Known<'a>, Class),
+        settled: Duration,
         dry_run: bool,
     ) -> Self {
         let (done, part) = (dir.join("seen"), dir.join("seen.part"));
@@ -150,15 +180,19 @@ impl<'a> Seen<'a> {
             None
         });
         let (new, began) = begun.map_or((None, (i64::MIN, 0)), |(new, at)| (Some(new), at));
+        let settled = i64::try_from(settled.as_secs()).unwrap_or(i64::MAX);
         Self {
             keys,
             roots,
             known,
+            class,
             old: old.map(|f| Blocks(BufReader::new(f))),
             items: VecDeque::new(),
             last: Vec::new(),
             new,
-            began,
+            here: 0,
+            elsewhere: 0,
+            before: (began.0.saturating_sub(settled), began.1),
         }
     }
 
@@ -175,7 +209,7 @@ impl<'a> Seen<'a> {
             return None;
         }
         let item = self.items.pop_front()?;
-        if !item.is(stat) || !item.is_stored {
+        if !item.is(stat) || item.kept != Kept::Well {
             return None;
         }
         self.write(&item);
@@ -185,13 +219,13 @@ impl<'a> Seen<'a> {
     /// Remembers a file that was read, with every blob that lists name if there are any; unless it
     /// might change once more without looking so.
     pub(crate) fn keep(&mut self, path: &[u8], stat: &Stat, entry: &Entry, ids: Vec<BlobId>) {
-        if is_older(Of::stat(stat).ctime, self.began) && is_older(mtime(stat), self.began) {
+        if is_older(Of::stat(stat).ctime, self.before) && is_older(mtime(stat), self.before) {
             self.write(&Item {
                 path: path.to_vec(),
                 of: Of::stat(stat),
                 entry: entry.clone(),
                 ids,
-                is_stored: true,
+                kept: Kept::Well,
             });
         }
     }
@@ -223,6 +257,7 @@ impl<'a> Seen<'a> {
             };
             if let Some(item) = self.items.pop_front()
                 && keep
+                && item.kept != Kept::No
             {
                 self.write(&item);
             }
@@ -238,19 +273,42 @@ impl<'a> Seen<'a> {
             return false;
         };
         let blobs: Vec<Vec<BlobId>> = items.iter().map(Item::blobs).collect();
-        let known = (self.known)(&blobs.concat());
+        let mut missing = blobs.concat();
+        let well = (self.known)(&missing, self.class);
+        missing.retain(|id| !well.contains(id));
+        let lower = if missing.is_empty() {
+            HashSet::new()
+        } else {
+            (self.known)(&missing, Class::Low)
+        };
+        let is_there = |id: &BlobId| well.contains(id) || lower.contains(id);
         for (item, blobs) in items.iter_mut().zip(&blobs) {
-            item.is_stored = blobs.iter().all(|id| known.contains(id));
+            item.kept = if blobs.iter().all(|id| well.contains(id)) {
+                Kept::Well
+            } else if blobs.iter().all(is_there) {
+                Kept::Lower
+            } else {
+                Kept::No
+            };
         }
         self.items.extend(items);
         true
     }
 
     fn write(&mut self, item: &Item) {
+        let is_here = self.roots.covers(&item.path);
+        if !is_here && self.elsewhere >= self.here.max(ELSEWHERE) {
+            return;
+        }
         let written = self.new.as_mut().map(|new| new.push(item, self.keys));
-        if let Some(Err(e)) = written {
-            tracing::warn!(error = %e, "what this backup sees is not remembered");
-            self.new = None;
+        match written {
+            None => {}
+            Some(Ok(len)) if is_here => self.here += len,
+            Some(Ok(len)) => self.elsewhere += len,
+            Some(Err(e)) => {
+                tracing::warn!(error = %e, "what this backup sees is not remembered");
+                self.new = None;
+            }
         }
     }
 }
@@ -323,7 +381,7 @@ fn items_of(mut block: &[u8], last: &mut Vec<u8>) -> Option<Vec<Item>> {
             of,
             entry,
             ids: ids.iter().map(|id| BlobId(*id)).collect(),
-            is_stored: false,
+            kept: Kept::No,
         });
     }
     Some(items)
@@ -358,7 +416,8 @@ impl New {
         Ok((new, mtime(&stat)))
     }
 
-    fn push(&mut self, item: &Item, keys: &VaultKeys) -> io::Result<()> {
+    /// Appends an item, unless it is too long; its bytes.
+    fn push(&mut self, item: &Item, keys: &VaultKeys) -> io::Result<u64> {
         let shared = item.path.iter().zip(&self.path);
         let shared = shared.take_while(|(a, b)| a == b).count();
         let shared = shared.min(usize::from(u16::MAX));
@@ -371,10 +430,11 @@ impl New {
             u32::try_from(item.ids.len()),
         );
         let (Ok(shared), Ok(more), Ok(len), Ok(ids)) = lengths else {
-            return Ok(());
+            return Ok(0);
         };
-        if self.block.len() + rest.len() + entry.len() + 32 * item.ids.len() + 64 > LONGEST {
-            return Ok(());
+        let before = self.block.len();
+        if before + rest.len() + entry.len() + 32 * item.ids.len() + 64 > LONGEST {
+            return Ok(0);
         }
         let block = &mut self.block;
         block.extend_from_slice(&shared.to_le_bytes());
@@ -391,14 +451,15 @@ impl New {
             block.extend_from_slice(&id.0);
         }
         self.path.clone_from(&item.path);
+        let written = self.block.len() - before;
         if self.block.len() >= BLOCK {
             self.flush(keys)?;
         }
-        Ok(())
+        Ok(written as u64)
     }
 
     fn flush(&mut self, keys: &VaultKeys) -> io::Result<()> {
-        let len = u32::try_from(self.block.len()).expect("a block is at most 64 MiB");
+        let len = u32::try_from(self.block.len()).expect("a block is at most 8 MiB");
         self.sink.write_all(&blob_id(keys, &self.block).0)?;
         self.sink.write_all(&len.to_le_bytes())?;
         self.sink.write_all(&self.block)?;
@@ -421,6 +482,83 @@ impl New {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::Meta;
+
+    const ID: BlobId = BlobId([1; 32]);
+
+    /// A run over `roots` while the vault has the blobs `ids`.
+    fn open<'a>(
+        dir: &Path,
+        keys: &'a VaultKeys,
+        roots: &'a Roots,
+        ids: &'static [BlobId],
+    ) -> Seen<'a> {
+        let known: Known<'a> =
+            Box::new(move |_: &[BlobId], _: Class| ids.iter().copied().collect());
+        Seen::open(dir, keys, roots, (known, Class::Normal), SETTLED, false)
+    }
+
+    /// The file `path`, made now, as if it had been made `age` seconds ago; and its entry, whose
+    /// blobs are in lists.
+    fn made(path: &Path, age: i64) -> (Stat, Entry) {
+        fs::write(path, b"f").unwrap();
+        let mut stat = rustix::fs::stat(path).unwrap();
+        stat.st_mtime -= age;
+        stat.st_ctime -= age;
+        let mut content = Content::default();
+        content.depth = 1;
+        let mut entry = Entry::new(b"f".to_vec(), Kind::File(content), Meta::of(&stat));
+        entry.size = 1;
+        (stat, entry)
+    }
+
+    #[test]
+    fn a_file_is_recognised_once_it_was_left_alone_for_a_minute() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = VaultKeys::from_root(&[1; 32]);
+        let roots = Roots::of(&[dir.path().to_owned()]);
+        let file = dir.path().join("f");
+        let path = file.as_os_str().as_bytes();
+        for (age, is_found) in [(0, false), (50, false), (100, true)] {
+            let (stat, entry) = made(&file, age);
+            let mut seen = open(dir.path(), &keys, &roots, &[ID]);
+            seen.keep(path, &stat, &entry, vec![ID]);
+            seen.finish(false);
+            let found = open(dir.path(), &keys, &roots, &[ID]).find(path, &stat);
+            assert_eq!(found, is_found.then_some(entry), "{age}");
+        }
+    }
+
+    #[test]
+    fn what_lies_below_other_roots_is_taken_over_within_bounds_and_while_it_is_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = VaultKeys::from_root(&[1; 32]);
+        let here = Roots::of(&[dir.path().to_owned()]);
+        let other = Roots::of(&[dir.path().join("other")]);
+        let file = dir.path().join("f");
+        let path = file.as_os_str().as_bytes();
+        let (stat, entry) = made(&file, 100);
+        let remember = || {
+            let mut seen = open(dir.path(), &keys, &here, &[ID]);
+            seen.keep(path, &stat, &entry, vec![ID]);
+            seen.finish(false);
+        };
+        let is_known = || {
+            let mut seen = open(dir.path(), &keys, &here, &[ID]);
+            seen.find(path, &stat).is_some()
+        };
+        remember();
+        open(dir.path(), &keys, &other, &[ID]).finish(false);
+        assert!(is_known());
+        let mut full = open(dir.path(), &keys, &other, &[ID]);
+        full.elsewhere = ELSEWHERE;
+        full.finish(false);
+        assert!(!is_known());
+        remember();
+        assert!(is_known());
+        open(dir.path(), &keys, &other, &[]).finish(false);
+        assert!(!is_known());
+    }
 
     #[test]
     fn paths_are_ordered_as_they_are_walked() {

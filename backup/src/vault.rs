@@ -4,6 +4,7 @@
 use crate::index::{Index, IndexError, Stats};
 use crate::lock;
 use crate::mark::{self, Authority, SignedMark, Standing};
+use crate::seen::SETTLED;
 use crate::snapshot::{Snapshot, SnapshotId};
 use crate::spool::{Spool, SpoolError};
 use larder_coding::Cutter;
@@ -13,6 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// Letters of a snapshot's id that a prefix needs, so that a slip does not name one.
@@ -69,6 +71,8 @@ pub struct Vault {
     pub(crate) metadata: Cutter,
     /// Whose marks count; `None`: nobody's.
     pub(crate) authority: Option<Authority>,
+    /// How long ago a file must have changed to be recognised by its times.
+    pub(crate) settled: Duration,
 }
 
 impl Vault {
@@ -89,6 +93,7 @@ impl Vault {
             dir,
             keys,
             authority: None,
+            settled: SETTLED,
         })
     }
 
@@ -96,6 +101,13 @@ impl Vault {
     #[must_use]
     pub fn heeding(self, authority: Option<Authority>) -> Self {
         Self { authority, ..self }
+    }
+
+    /// How long before a backup a file must have changed last to be recognised by the next one
+    /// without being read: a minute, if this is not called. Tests do not wait so long.
+    #[must_use]
+    pub fn settled_after(self, settled: Duration) -> Self {
+        Self { settled, ..self }
     }
 
     /// Whose marks on snapshots count.

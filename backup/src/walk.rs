@@ -214,6 +214,11 @@ fn is_cache(dir: &OwnedFd) -> bool {
     file.take(limit).read_to_end(&mut head).is_ok() && head == CACHEDIR_SIGNATURE
 }
 
+/// Whether it is a file with contents.
+pub(crate) fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
 /// Whether a directory on another device than its parent is a view of the kernel.
 pub(crate) fn is_pseudo(dir: &OwnedFd) -> bool {
     rustix::fs::fstatfs(dir)

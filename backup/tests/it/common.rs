@@ -13,6 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("src")).unwrap();
         let vault = Vault::open(dir.path().join("vault"), keys()).await.unwrap();
+        let vault = vault.settled_after(Duration::ZERO);
         let segments = Arc::new(LocalSegments::open(dir.path().join("segments")).unwrap());
         Self {
             dir,
@@ -89,9 +91,8 @@ impl Bench {
 
     /// A vault that knows nothing yet, over the same segments: what a recovery begins with.
     pub(crate) async fn anew(&self, name: &str) -> Vault {
-        Vault::open(self.dir.path().join(name), keys())
-            .await
-            .unwrap()
+        let vault = Vault::open(self.dir.path().join(name), keys()).await;
+        vault.unwrap().settled_after(Duration::ZERO)
     }
 
     /// The segments of a kind.

@@ -9,5 +9,6 @@ mod hostile;
 mod loss;
 mod recovery;
 mod retention;
+mod shared;
 mod unchanged;
 mod verify;
