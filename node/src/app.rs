@@ -4,6 +4,7 @@
 
 mod addresses;
 mod error;
+mod opening;
 mod settings;
 mod signals;
 mod trash;
@@ -12,6 +13,7 @@ pub(crate) use self::addresses::is_loopback;
 pub use error::AppError;
 
 use self::addresses::tell_addresses;
+use self::opening::{open_shards, validate};
 use self::settings::Settings;
 use self::trash::empty_trash;
 use crate::alerts::{Board, Hooks, Rules, Watcher, rules};
@@ -39,7 +41,6 @@ use crate::seat::{Own, Seat};
 use crate::segments::NetSegments;
 use crate::settings::ConfigFile;
 use crate::shards::scrub::{self, Scrubber};
-use crate::shards::{Known, VolumeConfig, Volumes};
 use crate::sharing::{Masks, Sharing};
 use crate::spool::Spool;
 use crate::spread::Spread;
@@ -50,12 +51,11 @@ use crate::volumes::Keeper;
 use crate::voting::{self, Voter};
 use crate::wallets::Wallets;
 use larder_backup::{Authority, Vault};
-use larder_consensus::{Clock, Solo};
+use larder_consensus::Solo;
 use larder_engine::seating::Stage;
-use larder_engine::{Command, Engine, Identity, Input, Provide};
+use larder_engine::{Command, Engine, Identity, Input};
 use larder_keys::Signer;
-use larder_ledger::mempool::Limits;
-use larder_ledger::{Genesis, Proposer};
+use larder_ledger::Genesis;
 use larder_rpc::{Door, Endpoint, Feeds, RpcMetrics, serve};
 use larder_types::size::MIB;
 use larder_types::{Bytes, Schedule, codec};
@@ -590,34 +590,6 @@ async fn genesis(home: &Home, net: &NetHandle) -> Result<Genesis, AppError> {
         tracing::warn!("no peer of the invite answers yet; trying again");
         tokio::time::sleep(GENESIS_WAIT).await;
     }
-}
-
-fn validate(home: &Home, chain: &Chain) -> Result<larder_consensus::solo::Spawned, AppError> {
-    let bls = home.keys.bls.clone();
-    let state = chain.ledger().read().0.clone();
-    let proposer =
-        Proposer::new(home.keys.node.clone(), bls, &state).map_err(|_| AppError::NotValidator)?;
-    let clock: Clock = Arc::new(now);
-    Ok(Solo::spawn(proposer, state, Limits::default(), clock))
-}
-
-fn open_shards(
-    home: &Home,
-    (provide, added): (Option<&Provide>, Vec<VolumeConfig>),
-    known: &Known,
-) -> Result<Option<Volumes>, AppError> {
-    let quota = match provide {
-        Some(provide) => provide.quota,
-        // What was promised is still served, though nothing new is taken.
-        None if home.dir.join("shards").exists() || !known.is_empty() => Bytes(0),
-        None => return Ok(None),
-    };
-    Ok(Some(Volumes::open(
-        &home.dir,
-        added,
-        (quota, RESERVE),
-        known,
-    )?))
 }
 
 async fn tell(driver: &driver::DriverHandle, command: Command) {

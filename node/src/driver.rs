@@ -2,6 +2,9 @@
 //! persist durable in one transaction, then carries the other effects out in order. It decides
 //! nothing.
 
+mod borrowed;
+
+pub use self::borrowed::Borrowed;
 use crate::bulk::Streams;
 use crate::call::{Answer, Call};
 use crate::chain::Ledger;
@@ -22,7 +25,6 @@ use larder_types::{AccountId, Amount, Class, Epoch, NodeId, SegmentId, TxId, cod
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Messages that wait for the driver; beyond it senders wait.
@@ -225,33 +227,6 @@ pub struct Shell {
     pub validators: Validators,
     /// Who is called.
     pub calls: Calls,
-}
-
-/// A fetched segment's file, lent until it is released. Whoever waited for it may have gone, before
-/// this was sent or after: dropped unclaimed, it releases the file by itself.
-#[derive(Debug)]
-pub struct Borrowed {
-    segment: SegmentId,
-    driver: Option<DriverHandle>,
-}
-
-impl Borrowed {
-    /// From now on the caller releases it, by [`Command::Release`].
-    pub fn claim(mut self) {
-        self.driver = None;
-    }
-}
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        let release = Input::Command(Command::Release {
-            segment: self.segment,
-        });
-        // Without a runtime the node has stopped, and the folder is cleared at the start.
-        if let (Some(driver), Ok(runtime)) = (self.driver.take(), Handle::try_current()) {
-            runtime.spawn(async move { driver.input(release).await.or_gone() });
-        }
-    }
 }
 
 /// Who waits for a payment: its transaction, then its end.

@@ -7,7 +7,10 @@ mod checking;
 mod drilling;
 mod parts;
 mod scheduled;
+mod told;
 
+use self::told::left_out;
+pub(crate) use self::told::{failures, note_failures};
 use crate::drills::Drills;
 use crate::driver::{DriverHandle, Msg};
 use crate::home::now;
@@ -16,16 +19,15 @@ use crate::segments::{NetSegments, PlaceError};
 use crate::working::Working;
 use futures::FutureExt as _;
 use larder_backup::{
-    BackupError, BackupOptions, Omission, Phase, Problems, RestoreError, RestoreOptions,
-    SegmentsError, State, Vault,
+    BackupError, BackupOptions, Phase, RestoreError, RestoreOptions, SegmentsError, State, Vault,
 };
 use larder_engine::NoRoom;
 use larder_engine::placement::Plan;
 use larder_engine::policy::Part;
 use larder_engine::standing::HeadState;
 use larder_rpc::{
-    BackupParams, BackupSummary, Code, Job, JobKind, JobLine, JobResult, JobState, LeftOut, Moment,
-    Nano, PathFailure, RestoreParams, RestoreSummary, RpcError, Text,
+    BackupParams, BackupSummary, Code, Job, JobKind, JobLine, JobResult, JobState, Moment, Nano,
+    RestoreParams, RestoreSummary, RpcError, Text,
 };
 use larder_types::{Amount, Class, Time};
 use std::collections::BTreeMap;
@@ -506,34 +508,6 @@ pub fn host() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
-}
-
-/// Each path that was left out or is incomplete, with why.
-pub(crate) fn note_failures(working: &Working, problems: &Problems) {
-    for problem in &problems.named {
-        working.note(format!("{}: {}", problem.path.display(), problem.error));
-    }
-}
-
-fn left_out(omission: &Omission) -> LeftOut {
-    let paths = omission.paths.iter();
-    LeftOut {
-        rule: omission.rule.name().to_owned(),
-        why: omission.rule.why(),
-        count: omission.count,
-        paths: paths.map(|p| p.to_string_lossy().into_owned()).collect(),
-    }
-}
-
-pub(crate) fn failures(problems: &Problems) -> Vec<PathFailure> {
-    problems
-        .named
-        .iter()
-        .map(|p| PathFailure {
-            path: p.path.to_string_lossy().into_owned(),
-            reason: p.error.clone(),
-        })
-        .collect()
 }
 
 pub(crate) fn no_room(error: &NoRoom) -> RpcError {
