@@ -56,6 +56,9 @@ pub enum FetchError {
     /// The index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// What somebody else sent holds more than anybody shares.
+    #[error("what was shared holds more than {0}: it is not restored")]
+    Beyond(&'static str),
     /// Somebody asked for it.
     #[error("interrupted")]
     Cancelled,
@@ -72,10 +75,13 @@ impl FetchError {
             | Self::Other(_)
             | Self::List
             | Self::Tree(_) => true,
-            Self::Index(_) | Self::Cancelled => false,
+            Self::Index(_) | Self::Beyond(_) | Self::Cancelled => false,
         }
     }
 }
+
+/// Lists of lists of blobs: ten levels list more than any disk holds.
+const DEEPEST: u8 = 10;
 
 /// A fetched segment, released when dropped.
 pub(crate) struct Fetched<S: Segments> {
@@ -272,6 +278,9 @@ struct Level {
 
 impl PieceCursor {
     pub(crate) fn new(content: &Content) -> Result<Self, FetchError> {
+        if content.depth > DEEPEST {
+            return Err(FetchError::List);
+        }
         let top = Level {
             pieces: content.pieces().ok_or(FetchError::List)?.into(),
             carry: Vec::new(),

@@ -56,7 +56,8 @@ const MARKS: &str = "
 CREATE TABLE marks (
     snapshot BLOB NOT NULL, no INTEGER NOT NULL, sig BLOB NOT NULL,
     segment INTEGER NOT NULL REFERENCES segments (no), body BLOB NOT NULL,
-    PRIMARY KEY (snapshot, no, sig)) WITHOUT ROWID;
+    PRIMARY KEY (segment, body)) WITHOUT ROWID;
+CREATE INDEX marks_snapshot ON marks (snapshot, no);
 PRAGMA user_version = 3;
 ";
 
@@ -444,7 +445,7 @@ async fn insert_marks(
     marks: &[SignedMark],
 ) -> Result<(), IndexError> {
     for signed in marks {
-        sqlx::query("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)")
+        sqlx::query("INSERT OR IGNORE INTO marks VALUES (?, ?, ?, ?, ?)")
             .bind(&signed.mark.snapshot.0[..])
             .bind(self::signed(signed.mark.no))
             .bind(&signed.sig.0[..])

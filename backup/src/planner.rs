@@ -21,7 +21,14 @@ pub(crate) struct Wanted {
     pub(crate) include: Globs,
     /// Never.
     pub(crate) exclude: Globs,
+    /// Whether somebody else made the trees: they may refer to themselves.
+    pub(crate) foreign: bool,
 }
+
+/// Entries that a plan over somebody else's trees takes.
+const MOST_FOREIGN: i64 = 4_000_000;
+/// How deep their folders may nest: each level takes some of a thread's stack.
+const DEEPEST_FOREIGN: usize = 256;
 
 /// A plan under construction.
 #[derive(Debug)]
@@ -113,6 +120,13 @@ impl<S: Segments> Planner<S> {
 
     fn wanted_entry(&mut self, entry: &Entry, included: bool) -> Result<(), FetchError> {
         self.last += 1;
+        if self.wanted.foreign && self.last > MOST_FOREIGN {
+            return Err(FetchError::Beyond("4,000,000 entries"));
+        }
+        let depth = || self.below.bytes().iter().filter(|b| **b == b'/').count();
+        if self.wanted.foreign && depth() > DEEPEST_FOREIGN {
+            return Err(FetchError::Beyond("256 levels of folders"));
+        }
         let no = self.last;
         let planned = Planned::of(no, self.below.relative().to_vec(), entry);
         if included {

@@ -121,6 +121,7 @@ impl Vault {
         let wanted = Wanted {
             include: Globs::new(&options.include)?,
             exclude: Globs::new(&options.exclude)?,
+            foreign: false,
         };
         let path = options.subpath.unwrap_or_else(|| "/".into());
         let what = What::InSnapshot(options.snapshot, path);

@@ -338,6 +338,7 @@ impl Lent {
         let wanted = Wanted {
             include: Globs::new(Vec::<String>::new())?,
             exclude: Globs::new(Vec::<String>::new())?,
+            foreign: true,
         };
         let how = How {
             target,

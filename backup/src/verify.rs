@@ -9,7 +9,7 @@ use crate::fetch::{EntryCursor, FetchError, Fetched, PieceCursor, Source};
 use crate::index::{Index, IndexError};
 use crate::problems::{Problem, Problems};
 use crate::progress::{Phase, Progress};
-use crate::segments::{Probed, Segments, SegmentsError};
+use crate::segments::{KnownSegment, Probed, Segments, SegmentsError};
 use crate::snapshot::SnapshotId;
 use crate::vault::Vault;
 use crate::walk::PathBytes;
@@ -39,8 +39,11 @@ pub struct Verified {
     pub blobs: u64,
     /// Shards that were not what was stored.
     pub damaged_shards: u64,
-    /// Shards that could not be reached: nothing is known of them.
+    /// Shards that could not be reached: nothing is known of them. One is counted for each segment of
+    /// which too few were reached.
     pub unread_shards: u64,
+    /// Segments that could not be read though enough of them is kept: whoever keeps it is away.
+    pub unreached: BTreeSet<SegmentId>,
     /// Segments with damage, each with what is wrong, in the order of their ids.
     pub damaged: BTreeMap<SegmentId, String>,
     /// Those of them that cannot be read any more, in whole or in part.
@@ -100,6 +103,10 @@ impl Vault {
             let (id, read) = join(ended)?;
             verified.take(id, read)?;
             progress.segment();
+        }
+        if !verified.unreached.is_empty() {
+            // What a read found to be bad is not counted as kept any more.
+            verified.sort_out(&segments.list().await?);
         }
         if !verified.damaged.is_empty() {
             verified.paths = self.befallen(&verified, segments, cancel).await?;
@@ -198,7 +205,11 @@ impl Verified {
     ) -> Result<(), VerifyError> {
         let read = match read {
             Ok(read) => read,
-            Err(e @ (SegmentsError::Lost(_) | SegmentsError::Damaged(_))) => {
+            Err(SegmentsError::Lost(_)) => {
+                self.unreached.insert(id);
+                return Ok(());
+            }
+            Err(e @ SegmentsError::Damaged(_)) => {
                 self.lost.insert(id);
                 self.damaged.insert(id, e.to_string());
                 return Ok(());
@@ -219,6 +230,22 @@ impl Verified {
                 .insert(id, format!("{shards} of its shards are damaged"));
         }
         Ok(())
+    }
+
+    /// Of the segments that could not be had, those are lost of which too little is kept; the others
+    /// are out of reach.
+    fn sort_out(&mut self, known: &[KnownSegment]) {
+        let kept: BTreeSet<SegmentId> = known.iter().map(|segment| segment.id).collect();
+        for id in std::mem::take(&mut self.unreached) {
+            if kept.contains(&id) {
+                self.unread_shards += 1;
+                self.unreached.insert(id);
+            } else {
+                self.lost.insert(id);
+                self.damaged
+                    .insert(id, "too little of it is left".to_owned());
+            }
+        }
     }
 }
 

@@ -162,7 +162,8 @@ impl Engine {
             self.renter.repairs_deadline(self.now),
             self.renter.heads_deadline(&self.me, self.now),
             self.renter.audits_deadline(current),
-            live.then(|| self.renter.revoking_deadline(self.now))
+            (live && self.chain.authorised)
+                .then(|| self.renter.revoking_deadline(self.now))
                 .flatten(),
             self.wallet.deadline(),
             self.friends.deadline(),

@@ -333,7 +333,8 @@ impl Share {
     /// [`ShareError::Manifest`] or [`ShareError::Parts`].
     pub fn check(&self) -> Result<(), ShareError> {
         let bad = |part| Err(ShareError::Parts(part));
-        if self.name.len() > MAX_NAME {
+        let is_odd = self.name.is_empty() || self.name.contains(char::is_control);
+        if is_odd || self.name.len() > MAX_NAME {
             return bad("name");
         }
         let reader = self.reader().node();

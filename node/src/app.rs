@@ -51,7 +51,6 @@ use crate::volumes::Keeper;
 use crate::voting::{self, Voter};
 use crate::wallets::Wallets;
 use larder_backup::{Authority, Vault};
-use larder_consensus::Solo;
 use larder_engine::seating::Stage;
 use larder_engine::{Command, Engine, Identity, Input};
 use larder_keys::Signer;
@@ -458,6 +457,7 @@ async fn up(
         jobs: jobs.clone(),
         masks,
         turn: Arc::default(),
+        writing: Arc::default(),
     };
     let api = Arc::new(NodeApi {
         sharing,

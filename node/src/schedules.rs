@@ -78,26 +78,31 @@ impl Schedules {
         let now = now();
         let zone = TimeZone::system();
         let mut first: Option<(Time, &Plan)> = None;
+        // Something is due and has to wait for one like it.
+        let mut busy = false;
         {
             let mut book = locked(&self.book);
             for plan in plans {
                 let standing = book.of(plan.name(), now);
                 let due = due(standing, plan, now, &zone);
+                if due.is_some_and(|due| due <= now) && self.jobs.runs(plan.kind()) {
+                    busy = true;
+                    continue;
+                }
                 if due.is_some_and(|due| first.is_none_or(|(time, _)| due < time)) {
                     first = due.map(|due| (due, plan));
                 }
             }
             book.save();
         }
+        let longest = if busy { PAUSE } else { LOOK };
         let Some((due, plan)) = first else {
-            return LOOK;
+            return longest;
         };
         if due > now {
-            return due.since(now).to_std().min(LOOK);
+            return due.since(now).to_std().min(longest);
         }
-        if !self.jobs.runs(plan.kind())
-            && let Err(e) = self.begin(plan.clone())
-        {
+        if let Err(e) = self.begin(plan.clone()) {
             tracing::warn!("schedule {}: {e}", plan.name());
         }
         PAUSE

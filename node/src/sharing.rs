@@ -70,6 +70,8 @@ pub struct Sharing {
     pub masks: Masks,
     /// One restore from a share at a time.
     pub turn: Arc<Mutex<()>>,
+    /// One change of a share's row at a time.
+    pub writing: Arc<Mutex<()>>,
 }
 
 /// A share put together.
@@ -111,8 +113,19 @@ impl Sharing {
         let to = self.recipient(&params.to)?;
         let name = name(&params)?;
         let expiry = expiry(params.expires)?;
-        if self.store.shares().await.map_err(internal)?.len() >= MAX_SHARES {
-            let why = format_args!("there are {MAX_SHARES} shares: no more fit").to_string();
+        let mut count = 0;
+        for (id, share) in self.store.shares().await.map_err(internal)? {
+            if share.expiry < now() {
+                self.store.drop_share(&id).await.map_err(internal)?;
+            } else {
+                count += 1;
+            }
+        }
+        if count >= MAX_SHARES {
+            let why = format_args!(
+                "there are {MAX_SHARES} shares: no more fit until the first of them ends"
+            )
+            .to_string();
             return Err(RpcError::new(Code::ShareTooLarge, why));
         }
         let resolved = self.jobs.vault.resolve(&params.snapshot).await;
@@ -180,8 +193,23 @@ impl Sharing {
         share.contracts = known.into_iter().collect();
         (share.files, share.dirs, share.bytes) = (made.files, made.dirs, made.bytes);
         share.segments = made.segments;
-        // First: what is handed out can be taken back, whatever happens next.
+        // First: what is handed out can be taken back, whatever happens next. It may have been meanwhile.
+        let writing = self.writing.lock().await;
+        let all = self.store.shares().await.map_err(internal)?;
+        if let Some((_, before)) = all.into_iter().find(|(known, _)| *known == id) {
+            if before.revoked.is_some() {
+                let why = "the share was taken back meanwhile: share the folder anew";
+                return Err(RpcError::new(Code::ShareRevoked, why));
+            }
+            let known: BTreeSet<ContractId> = before
+                .contracts
+                .into_iter()
+                .chain(share.contracts)
+                .collect();
+            share.contracts = known.into_iter().collect();
+        }
         self.store.put_share(&id, &share).await.map_err(internal)?;
+        drop(writing);
         let file_bytes = made.sealed.len() as u64;
         let written = tokio::task::spawn_blocking(move || write_new(&path, &made.sealed)).await;
         written.map_err(internal)?.map_err(|e| {
@@ -362,11 +390,13 @@ impl Sharing {
     /// # Errors
     /// [`Code::NoShare`].
     pub async fn revoke(&self, name: &str) -> Result<Revocation, RpcError> {
+        let writing = self.writing.lock().await;
         let (id, mut share) = self.find(name).await?;
         if share.revoked.is_none() {
             share.revoked = Some(now());
             self.store.put_share(&id, &share).await.map_err(internal)?;
         }
+        drop(writing);
         let reader = self.jobs.vault.reader_key(&id).node();
         let revoke = Command::Revoke {
             reader,

@@ -359,9 +359,12 @@ impl Renter {
             }
             Err(PutError::WrongBytes | PutError::Refused(Deny::UnknownShard)) => {
                 fetch.bad.insert(position);
-                self.failed(getting.provider, ctx.now);
-                self.audit_failed(ctx, getting.provider);
-                self.not_there(ctx, &segment, position, getting.contract);
+                // Of what is borrowed, nobody's contract with us says that it is there.
+                if !self.is_borrowed(&segment) {
+                    self.failed(getting.provider, ctx.now);
+                    self.audit_failed(ctx, getting.provider);
+                    self.not_there(ctx, &segment, position, getting.contract);
+                }
             }
             Err(PutError::Refused(_)) if is_refused => {
                 fetch.bad.insert(position);

@@ -87,8 +87,8 @@ fn checked(it: &CheckSummary, out: Out) -> Asked {
         return Err(Failure::new(
             IN_PART,
             format_args!(
-                "{} shards could not be reached and were not checked: check again when their providers \
-                 are there (`larder repairs`)",
+                "{} shards or more could not be reached and were not checked: check again when their \
+                 providers are there (`larder repairs`)",
                 it.unread_shards
             ),
         ));

@@ -72,6 +72,9 @@ impl Jobs {
         for (id, why) in &read.damaged {
             working.note(format!("segment {id}: {why}"));
         }
+        for id in &read.unreached {
+            working.note(format!("segment {id}: too few of its shards were reached"));
+        }
         super::note_failures(working, &read.paths);
         let shown = read.damaged.iter().take(PAGE_MAX);
         Ok(CheckSummary {

@@ -11,7 +11,9 @@ use larder_engine::sample::Sample;
 use larder_rpc::{
     Code, Drill, DrillParams, DrillSummary, JobKind, JobResult, PathFailure, RpcError,
 };
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -23,6 +25,8 @@ const SAMPLE: Sample = Sample::Share(100);
 const MAX_FILES: u64 = 1_000;
 /// The folder in the home.
 const FOLDER: &str = "drill";
+/// Bytes of the home's disk that a drill leaves free.
+const RESERVE: u64 = 256 << 20;
 /// Entries that wait to be chosen from.
 const LISTING: usize = 256;
 
@@ -55,33 +59,47 @@ impl Jobs {
         let name = snapshot.as_deref().unwrap_or("latest");
         let resolved = self.vault.resolve(name).await;
         let (id, snapshot) = resolved.map_err(|e| resolve_error(&e))?;
-        let chosen = self.choose(&snapshot, sample).await?;
-        working.note(format!(
-            "restoring {} files of {id}, {sample} of it",
-            chosen.len()
-        ));
         // Two drills at once would empty each other's folder.
         let _turn = self.drilling.lock().await;
         let folder = self.home.join(FOLDER);
         clear(&folder).await?;
-        let made = self.try_restore(snapshot, &chosen, &folder, working).await;
-        clear(&folder).await?;
-        let (bytes, failed) = made?;
-        let outcome = Outcome {
-            time: now(),
-            snapshot: id.to_string(),
-            files: chosen.len() as u64,
-            bytes,
-            failures: failed.len() as u64,
+        let chosen = self.choose(&snapshot, sample, working).await?;
+        working.note(format!(
+            "restoring {} files of {id}, {sample} of it",
+            chosen.len()
+        ));
+        let made = match self.try_restore(snapshot, &chosen, &folder, working).await {
+            Ok((bytes, failed)) => {
+                let outcome = Outcome {
+                    time: now(),
+                    snapshot: id.to_string(),
+                    files: chosen.len() as u64,
+                    bytes,
+                    failures: failed.len() as u64,
+                };
+                self.keep(outcome).await.map(|drill| (drill, failed))
+            }
+            Err(e) => Err(e),
         };
-        let drills = self.drills.clone();
-        let kept = spawn_blocking(move || drills.keep(outcome)).await;
-        let kept = kept.map_err(|e| RpcError::new(Code::Internal, e))?;
+        // What came of it holds, whether or not the folder can be emptied.
+        if let Err(e) = clear(&folder).await {
+            working.note(format!("the drill's folder is not emptied: {e}"));
+            tracing::warn!("the drill's folder is not emptied: {e}");
+        }
+        let (drill, failed) = made?;
         Ok(DrillSummary {
-            drill: kept.map_err(|e| RpcError::new(Code::Internal, e))?,
+            drill,
             failures: failed,
             seconds: began.elapsed().as_secs_f64(),
         })
+    }
+
+    /// Signs and keeps what a drill came to.
+    async fn keep(&self, outcome: Outcome) -> Result<Drill, RpcError> {
+        let drills = self.drills.clone();
+        let kept = spawn_blocking(move || drills.keep(outcome)).await;
+        let kept = kept.map_err(|e| RpcError::new(Code::Internal, e))?;
+        kept.map_err(|e| RpcError::new(Code::Internal, e))
     }
 
     /// Restores the chosen files and reads them again; bytes, and what failed.
@@ -123,26 +141,45 @@ impl Jobs {
         Ok((made.bytes, failed))
     }
 
-    /// Files at random, as many bytes of them as a sample wants, about; at least one if there is any.
-    async fn choose(&self, snapshot: &Snapshot, sample: Sample) -> Result<Vec<String>, RpcError> {
+    /// Files at random, as many bytes of them as a sample wants, about; at least one if there is any,
+    /// and no more than the home's disk has room for.
+    async fn choose(
+        &self,
+        snapshot: &Snapshot,
+        sample: Sample,
+        working: &Working,
+    ) -> Result<Vec<String>, RpcError> {
+        let room = room(&self.home);
         let (out, listed) = mpsc::channel(LISTING);
         let root = PathBuf::from("/");
         let listing = self
             .vault
             .ls(snapshot.clone(), root, Depth::All, &self.segments, out);
-        let choosing = choose(listed, (snapshot.files, snapshot.bytes), sample);
-        let (ended, chosen) = tokio::join!(listing, choosing);
+        let choosing = choose(listed, (snapshot.files, snapshot.bytes), sample, room);
+        let (ended, (chosen, too_large)) = tokio::join!(listing, choosing);
         ended.map_err(|e| browse_error(&e))?;
+        if too_large > 0 {
+            let why = format!(
+                "{too_large} files are larger than what the home's disk has room for, and none of them \
+                 is restored"
+            );
+            if chosen.is_empty() {
+                return Err(RpcError::new(Code::DiskFull, why));
+            }
+            working.note(why);
+        }
         Ok(chosen)
     }
 }
 
-/// Takes each file with the chance that the sample is of the whole.
+/// Takes each file with the chance that the sample is of the whole, while there is room for it; says
+/// how many files there is no room for at all.
 async fn choose(
     mut listed: mpsc::Receiver<Listed>,
     (files, bytes): (u64, u64),
     sample: Sample,
-) -> Vec<String> {
+    room: u64,
+) -> (Vec<String>, u64) {
     let wanted = u128::from(sample.of(bytes.max(1)));
     // The smaller of two chances: the sample's, and the one that gives as many files as may be.
     let (num, den) = (wanted, u128::from(bytes.max(1)));
@@ -155,6 +192,8 @@ async fn choose(
     let mut chosen = Vec::new();
     let mut seen = 0_u64;
     let mut spare = None;
+    let mut too_large = 0_u64;
+    let mut left = room;
     while let Some(one) = listed.recv().await {
         let Kind::File(_) = one.entry.kind else {
             continue;
@@ -163,18 +202,33 @@ async fn choose(
         let Some(path) = one.path.to_str().map(ToOwned::to_owned) else {
             continue;
         };
+        let size = one.entry.size;
+        if size > room {
+            too_large += 1;
+            continue;
+        }
         seen += 1;
         if rand::random_range(0..seen) == 0 {
             spare = Some(path.clone());
         }
-        if (chosen.len() as u64) < MAX_FILES && rand::random_range(0..den) < num {
+        let fits = (chosen.len() as u64) < MAX_FILES && size <= left;
+        if fits && rand::random_range(0..den) < num {
+            left -= size;
             chosen.push(path);
         }
     }
     if chosen.is_empty() {
         chosen.extend(spare);
     }
-    chosen
+    (chosen, too_large)
+}
+
+/// Bytes that may be restored into the home; no bound if its disk does not say.
+fn room(home: &Path) -> u64 {
+    rustix::fs::statvfs(home).map_or(u64::MAX, |disk| {
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        free.saturating_sub(RESERVE)
+    })
 }
 
 /// The files that are not there though nothing was said of them.
@@ -192,12 +246,45 @@ pub(super) fn sample(text: Option<&String>) -> Result<Sample, RpcError> {
     parsed.map_err(|e| RpcError::new(Code::BadValue, e))
 }
 
+/// Removes the folder with all that lies in it.
 async fn clear(folder: &Path) -> Result<(), RpcError> {
-    match tokio::fs::remove_dir_all(folder).await {
+    let of_task = folder.to_owned();
+    let removed = spawn_blocking(move || {
+        open_up(&of_task);
+        fs::remove_dir_all(&of_task)
+    });
+    let removed = removed.await;
+    match removed.map_err(|e| RpcError::new(Code::Internal, e))? {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
             let why = format_args!("{}: {e}", folder.display());
             Err(RpcError::new(Code::TargetUnwritable, why))
         }
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Lets the owner into every directory: who is not root cannot empty one that was restored
+/// read-only. Symlinks are not followed; what fails here shows when it is removed.
+fn open_up(folder: &Path) {
+    let mut left = vec![folder.to_owned()];
+    while let Some(dir) = left.pop() {
+        let meta = dir.symlink_metadata();
+        let Some(meta) = meta.ok().filter(fs::Metadata::is_dir) else {
+            continue;
+        };
+        let mode = meta.permissions().mode();
+        if mode & 0o700 != 0o700
+            && let Err(e) = fs::set_permissions(&dir, Permissions::from_mode(mode | 0o700))
+        {
+            tracing::debug!("{}: {e}", dir.display());
+        }
+        let Ok(entries) = fs::read_dir(&dir) else {
+            continue;
+        };
+        let dirs = entries.flatten().filter(|entry| {
+            let kind = entry.file_type();
+            kind.is_ok_and(|kind| kind.is_dir())
+        });
+        left.extend(dirs.map(|entry| entry.path()));
     }
 }

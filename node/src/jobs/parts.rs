@@ -10,21 +10,40 @@ use larder_rpc::{BackupParams, BackupSummary, Code, RpcError};
 use std::path::Path;
 
 impl Jobs {
-    /// Makes the snapshots that a backup comes to, the one of the lowest class last.
+    /// Makes the snapshots that a backup comes to, the one of the lowest class last. A part that fails
+    /// does not keep the others from being saved; the first error is what the backup comes to.
     pub(super) async fn do_backup(
         &self,
         params: BackupParams,
         working: &Working,
     ) -> Result<BackupSummary, RpcError> {
-        let mut also = Vec::new();
-        let mut parts = self.parts(&params)?;
-        let last = parts.pop();
-        let last = last.ok_or_else(|| backup_error(&BackupError::NoPaths))?;
-        for part in parts {
-            also.push(Box::pin(self.back_up(&params, part, working)).await?);
+        let mut made = Vec::new();
+        let mut failed: Option<RpcError> = None;
+        for part in self.parts(&params)? {
+            let class = part.class;
+            match Box::pin(self.back_up(&params, part, working)).await {
+                Ok(summary) => made.push(summary),
+                Err(e) if params.dry_run => return Err(e),
+                Err(e) if matches!(e.code, Code::Cancelled | Code::Stopping) => {
+                    note_made(working, &made);
+                    return Err(e);
+                }
+                Err(e) => {
+                    working.note(format!("class {class} failed: {e}"));
+                    failed = failed.or(Some(e));
+                }
+            }
         }
-        let summary = Box::pin(self.back_up(&params, last, working)).await?;
-        Ok(BackupSummary { also, ..summary })
+        if let Some(e) = failed {
+            note_made(working, &made);
+            return Err(e);
+        }
+        let summary = made.pop();
+        let summary = summary.ok_or_else(|| backup_error(&BackupError::NoPaths))?;
+        Ok(BackupSummary {
+            also: made,
+            ..summary
+        })
     }
 
     /// The snapshots that a backup comes to.
@@ -50,5 +69,15 @@ impl Jobs {
     pub(super) fn config(&self) -> Result<crate::home::Config, RpcError> {
         let config = ConfigFile::of(&self.home).read();
         config.map_err(|e| RpcError::new(Code::Internal, e))
+    }
+}
+
+/// What was saved stays saved though the backup as a whole failed.
+fn note_made(working: &Working, made: &[BackupSummary]) {
+    for summary in made {
+        if let Some(snapshot) = &summary.snapshot {
+            let class = summary.class.0;
+            working.note(format!("snapshot {snapshot} was made at class {class}"));
+        }
     }
 }

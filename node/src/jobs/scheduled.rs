@@ -7,6 +7,7 @@ use crate::schedules::plan::Plan;
 use crate::schedules::wanted;
 use crate::working::Working;
 use larder_rpc::{BackupSummary, Code, JobKind, JobResult, RpcError};
+use tokio_util::sync::CancellationToken;
 
 impl Jobs {
     /// Begins a schedule's backup; gives its job's name. `ended` is told what came of it, before the
@@ -67,7 +68,11 @@ impl Jobs {
                 ("LARDER_SNAPSHOT", snapshot),
             ];
             working.at("finishing", "running the command after".to_owned());
-            if let Err(e) = hook("after", command).run(&vars, working).await {
+            // It ends what the command before began, so it runs though the backup was cancelled; its
+            // limit alone ends it.
+            let mut apart = working.clone();
+            apart.cancel = CancellationToken::new();
+            if let Err(e) = hook("after", command).run(&vars, &apart).await {
                 // What is saved stays saved.
                 working.note(e.to_string());
                 tracing::warn!("schedule {}: {e}", plan.name());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A longer line is cut into several.
 const LINE: u64 = 1_024;
@@ -55,26 +56,28 @@ impl Hook<'_> {
         working.note(format!("{}: {}", self.when, self.command));
         let mut child = self.begin(vars).map_err(failed)?;
         let group = child.id();
-        let telling = tokio::spawn({
+        // Dropped, it is aborted: what is left behind may hold the pipes for ever.
+        let telling = AbortOnDropHandle::new(tokio::spawn({
             let (out, err) = (child.stdout.take(), child.stderr.take());
             let (when, working) = (self.when, working.clone());
             async move { tokio::join!(tell(out, when, &working), tell(err, when, &working)) }
-        });
+        }));
         let ending = timeout(self.limit, child.wait());
         let ended = working.cancel.run_until_cancelled(ending).await;
         let ended = match ended {
-            Some(Ok(ended)) => ended.map_err(failed)?,
+            Some(Ok(ended)) => ended.map_err(failed),
             Some(Err(_)) => {
                 kill(group);
-                return Err(HookError::TooLong(self.when, self.limit));
+                Err(HookError::TooLong(self.when, self.limit))
             }
             None => {
                 kill(group);
-                return Err(HookError::Cancelled(self.when));
+                Err(HookError::Cancelled(self.when))
             }
         };
         // What it printed last.
         timeout(AFTERMATH, telling).await.ok();
+        let ended = ended?;
         match ended.success() {
             true => Ok(()),
             false => Err(HookError::Failed(self.when, ended)),

@@ -112,7 +112,10 @@ impl Sharing {
     /// Keeps the newest file of a share.
     async fn keep(&self, of: &Unsealed, sealed: &[u8]) -> Result<TakenShare, RpcError> {
         let mut taken = of.taken.clone();
-        let all = self.store.received().await.map_err(internal)?;
+        let mut all = self.store.received().await.map_err(internal)?;
+        for (id, _) in all.extract_if(.., |(_, share)| share.expiry < now()) {
+            self.store.drop_received(&id).await.map_err(internal)?;
+        }
         match all.iter().find(|(id, _)| *id == of.share.id) {
             Some((_, before)) if before.from != taken.from => {
                 let why = "somebody else sent a share of this id before";
@@ -125,7 +128,10 @@ impl Sharing {
                 }
             }
             None if all.len() >= MAX_RECEIVED => {
-                let why = format_args!("there are {MAX_RECEIVED} shares: no more fit").to_string();
+                let why = format_args!(
+                    "there are {MAX_RECEIVED} shares: no more fit until the first of them ends"
+                )
+                .to_string();
                 return Err(RpcError::new(Code::ShareTooLarge, why));
             }
             None => {}

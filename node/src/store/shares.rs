@@ -93,6 +93,30 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets what was shared with somebody.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn drop_share(&self, id: &ShareId) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM shares WHERE id = ?")
+            .bind(&id[..])
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets what somebody shared with this home.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn drop_received(&self, id: &ShareId) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM received WHERE id = ?")
+            .bind(&id[..])
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
     /// What others shared with this home, oldest first.
     ///
     /// # Errors
