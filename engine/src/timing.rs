@@ -315,7 +315,7 @@ mod tests {
                     "{timing:?} back {minutes} min: {gaps:?}"
                 );
                 assert!(
-                    *most <= 5 * round / 2 + 60_000,
+                    *most <= 3 * round + 60_000,
                     "{timing:?} back {minutes} min: {gaps:?}"
                 );
             }

@@ -318,7 +318,7 @@ impl Shell {
 
     fn commands(&mut self, dice: &mut Dice<'_>) {
         let segment = SegmentId([dice.byte() % 8; 32]);
-        let command = match dice.below(16) {
+        let command = match dice.below(11) {
             0 | 1 => Command::Prepare {
                 job: 1,
                 class: Class::make(dice),
@@ -342,22 +342,31 @@ impl Shell {
                 amount: Make::make(dice),
             },
             7 => Command::Damaged(vec![ShardRoot([dice.byte(); 32])]),
-            8 | 9 => Command::Provider(provider_command(dice)),
-            10 => Command::Rent {
+            8 => Command::Provider(provider_command(dice)),
+            9 => self.rarer(dice),
+            _ => Command::Addresses(Make::make(dice)),
+        };
+        self.feed(Input::Command(command));
+    }
+
+    /// What a person asks for now and then.
+    fn rarer(&self, dice: &mut Dice<'_>) -> Command {
+        match dice.below(7) {
+            0 => Command::Rent {
                 provider: signer(peer(dice)).node(),
                 size: Bytes(dice.below(1 << 30)),
             },
-            11 => {
+            1 => {
                 let rented = self.bought.keys().nth(usize::from(dice.byte() % 4));
                 Command::Renew {
                     contract: rented.copied().unwrap_or_default(),
                 }
             }
-            12 => Command::Allow(Make::make(dice)),
-            13 | 14 => Command::Friends(self.friends_command(dice)),
-            _ => Command::Addresses(Make::make(dice)),
-        };
-        self.feed(Input::Command(command));
+            2 => Command::Allow(None),
+            3 => Command::Allow(Make::make(dice)),
+            4 | 5 => Command::Friends(self.friends_command(dice)),
+            _ => Command::Provider(provider_command(dice)),
+        }
     }
 
     fn friends_command(&self, dice: &mut Dice<'_>) -> FriendsCommand {

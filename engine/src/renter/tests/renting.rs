@@ -149,7 +149,8 @@ fn no_contract_is_opened_or_grows_beyond_the_allowance_and_those_there_are_stay(
 
 #[test]
 fn what_lacks_a_place_waits_where_more_is_not_allowed_and_is_repaired_once_it_is() {
-    let mut world = World::stored(Profile::Dev, 8, 4, &[1]);
+    let mut world = World::stored(Profile::Dev, 12, 4, &[1]);
+    world.leave(&segment(1), 8);
     world.command(Command::Allow(Some(Amount(1))));
     let lost = world.holders(&segment(1))[0].unwrap();
     world.faulted.insert(lost);
