@@ -12,7 +12,8 @@ const GIVEN: &str = "256MiB";
 #[test]
 fn friends_keep_each_others_backups_for_nothing() {
     let fleet = Fleet::found("4s");
-    let anna = fleet.provider(1, "1GiB");
+    let mut anna = fleet.provider(1, "1GiB");
+    anna.start();
     let bob = fleet.keeper();
     offered(&bob, 1);
 

@@ -127,6 +127,8 @@ pub struct BackupSummary {
     pub seconds: f64,
     /// The snapshots of the higher classes, the highest first, if the paths have several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    // A schema that holds itself is more than generators of clients bear.
+    #[schemars(with = "Vec<std::collections::BTreeMap<String, serde_json::Value>>")]
     pub also: Vec<Self>,
 }
 
