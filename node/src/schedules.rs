@@ -1,20 +1,25 @@
 //! Backups that begin by themselves. Which one is due decides `larder_engine::timing`; here the time
-//! is told, and what is due is begun as a job: one at a time, and never while
+//! is told, trees are watched, and what is due is begun as a job: one at a time, and never while
 //! another backup runs.
 
 pub mod hook;
 pub mod plan;
 pub mod standing;
+pub mod watching;
 
 use self::plan::{Plan, PlanError, plans};
 use self::standing::{Book, Standing};
+use self::watching::Watches;
 use crate::home::{Config, HomeError, ScheduleEntry, now};
 use crate::jobs::Jobs;
 use crate::settings::ConfigFile;
 use jiff::tz::TimeZone;
 use larder_engine::alerts::ScheduleFacts;
-use larder_rpc::{BackupParams, Code, Moment, RpcError, Schedule, SetScheduleParams, Text};
+use larder_rpc::{
+    BackupParams, BackupSummary, Code, JobKind, Moment, RpcError, Schedule, SetScheduleParams, Text,
+};
 use larder_types::{Millis, Time};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +28,7 @@ use tokio::task::spawn_blocking;
 
 /// The clock is looked at this often: it may be set, and the machine may sleep.
 const LOOK: Duration = Duration::from_secs(20);
-/// While what is due has to wait, and between two looks.
+/// While what is due has to wait, and between two looks at what changes all the time.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The home's schedules. Clones are the same.
@@ -32,6 +37,7 @@ pub struct Schedules {
     jobs: Jobs,
     config: ConfigFile,
     book: Arc<Mutex<Book>>,
+    watches: Arc<Mutex<Watches>>,
     /// Something is to be looked at.
     wake: Arc<Notify>,
 }
@@ -40,12 +46,14 @@ impl Schedules {
     /// Those of a home.
     #[must_use]
     pub fn new(jobs: Jobs, config: ConfigFile) -> Self {
+        let wake = Arc::new(Notify::new());
         let home = config.home().to_owned();
         Self {
             jobs,
             book: Arc::new(Mutex::new(Book::open(&home))),
+            watches: Arc::new(Mutex::new(Watches::new(Arc::clone(&wake), home))),
             config,
-            wake: Arc::default(),
+            wake,
         }
     }
 
@@ -61,7 +69,7 @@ impl Schedules {
                             .for_each(|why| tracing::warn!("config.toml: {why}"));
                         said = bad;
                     }
-                    self.look(&plans)
+                    self.look(plans).await
                 }
                 Err(e) => {
                     tracing::warn!("schedules: {e}");
@@ -74,7 +82,16 @@ impl Schedules {
     }
 
     /// Begins what is due; says how long nothing will be.
-    fn look(&self, plans: &[Plan]) -> Duration {
+    async fn look(&self, plans: Vec<Plan>) -> Duration {
+        let watched = plans.iter().filter(|plan| plan.entry.watch);
+        let watched = watched.map(|plan| (plan.name().to_owned(), plan.entry.paths.clone()));
+        let wanted: BTreeMap<String, Vec<PathBuf>> = watched.collect();
+        let watches = Arc::clone(&self.watches);
+        // A new tree is walked once.
+        let followed = spawn_blocking(move || locked(&watches).follow(&wanted)).await;
+        if let Err(e) = followed {
+            tracing::warn!("watching: {e}");
+        }
         let now = now();
         let zone = TimeZone::system();
         let mut first: Option<(Time, &Plan)> = None;
@@ -82,8 +99,12 @@ impl Schedules {
         let mut busy = false;
         {
             let mut book = locked(&self.book);
-            for plan in plans {
+            let mut watches = locked(&self.watches);
+            for plan in &plans {
                 let standing = book.of(plan.name(), now);
+                if watches.changed(plan.name()) {
+                    standing.clockwork(|clock| clock.changed(now));
+                }
                 let due = due(standing, plan, now, &zone);
                 if due.is_some_and(|due| due <= now) && self.jobs.runs(plan.kind()) {
                     busy = true;
@@ -255,19 +276,20 @@ impl Schedules {
         let mut book = locked(&self.book);
         let standing = book.of(plan.name(), now);
         let next = due(standing, plan, now, &TimeZone::system());
+        let watching = locked(&self.watches).trouble(plan.name());
         Schedule {
             set: params(&plan.entry),
             next: next.map(Moment),
             job: standing.job.clone(),
             last_begun: standing.begun.map(Moment),
             last_good: standing.good.map(Moment),
-            trouble: standing.trouble.clone(),
+            trouble: standing.trouble.clone().or(watching),
         }
     }
 }
 
 fn due(standing: &mut Standing, plan: &Plan, now: Time, zone: &TimeZone) -> Option<Time> {
-    standing.clockwork(|clock| clock.due(Some(&plan.timing), Millis(0), now, zone))
+    standing.clockwork(|clock| clock.due(plan.timing.as_ref(), plan.quiet, now, zone))
 }
 
 /// Writes down what came of a run.
@@ -309,7 +331,7 @@ fn texts(paths: &[PathBuf]) -> Vec<String> {
 }
 
 fn entry(params: SetScheduleParams) -> ScheduleEntry {
-    let text = |span: Option<Text<Millis>>| span.map(|span| span.to_string());
+    let text = |span: Option<Text<larder_types::Millis>>| span.map(|span| span.to_string());
     ScheduleEntry {
         name: params.name,
         paths: params.paths.into_iter().map(PathBuf::from).collect(),
@@ -317,6 +339,8 @@ fn entry(params: SetScheduleParams) -> ScheduleEntry {
         every: text(params.every),
         at: params.at,
         cron: params.cron,
+        watch: params.watch,
+        quiet: text(params.quiet),
         before: params.before,
         after: params.after,
         hook_limit: text(params.hook_limit),
@@ -335,6 +359,8 @@ fn params(entry: &ScheduleEntry) -> SetScheduleParams {
         every: span(&entry.every),
         at: entry.at.clone(),
         cron: entry.cron.clone(),
+        watch: entry.watch,
+        quiet: span(&entry.quiet),
         before: entry.before.clone(),
         after: entry.after.clone(),
         hook_limit: span(&entry.hook_limit),

@@ -1,4 +1,4 @@
-//! Backups that begin by themselves: by the clock, with commands before and after, and
+//! Backups that begin by themselves: by the clock, after changes, with commands before and after, and
 //! what is said when none was made for too long.
 
 use crate::fleet::{Fleet, Node, offered};
@@ -103,12 +103,24 @@ fn backups_begin_by_themselves_and_say_when_they_do_not() {
     });
     keeper.larder(&["schedule", "remove", "never"]).done();
 
+    // After changes, also after a restart.
+    let line = [
+        "schedule", "set", path, "--name", "live", "--watch", "--quiet", "1s",
+    ];
+    keeper.larder(&line).done();
+    let good = |than: &Value| {
+        let live = listed(&keeper, "live")?;
+        let good = &live["last_good"];
+        (!good.is_null() && good != than && live["next"].is_null()).then(|| good.clone())
+    };
+    let first = until("what was there is backed up", SOON, || good(&Value::Null));
+    fs::write(folder.join("new"), "news").unwrap();
+    until("a change is backed up", SOON, || good(&first));
+    let found = keeper.larder(&["find", "new", "--snapshot", "latest"]);
+    assert_eq!(found.objects().len(), 1);
     let bad = keeper.larder(&["schedule", "set", path, "--at", "25:00"]);
     assert!(bad.refused(2).contains("03:00"));
-    // What is set outlasts the node.
-    let line = ["schedule", "set", path, "--at", "03:00"];
-    keeper.larder(&line).done();
     keeper.stop();
     keeper.start();
-    assert!(listed(&keeper, "folder").unwrap()["next"].is_string());
+    assert!(listed(&keeper, "live").unwrap()["last_good"].is_string());
 }

@@ -44,6 +44,8 @@ fn set(home: &Path, args: ScheduleSetArgs, out: Out) -> Asked {
         every: args.every.map(Text),
         at: args.at,
         cron: args.cron,
+        watch: args.watch,
+        quiet: args.quiet.map(Text),
         before: args.before,
         after: args.after,
         hook_limit: args.hook_limit.map(Text),
@@ -115,6 +117,8 @@ fn object(schedule: &Schedule, message_type: &str, out: Out) -> Asked {
         "every": set.every,
         "at": set.at,
         "cron": set.cron,
+        "watch": set.watch,
+        "quiet": set.quiet,
         "before": set.before,
         "after": set.after,
         "hook_limit": set.hook_limit,
@@ -131,16 +135,18 @@ fn object(schedule: &Schedule, message_type: &str, out: Out) -> Asked {
 
 fn line(schedule: &Schedule) -> String {
     let set = &schedule.set;
-    let when = match (&set.every, &set.at, &set.cron) {
-        (Some(every), _, _) => format!("every {every}"),
-        (None, Some(at), _) => format!("at {at}"),
-        (None, None, cron) => format!("cron {}", cron.as_deref().unwrap_or("-")),
+    let by_time = match (&set.every, &set.at, &set.cron) {
+        (Some(every), _, _) => Some(format!("every {every}")),
+        (None, Some(at), _) => Some(format!("at {at}")),
+        (None, None, cron) => cron.as_ref().map(|cron| format!("cron {cron}")),
     };
+    let on_change = set.watch.then(|| "on change".to_owned());
+    let when: Vec<String> = by_time.into_iter().chain(on_change).collect();
     let shown = |time: Option<larder_rpc::Moment>| time.map_or("-".to_owned(), |t| t.to_string());
     format!(
         "{:<12} {}  next {}  last good {}  {}",
         set.name,
-        when,
+        when.join(", "),
         shown(schedule.next),
         shown(schedule.last_good),
         set.drill.as_ref().map_or_else(

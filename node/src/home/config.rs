@@ -144,6 +144,12 @@ pub struct ScheduleEntry {
     /// By a cron expression in local time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
+    /// Also after files have changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watch: bool,
+    /// After changes it waits until there was none for so long, `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<String>,
     /// A command that runs before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,

@@ -10,11 +10,13 @@ use larder_types::time::ParseMillisError;
 use std::time::Duration;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
-/// Most schedules: each look goes through all of them.
+/// Most schedules: each may watch a tree.
 pub const MAX_SCHEDULES: usize = 100;
 /// Most bytes of a name, and of a command.
 const MAX_NAME: usize = 64;
 const MAX_COMMAND: usize = 4_096;
+/// Changes must have been quiet for so long, unless a schedule says otherwise.
+const QUIET: Millis = Millis(30_000);
 /// A command may take so long, unless a schedule says otherwise.
 const HOOK_LIMIT: Millis = Millis(10 * 60_000);
 
@@ -34,7 +36,7 @@ pub enum PlanError {
     #[error(transparent)]
     Path(#[from] PolicyError),
     /// It says nothing of when, or too much.
-    #[error("say when: one of --every, --at and --cron")]
+    #[error("say when: one of --every, --at and --cron, or --watch, which may stand beside them")]
     When,
     /// A span of time is none.
     #[error("{0}: {1}")]
@@ -56,7 +58,9 @@ pub struct Plan {
     /// As it is kept.
     pub entry: ScheduleEntry,
     /// When it runs by time.
-    pub timing: Timing,
+    pub timing: Option<Timing>,
+    /// How long changes must have been quiet.
+    pub quiet: Millis,
     /// How long a command may take.
     pub hook_limit: Duration,
     /// How much a drill restores, if it is one.
@@ -91,13 +95,15 @@ impl Plan {
         }
         let every = span("every", entry.every.as_ref())?;
         let timing = match (every, &entry.at, &entry.cron) {
-            (Some(span), None, None) => Timing::every(span)?,
-            (None, Some(at), None) => Timing::at(at)?,
-            (None, None, Some(cron)) => Timing::cron(cron)?,
+            (None, None, None) if entry.watch => None,
+            (Some(span), None, None) => Some(Timing::every(span)?),
+            (None, Some(at), None) => Some(Timing::at(at)?),
+            (None, None, Some(cron)) => Some(Timing::cron(cron)?),
             _ => return Err(PlanError::When),
         };
         Ok(Self {
             timing,
+            quiet: span("quiet", entry.quiet.as_ref())?.unwrap_or(QUIET),
             hook_limit: span("hook_limit", entry.hook_limit.as_ref())?
                 .unwrap_or(HOOK_LIMIT)
                 .to_std(),
@@ -201,6 +207,7 @@ mod tests {
         let weekly = ScheduleEntry {
             at: None,
             cron: Some("0 3 * * 0".to_owned()),
+            watch: true,
             ..entry("weekly")
         };
         for set in [&entry("n"), &entry("weekly"), &weekly] {
@@ -232,11 +239,17 @@ mod tests {
         assert!(matches!(refused, PlanError::Path(_)));
         assert_eq!(bad(|e| e.at = None), PlanError::When);
         assert_eq!(bad(|e| e.every = Some("1h".into())), PlanError::When);
-        let refused = bad(|e| e.warn_after = Some("soon".into()));
-        assert!(matches!(refused, PlanError::Span("warn_after", _)));
+        let refused = bad(|e| e.quiet = Some("soon".into()));
+        assert!(matches!(refused, PlanError::Span("quiet", _)));
         assert_eq!(
             bad(|e| e.after = Some("x".repeat(5_000))),
             PlanError::Command
         );
+        let watched = Plan::of(ScheduleEntry {
+            at: None,
+            watch: true,
+            ..entry("n")
+        });
+        assert_eq!(watched.unwrap().timing, None);
     }
 }

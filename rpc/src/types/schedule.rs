@@ -5,7 +5,8 @@ use larder_types::{Class, Millis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What shall begin by itself, and when: one of `every`, `at` and `cron`.
+/// What shall begin by itself, and when. At most one of `every`, `at` and `cron`; at least one of
+/// them or `watch`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetScheduleParams {
@@ -26,6 +27,13 @@ pub struct SetScheduleParams {
     /// By a cron expression in local time: minute, hour, day, month, weekday.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
+    /// Also after files have changed.
+    #[serde(default)]
+    pub watch: bool,
+    /// After changes it waits until there was none for so long, but at most twenty times as long;
+    /// `30s` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<Text<Millis>>,
     /// A command for `/bin/sh` that the node runs, as its own user, before it reads anything; if it
     /// fails there is no backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +62,7 @@ pub struct SetScheduleParams {
 pub struct Schedule {
     /// What begins by itself, and when.
     pub set: SetScheduleParams,
-    /// When it is due next; absent: never.
+    /// When it is due next; absent: when something changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Moment>,
     /// Its newest job, as long as the node remembers it.
