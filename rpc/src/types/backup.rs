@@ -105,7 +105,7 @@ pub struct BackupSummary {
     pub seconds: f64,
     /// The snapshots of the higher classes, the highest first, if the paths have several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub also: Vec<BackupSummary>,
+    pub also: Vec<Self>,
 }
 
 /// A snapshot in the vault.
