@@ -34,6 +34,7 @@ pub mod timing;
 mod town;
 pub mod view;
 mod wallet;
+pub mod whatif;
 pub mod wire;
 
 pub use ctx::Identity;

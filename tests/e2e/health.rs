@@ -61,6 +61,51 @@ fn one_flipped_byte_is_found_named_and_mended() {
         (&true.into(), &0.into())
     );
     drilled(&keeper);
+    dumped(&fleet, &keeper, &folder);
+    let stats = keeper.larder(&["stats"]).objects();
+    let kept = stats.iter().find(|o| o["message_type"] == "kept").unwrap();
+    let size = |key: &str| kept[key].as_u64().unwrap();
+    assert!(size("bytes_stored") > size("bytes_sealed"), "{kept}");
+    let nobody = keeper.larder(&["stats", "--what-if", "lose=nobody"]);
+    assert!(nobody.refused(1).contains("nobody"));
+    let one = |o: &&Value| o["message_type"] == "domain" && o["kind"] != "region";
+    let domain = stats.iter().find(one).unwrap();
+    let lose = format!("lose={}", domain["name"].as_str().unwrap());
+    let without = keeper.larder(&["stats", "--what-if", &lose]).done();
+    let all = (&without["providers"], &without["survives"]);
+    assert_eq!(
+        all,
+        (&1.into(), &true.into()),
+        "any two of four bring it back"
+    );
+}
+
+/// A file comes as it is, a folder as an archive that unpacks to the same.
+fn dumped(fleet: &Fleet, keeper: &Node, folder: &Path) {
+    let dump = |what: &Path, to: &Path| {
+        let mut command = std::process::Command::new(crate::fleet::binary());
+        command.arg("--home").arg(&keeper.home).arg("dump");
+        command.arg(format!("latest:{}", what.display()));
+        command.stdout(std::fs::File::create(to).unwrap());
+        assert!(command.status().unwrap().success());
+    };
+    let (one, all, out) = (fleet.path("one"), fleet.path("all.tar"), fleet.path("out"));
+    let file = files(folder).into_iter().next().unwrap();
+    dump(&file, &one);
+    assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&file).unwrap());
+    dump(folder, &all);
+    std::fs::create_dir(&out).unwrap();
+    let mut unpack = std::process::Command::new("tar");
+    unpack.arg("-xf").arg(&all).arg("-C").arg(&out);
+    assert!(unpack.status().unwrap().success());
+    let contents = |root: &Path| {
+        let files = files(root).into_iter();
+        let of =
+            |f: std::path::PathBuf| (f.strip_prefix(root).unwrap().to_owned(), std::fs::read(&f));
+        let read = files.map(of).map(|(name, bytes)| (name, bytes.unwrap()));
+        read.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert_eq!(contents(&out), contents(folder));
 }
 
 /// A drill of this snapshot finds nothing wrong, and says so under the device's signature.

@@ -10,6 +10,7 @@ use larder_backup::exclude::Globs;
 use larder_backup::{BackupOptions, BrowseError, Depth};
 use larder_engine::Engine;
 use larder_engine::survival::{Domain, Group, Shared};
+use larder_engine::whatif::{Gone, LeftClass};
 use larder_rpc::values::PAGE_MAX;
 use larder_rpc::{
     BackupCheck, BackupMethods, BackupParams, BrowseParams, CheckDataParams, Code, DiffParams,
@@ -17,7 +18,8 @@ use larder_rpc::{
     Empty, Entry, Estimate, EstimateParams, FindParams, ForgetParams, ForgottenSnapshot,
     FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Moment, Page, PageParams, Policy,
     RestoreParams, RpcError, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
-    Snapshot, SnapshotsParams, TagParams, Text, UndeleteParams,
+    Snapshot, SnapshotsParams, TagParams, Text, UndeleteParams, VaultStats, WhatIf, WhatIfClass,
+    WhatIfParams,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -227,6 +229,49 @@ impl BackupMethods for NodeApi {
                 .take(PAGE_MAX)
                 .map(|id| Text(*id))
                 .collect(),
+        })
+    }
+
+    async fn backup_stats(&self, _: Empty) -> Result<VaultStats, RpcError> {
+        let vault = &self.jobs.vault;
+        let stats = vault.stats().await.map_err(internal)?;
+        let snapshots = vault.snapshots().await.map_err(internal)?;
+        Ok(VaultStats {
+            snapshots: stats.snapshots,
+            files: snapshots.iter().map(|(_, s)| s.files).sum(),
+            bytes: snapshots.iter().map(|(_, s)| s.bytes).sum(),
+            blobs: stats.blobs,
+            bytes_unique: stats.bytes,
+            segments: stats.segments,
+            bytes_sealed: stats.bytes_sealed,
+            bytes_stored: stats.bytes_stored,
+        })
+    }
+
+    async fn backup_what_if(&self, params: WhatIfParams) -> Result<WhatIf, RpcError> {
+        let mut gone = Gone::default();
+        for name in params.lose {
+            let peer = name
+                .parse()
+                .ok()
+                .and_then(|peer| crate::net::node_id(&peer));
+            match peer.or_else(|| name.parse().ok()) {
+                Some(node) => gone.nodes.insert(node),
+                None => gone.names.insert(name),
+            };
+        }
+        let left = self.engine(move |e| e.without(&gone)).await?;
+        let class = |it: &LeftClass| WhatIfClass {
+            class: Text(it.class),
+            segments: it.segments,
+            touched: it.touched,
+            below_repair: it.below_repair,
+            lost: it.lost,
+            least_spare: it.least_spare,
+        };
+        Ok(WhatIf {
+            providers: left.providers,
+            classes: left.classes.iter().map(class).collect(),
         })
     }
 

@@ -17,6 +17,7 @@ mod schedule;
 pub(crate) use self::health::{DrillArgs, DrillCommand};
 pub(crate) use self::look::{
     ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
+    StatsArgs,
 };
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
 pub(crate) use self::policy::{ClassCommand, ExcludeCommand, PolicyCommand};
@@ -506,6 +507,8 @@ mod tests {
             "larder check --read-data",
             "larder check --read-data-subset 5% --json",
             "larder repair",
+            "larder stats --what-if lose=de --what-if lose=ann",
+            "larder dump latest:/a",
             "larder drill",
             "larder drill 3f2a --sample 1GiB",
             "larder drill --every 30d --sample 1%",
@@ -565,6 +568,8 @@ mod tests {
             "larder backup a --class best",
             "larder class set a best",
             "larder exclude add",
+            "larder stats --what-if de",
+            "larder dump",
             "larder schedule set a",
             "larder schedule set a --every 1h --at 03:00",
             "larder schedule set --every 1h",

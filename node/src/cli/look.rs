@@ -1,11 +1,11 @@
 //! `larder find`, `diff`, `check` and `stats`: looking through what is kept.
 
-use super::args::{DiffArgs, FindArgs};
+use super::args::{DiffArgs, FindArgs, StatsArgs};
 use super::connect::{Asked, ask};
-use super::exit::{DAMAGE, Failure};
+use super::exit::{DAMAGE, FAILED, Failure};
 use super::output::Out;
 use larder_rpc::client::all;
-use larder_rpc::{DiffKind, DiffParams, DomainKind, Empty, FindParams};
+use larder_rpc::{Client, DiffKind, DiffParams, DomainKind, Empty, FindParams, WhatIfParams};
 use larder_types::Bytes;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -109,8 +109,12 @@ pub(super) fn check(home: &Path, out: Out) -> Asked {
     })
 }
 
-pub(super) fn stats(home: &Path, out: Out) -> Asked {
+pub(super) fn stats(home: &Path, args: StatsArgs, out: Out) -> Asked {
     ask(home, |node| async move {
+        if !args.what_if.is_empty() {
+            return what_if(&node, args.what_if, out).await;
+        }
+        kept(&node, out).await?;
         let it = node.backup_durability(&Empty {}).await?;
         for group in &it.groups {
             out.object(&json!({
@@ -163,4 +167,84 @@ pub(super) fn stats(home: &Path, out: Out) -> Asked {
         let lost = it.domains.iter().map(|d| d.lost).max().unwrap_or(0);
         out.object(&json!({ "message_type": "summary", "worst_domain_loses": lost }))
     })
+}
+
+/// How much is kept.
+async fn kept(node: &Client, out: Out) -> Asked {
+    let it = node.backup_stats(&Empty {}).await?;
+    out.object(&json!({
+        "message_type": "kept",
+        "snapshots": it.snapshots,
+        "files": it.files,
+        "bytes": it.bytes,
+        "blobs": it.blobs,
+        "bytes_unique": it.bytes_unique,
+        "segments": it.segments,
+        "bytes_sealed": it.bytes_sealed,
+        "bytes_stored": it.bytes_stored,
+    }))?;
+    out.line(format_args!(
+        "{} snapshots of {} files, {}; {} of that is not the same, {} sealed in {} segments, {} stored \
+         with providers",
+        it.snapshots,
+        it.files,
+        Bytes(it.bytes),
+        Bytes(it.bytes_unique),
+        Bytes(it.bytes_sealed),
+        it.segments,
+        Bytes(it.bytes_stored)
+    ))
+}
+
+/// What would be left without some.
+async fn what_if(node: &Client, lose: Vec<String>, out: Out) -> Asked {
+    let names = lose.join(", ");
+    let it = node.backup_what_if(&WhatIfParams { lose }).await?;
+    if it.providers == 0 {
+        return Err(Failure::new(
+            FAILED,
+            format_args!(
+                "nothing of yours lies with {names}: `larder stats` names the operators and regions that \
+                 hold something, `larder contracts` the providers"
+            ),
+        ));
+    }
+    let mut lost = 0;
+    for class in &it.classes {
+        lost += class.lost;
+        out.object(&json!({
+            "message_type": "class",
+            "class": class.class,
+            "segments": class.segments,
+            "touched": class.touched,
+            "below_repair": class.below_repair,
+            "lost": class.lost,
+            "least_spare": class.least_spare,
+        }))?;
+        out.line(format_args!(
+            "{:<9} {} of {} segments lose shards, {} fall so low that they are repaired, {} are lost; the \
+             others keep at least {} shards more than they need",
+            class.class,
+            class.touched,
+            class.segments,
+            class.below_repair,
+            class.lost,
+            class.least_spare
+        ))?;
+    }
+    out.object(&json!({
+        "message_type": "summary",
+        "providers": it.providers,
+        "lost": lost,
+        "survives": lost == 0,
+    }))?;
+    let word = if lost == 0 {
+        "everything survives"
+    } else {
+        "NOT everything survives"
+    };
+    out.line(format_args!(
+        "without {names} ({} providers) {word}",
+        it.providers
+    ))
 }

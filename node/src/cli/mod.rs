@@ -6,6 +6,7 @@ mod call;
 mod connect;
 mod cost;
 mod doctor;
+mod dump;
 mod exit;
 mod friend;
 mod health;

@@ -1,7 +1,11 @@
 //! `backup_*`: snapshots in, files out.
 
 use crate::types::{
-    BackupCheck, BackupParams, BrowseParams, CheckDataParams, DiffParams, Difference, Done, Drill, DrillParams, Durability, Entry, Estimate, EstimateParams, FindParams, ForgetParams, FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Policy, RestoreParams, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams, Snapshot, SnapshotsParams, TagParams, UndeleteParams,
+    BackupCheck, BackupParams, BrowseParams, CheckDataParams, DiffParams, Difference, Done, Drill,
+    DrillParams, Durability, Entry, Estimate, EstimateParams, FindParams, ForgetParams, FoundEntry,
+    JobStarted, MarkParams, MarkPlan, Marked, Policy, RestoreParams, Schedule, ScheduleParams,
+    SetPolicyParams, SetScheduleParams, Snapshot, SnapshotsParams, TagParams, UndeleteParams,
+    VaultStats, WhatIf, WhatIfParams,
 };
 use crate::values::{Empty, Page, PageParams};
 
@@ -23,6 +27,10 @@ super::methods! {
     "backup_diff" backup_diff(DiffParams) -> Page<Difference>, Admin;
     /// Whether providers hold what the snapshots need, by what is known without reading it.
     "backup_check" backup_check(Empty) -> BackupCheck, Admin;
+    /// How much is kept: before and after what is kept once only, sealed, and with redundancy.
+    "backup_stats" backup_stats(Empty) -> VaultStats, Read;
+    /// What would be left if some regions, operators or providers were gone at once, with no repair.
+    "backup_whatIf" backup_what_if(WhatIfParams) -> WhatIf, Read;
     /// Begins to read what is stored, every shard and every blob, and to name what is damaged.
     "backup_checkData" backup_check_data(CheckDataParams) -> JobStarted, Admin;
     /// Begins to mend what lacks shards, at once and not when it is its time.

@@ -45,9 +45,20 @@ pub(crate) enum LookCommand {
         after_help = "Examples:\n  larder drill\n  larder drill 3f2a --sample 5GiB\n  larder drill --every 30d --sample 1%\n  larder drill list"
     )]
     Drill(DrillArgs),
-    /// Show how safe what is kept is, and what would be lost with an operator or a region.
-    #[command(after_help = "Example:\n  larder stats")]
-    Stats,
+    /// Show how much is kept, how safe it is, and what would be lost with an operator or a region.
+    #[command(
+        after_help = "Examples:\n  larder stats\n  larder stats --what-if lose=de\n  larder stats --what-if lose=ann --what-if lose=12D3KooW…\n\nWhat is lost is a region, an operator or a provider; several are gone at once."
+    )]
+    Stats(StatsArgs),
+    /// Write a file of a snapshot, or a folder as a tar archive, to standard output.
+    #[command(
+        after_help = "Examples:\n  larder dump latest:/home/me/notes.txt\n  larder dump latest:/home/me/photos | tar -t\n  larder dump 3f2a > all.tar"
+    )]
+    Dump {
+        /// The snapshot (an id, a prefix of one, or `latest`), with a path if wanted.
+        #[arg(value_name = "SNAPSHOT[:/PATH]")]
+        what: String,
+    },
     /// Say what storing so much would cost now. Nothing is reserved.
     #[command(
         after_help = "Examples:\n  larder quote 100GiB\n  larder quote 1TiB --class high --epochs 90\n  larder quote 1TiB --afresh"
@@ -89,6 +100,20 @@ pub(crate) struct FindArgs {
     /// Only below this path.
     #[arg(long, value_name = "PATH")]
     pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// Say what would be left without a region, an operator or a provider, with no repair.
+    #[arg(long, value_name = "lose=NAME", value_parser = lost)]
+    pub(crate) what_if: Vec<String>,
+}
+
+/// The name in `lose=NAME`.
+fn lost(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix("lose=").filter(|name| !name.is_empty());
+    let name = name.ok_or("write lose=REGION, lose=OPERATOR or lose=PEER")?;
+    Ok(name.to_owned())
 }
 
 #[derive(Debug, Args)]
