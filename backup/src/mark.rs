@@ -136,7 +136,7 @@ impl Authority {
 #[must_use]
 pub fn standings(marks: impl IntoIterator<Item = Mark>) -> BTreeMap<SnapshotId, Standing> {
     let mut marks: Vec<Mark> = marks.into_iter().collect();
-    marks.sort_by(|a, b| (a.no, keeps(a)).cmp(&(b.no, keeps(b))));
+    marks.sort_by_key(|mark| (mark.no, keeps(mark)));
     let mut standings: BTreeMap<SnapshotId, Standing> = BTreeMap::new();
     for mark in marks {
         standings.entry(mark.snapshot).or_default().take(mark);
