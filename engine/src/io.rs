@@ -9,7 +9,7 @@ use crate::view::BlockInput;
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_coding::layout::Code;
 use larder_contracts::{ShardAck, SignedOffer};
-use larder_ledger::{ProofAck, Tx};
+use larder_ledger::{ProofAck, Reduction, Tx};
 use larder_proofs::{Challenge, Commitment};
 use larder_types::{
     AccountId, Amount, Bytes, Class, ContractId, Epoch, NodeId, SegmentId, ShardRoot, SlotNo, Time,
@@ -134,6 +134,11 @@ pub enum Command {
         /// Which.
         contract: ContractId,
     },
+    /// Nothing needs these segments any more: they are not repaired, and their shards are to be taken
+    /// back.
+    Drop(Vec<SegmentId>),
+    /// Shards are taken back, as the admin key has signed; how it stands, [`crate::Engine::dropping`] says.
+    Reduce(Vec<Reduction>),
     /// Send credit; answered by [`Notice::TxQueued`].
     Send {
         /// The caller's name for this.

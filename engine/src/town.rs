@@ -2,6 +2,7 @@
 //! active what providers post. Messages arrive at once, or not at all where a node is deaf.
 
 mod audits;
+mod dropping;
 mod heads;
 mod recovery;
 mod standing;
@@ -442,10 +443,12 @@ impl Town {
         self.questioned(tx);
         if let Tx::TreeUpdate(update) = &**tx {
             for op in &update.ops {
-                if let Op::Put(signed) = op {
-                    let id = signed.leaf.contract_id;
-                    self.posted.insert(id, (provider, signed.leaf));
-                }
+                let leaf = match op {
+                    Op::Put(signed) => signed.leaf,
+                    Op::Reduce(reduction) => reduction.signed.leaf,
+                    _ => continue,
+                };
+                self.posted.insert(leaf.contract_id, (provider, leaf));
             }
         }
     }

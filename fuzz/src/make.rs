@@ -13,7 +13,7 @@ use larder_engine::rows::{
     ShardRow, VolumeId,
 };
 use larder_engine::wire::{
-    Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response,
+    Audit, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Reduce, Request, Response,
 };
 use larder_ledger::{
     Account, AckedShard, Approve, Block, Candidacy, Censored, Certified, Change, CloseFaulted,
@@ -222,6 +222,7 @@ enums! {
 // engine
 structs! {
     PlaceShard { contract, leaf, by, sig }
+    Reduce { contract, places, reduction }
     Audit { contract, leaf, beacon, nonce, by, sig }
     AuditRow { passed, failed, silent }
     AskedRow { contract, epoch, times, faulted }
@@ -232,14 +233,14 @@ structs! {
     HeadContract { contract, provider, revision, addrs }
     SegmentEntry { class, meta, catalogue, manifest }
     HeadRow { head, gone }
-    LossRow { epoch, revision, places, lost }
+    LossRow { epoch, revision, places, lost, reduction }
     LossTotals { damaged, declared }
     OwnHead { seq, named }
     RentedRow { provider, signed, sig_provider, opened, tried }
     RepairTotals { shards, bytes_read, bytes_written }
     SegmentRow {
         class, meta, code, len, shard_len, roots, holders, spooled, catalogue, listed,
-        denied,
+        denied, dropped,
     }
     ShardRow { contract, leaf, index, damaged }
 }
@@ -247,6 +248,7 @@ enums! {
     Request {
         Propose(signed),
         Revise { contract, puts, signed },
+        Reduce(reduce),
         GetLatest { contract, have },
         GetOffers,
         PutHead(head),

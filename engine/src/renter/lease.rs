@@ -68,6 +68,8 @@ pub(crate) struct Lease {
     pub(crate) audit: AuditDue,
     /// Whether a person wants a later end, and none has been proposed since.
     pub(crate) renewing: bool,
+    /// The revision that takes shards back, and the last epoch in which it is waited for.
+    pub(crate) reducing: Option<(u64, Epoch)>,
 }
 
 /// Refused shards in a row (half a minute of asking) after which the user is told of a provider.
@@ -103,6 +105,7 @@ impl Lease {
             unposted: None,
             audit: AuditDue::default(),
             renewing: false,
+            reducing: None,
         }
     }
 

@@ -12,10 +12,10 @@ use larder_engine::survival::{Domain, Group, Shared};
 use larder_rpc::values::PAGE_MAX;
 use larder_rpc::{
     BackupCheck, BackupMethods, BackupParams, BrowseParams, Code, DiffParams, Difference,
-    DomainKind, DomainLoss, Durability, DurabilityGroup, Empty, Entry, Estimate, EstimateParams,
-    FindParams, ForgetParams, ForgottenSnapshot, FoundEntry, JobStarted, MarkParams, MarkPlan,
-    Marked, Moment, Page, PageParams, RestoreParams, RpcError, Snapshot, SnapshotsParams,
-    TagParams, Text, UndeleteParams,
+    DomainKind, DomainLoss, Dropping, Durability, DurabilityGroup, Empty, Entry, Estimate,
+    EstimateParams, FindParams, ForgetParams, ForgottenSnapshot, FoundEntry, JobStarted,
+    MarkParams, MarkPlan, Marked, Moment, Page, PageParams, PruneParams, ReduceParams,
+    RestoreParams, RpcError, Snapshot, SnapshotsParams, TagParams, Text, UndeleteParams,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -92,6 +92,21 @@ impl BackupMethods for NodeApi {
 
     async fn backup_tag(&self, params: TagParams) -> Result<MarkPlan, RpcError> {
         self.plan_tag(params).await
+    }
+
+    async fn backup_prune(&self, params: PruneParams) -> Result<JobStarted, RpcError> {
+        let epoch = self.state(larder_ledger::State::epoch);
+        Ok(JobStarted {
+            job: self.jobs.prune(params, epoch)?,
+        })
+    }
+
+    async fn backup_dropping(&self, _: Empty) -> Result<Dropping, RpcError> {
+        self.dropping().await
+    }
+
+    async fn backup_reduce(&self, params: ReduceParams) -> Result<Dropping, RpcError> {
+        self.reduce(params).await
     }
 
     async fn backup_mark(&self, params: MarkParams) -> Result<Marked, RpcError> {

@@ -2,6 +2,7 @@
 
 use crate::types::backup::{BackupSummary, RestoreSummary};
 use crate::types::recover::RecoverSummary;
+use crate::types::retention::PruneSummary;
 use crate::values::Moment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub enum JobKind {
     Restore,
     /// Finds an account's data again.
     Recover,
+    /// Finds what nothing needs any more.
+    Prune,
 }
 
 /// Where a job stands.
@@ -85,6 +88,8 @@ pub enum JobResult {
     Restore(RestoreSummary),
     /// An account's data, known again.
     Recover(RecoverSummary),
+    /// What nothing needs any more.
+    Prune(PruneSummary),
 }
 
 /// Why a job failed.

@@ -89,6 +89,7 @@ impl World {
                 Request::GetOffers
                 | Request::PutHead(_)
                 | Request::GetHeads { .. }
+                | Request::Reduce(_)
                 | Request::Audit(_),
             ) => Ok(Response::Denied(Deny::NotProviding)),
         }
