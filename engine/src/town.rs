@@ -443,10 +443,12 @@ impl Town {
         self.questioned(tx);
         if let Tx::TreeUpdate(update) = &**tx {
             for op in &update.ops {
-                let leaf = match op {
-                    Op::Put(signed) => signed.leaf,
-                    Op::Reduce(reduction) => reduction.signed.leaf,
-                    _ => continue,
+                let leaf = if let Op::Put(signed) = op {
+                    signed.leaf
+                } else if let Op::Reduce(reduction) = op {
+                    reduction.signed.leaf
+                } else {
+                    continue;
                 };
                 self.posted.insert(leaf.contract_id, (provider, leaf));
             }
