@@ -209,7 +209,7 @@ impl Vault {
         Ok((walker, roots, paths))
     }
 
-    fn tools<S: Segments>(
+    pub(crate) fn tools<S: Segments>(
         &self,
         segments: &Arc<S>,
         progress: &Progress,
@@ -271,7 +271,7 @@ impl Vault {
 
     /// What an earlier run left: segments to send again. Pending segments without a file were
     /// either stored just before the end, or are lost with whatever was in them.
-    async fn left_over<S: Segments>(
+    pub(crate) async fn left_over<S: Segments>(
         &self,
         segments: &S,
     ) -> Result<Vec<SealedSegment>, BackupError> {

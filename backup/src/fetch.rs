@@ -218,7 +218,7 @@ impl<S: Segments> Source<S> {
         self.read_at(place.ok_or(FetchError::Unknown(piece.id))?, piece)
     }
 
-    fn read_at(&mut self, place: Place, piece: Piece) -> Result<Vec<u8>, FetchError> {
+    pub(crate) fn read_at(&mut self, place: Place, piece: Piece) -> Result<Vec<u8>, FetchError> {
         let mut reader = match self.open.iter().position(|(no, _)| *no == place.segment) {
             Some(i) => self.open.remove(i).expect("it was found there").1,
             None => self.open_segment(place.segment)?,

@@ -25,7 +25,7 @@ use std::time::Duration;
 const ROWS: usize = 1_000;
 
 /// Each brings the schema before it to its own version; a fresh index takes all of them.
-const SCHEMAS: [&str; 3] = [FIRST, LISTED, MARKS];
+const SCHEMAS: [&str; 4] = [FIRST, LISTED, MARKS, DOOMED];
 
 const FIRST: &str = "
 CREATE TABLE segments (
@@ -59,6 +59,12 @@ CREATE TABLE marks (
     PRIMARY KEY (segment, body)) WITHOUT ROWID;
 CREATE INDEX marks_snapshot ON marks (snapshot, no);
 PRAGMA user_version = 3;
+";
+
+/// Which segments are to go: nothing is deduplicated against them any more.
+const DOOMED: &str = "
+ALTER TABLE segments ADD COLUMN doomed INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version = 4;
 ";
 
 /// Why the index cannot be used.
@@ -103,6 +109,8 @@ pub struct Stats {
     pub bytes_stored: u64,
 }
 
+pub(crate) mod live;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
     pool: SqlitePool,
@@ -133,7 +141,7 @@ impl Index {
         Ok(Self { pool })
     }
 
-    /// Which of `ids` lie in a segment of at least `class`, durable or under way.
+    /// Which of `ids` lie in a segment of at least `class`, durable or under way, that is to stay.
     pub(crate) async fn known(
         &self,
         ids: &[BlobId],
@@ -142,7 +150,8 @@ impl Index {
         let mut known = HashSet::new();
         for ids in ids.chunks(ROWS) {
             let mut query = QueryBuilder::new(
-                "SELECT b.id FROM blobs b JOIN segments s ON s.no = b.segment WHERE s.class >= ",
+                "SELECT b.id FROM blobs b JOIN segments s ON s.no = b.segment \
+                 WHERE s.doomed = 0 AND s.class >= ",
             );
             query.push_bind(class_number(class)).push(" AND b.id IN (");
             bind_ids(&mut query, ids);
@@ -153,7 +162,7 @@ impl Index {
         Ok(known)
     }
 
-    /// Where `ids` lie in durable segments; of several places any.
+    /// Where `ids` lie in durable segments; of several places any, if possible one that is to stay.
     pub(crate) async fn locate(
         &self,
         ids: &[BlobId],
@@ -165,6 +174,7 @@ impl Index {
                  JOIN segments s ON s.no = b.segment WHERE s.durable = 1 AND b.id IN (",
             );
             bind_ids(&mut query, ids);
+            query.push(" ORDER BY s.doomed DESC");
             for row in query.build().fetch_all(&self.pool).await? {
                 let place = Place {
                     segment: row.try_get(1)?,
@@ -271,8 +281,9 @@ impl Index {
         let found = sqlx::query(
             "SELECT s.no, s.id, s.class, s.len FROM segments s \
              LEFT JOIN segments m ON m.no = s.listed_in \
-             WHERE s.kind = 0 AND s.durable = 1 AND s.no > ? \
-             AND (m.no IS NULL OR m.class < MIN(s.class, ?)) ORDER BY s.no LIMIT 1",
+             WHERE s.kind = 0 AND s.durable = 1 AND s.doomed = 0 AND s.no > ? \
+             AND (m.no IS NULL OR m.doomed = 1 OR m.class < MIN(s.class, ?)) \
+             ORDER BY s.no LIMIT 1",
         )
         .bind(after)
         .bind(class_number(class))

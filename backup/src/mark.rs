@@ -5,7 +5,7 @@
 use crate::snapshot::SnapshotId;
 use larder_keys::{Signer, Tag, verify};
 use larder_types::layout::Layout;
-use larder_types::{Epoch, GenesisHash, Signature, Time};
+use larder_types::{Epoch, GenesisHash, SegmentId, Signature, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -25,6 +25,9 @@ pub enum Say {
     Undelete,
     /// These are its tags now.
     Tags(Vec<String>),
+    /// Of no snapshot (zeros): these segments hold nothing that is needed, and go. Whoever recovers does
+    /// not look for them.
+    Dropped(Vec<SegmentId>),
 }
 
 /// A mark.
@@ -109,8 +112,22 @@ impl Mark {
                 let count = u32::try_from(tags.len()).unwrap_or(u32::MAX);
                 tags.iter().fold(layout.u8(2).u32(count), Layout::var)
             }
+            Say::Dropped(ids) => {
+                let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+                let ids = ids.iter().map(|id| id.0);
+                ids.fold(layout.u8(3).u32(count), Layout::fixed)
+            }
         }
         .finish()
+    }
+
+    /// The segments that it says are gone.
+    #[must_use]
+    pub fn dropped(&self) -> &[SegmentId] {
+        match &self.say {
+            Say::Dropped(ids) => ids,
+            Say::Forget { .. } | Say::Undelete | Say::Tags(_) => &[],
+        }
     }
 
     /// Signs it with the admin key.
@@ -150,6 +167,7 @@ fn keeps(mark: &Mark) -> (u8, u64, Vec<String>) {
         Say::Forget { until } => (0, u64::from(*until), Vec::new()),
         Say::Undelete => (1, 0, Vec::new()),
         Say::Tags(tags) => (2, tags.len() as u64, tags.clone()),
+        Say::Dropped(_) => (3, 0, Vec::new()),
     }
 }
 
@@ -167,6 +185,7 @@ impl Standing {
             Say::Undelete if self.forgotten.is_some_and(|f| !f.is_locked(mark.epoch)) => {}
             Say::Undelete => self.forgotten = None,
             Say::Tags(tags) => self.tags = Some(tags),
+            Say::Dropped(_) => {}
         }
     }
 }
@@ -256,6 +275,8 @@ mod tests {
             tags(&["ab", "c"]),
             tags(&["a", "bc"]),
             tags(&["abc"]),
+            Say::Dropped(Vec::new()),
+            Say::Dropped(vec![SegmentId([1; 32])]),
         ];
         let layouts: std::collections::BTreeSet<_> = says
             .iter()

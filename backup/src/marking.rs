@@ -5,13 +5,13 @@ use crate::backup::{BackupError, join};
 use crate::contents::Says;
 use crate::index::IndexError;
 use crate::lock::{LockError, try_hold};
-use crate::mark::SignedMark;
+use crate::mark::{Say, SignedMark};
 use crate::segments::{SealedSegment, SegmentKind, Segments, SegmentsError};
 use crate::snapshot::SnapshotId;
 use crate::spool::SpoolError;
 use crate::vault::Vault;
 use larder_coding::{BlobKind, IndexEntry, SealError, blob_id, seal};
-use larder_types::{Class, codec};
+use larder_types::{Class, SegmentId, codec};
 use rand::Rng as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +35,9 @@ pub enum MarkError {
     /// On a snapshot that there is not.
     #[error("no snapshot {0}: `larder snapshots` lists them")]
     Unknown(SnapshotId),
+    /// A segment that is not to go: only a prune dooms them.
+    #[error("segment {0} holds what is needed, or nothing that is known; run `larder prune` again")]
+    Needed(SegmentId),
     /// Someone else writes.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -62,12 +65,12 @@ impl From<BackupError> for MarkError {
 }
 
 impl Vault {
-    /// The class that marks on `snapshots` are stored in: the highest of theirs, since they are worth
-    /// as much.
+    /// The class that `marks` are stored in: the highest of the snapshots that they speak of, since
+    /// they are worth as much; of all, where they speak of segments.
     ///
     /// # Errors
-    /// [`MarkError`] if there is no such snapshot.
-    pub async fn class_of(&self, snapshots: &[SnapshotId]) -> Result<Class, MarkError> {
+    /// [`MarkError`] if there is no such snapshot, or no mark.
+    pub async fn class_of(&self, marks: &[SignedMark]) -> Result<Class, MarkError> {
         let all: BTreeMap<_, _> = self
             .index
             .snapshots()
@@ -75,10 +78,16 @@ impl Vault {
             .into_iter()
             .map(|(id, s)| (id, s.class))
             .collect();
+        let highest_of_all = all.values().max().copied().unwrap_or_default();
         let mut highest = None;
-        for id in snapshots {
-            let class = all.get(id).ok_or(MarkError::Unknown(*id))?;
-            highest = highest.max(Some(*class));
+        for mark in marks.iter().map(|m| &m.mark) {
+            let class = match &mark.say {
+                Say::Dropped(_) => highest_of_all,
+                Say::Forget { .. } | Say::Undelete | Say::Tags(_) => *all
+                    .get(&mark.snapshot)
+                    .ok_or(MarkError::Unknown(mark.snapshot))?,
+            };
+            highest = highest.max(Some(class));
         }
         highest.ok_or(MarkError::None)
     }
@@ -97,9 +106,13 @@ impl Vault {
         if let Some(bad) = marks.iter().find(|m| !authority.signed(m)) {
             return Err(MarkError::Signature(bad.mark.snapshot));
         }
-        let on: Vec<_> = marks.iter().map(|m| m.mark.snapshot).collect();
-        let class = self.class_of(&on).await?;
+        let class = self.class_of(&marks).await?;
         let _held = try_hold(&self.turn, &self.dir)?;
+        let doomed = self.index.doomed().await?;
+        let mut dropped = marks.iter().flat_map(|m| m.mark.dropped());
+        if let Some(needed) = dropped.find(|id| !doomed.contains(*id)) {
+            return Err(MarkError::Needed(*needed));
+        }
         let (this, sealing) = (self.clone(), marks.clone());
         let sealed = join(spawn_blocking(move || this.seal_marks(class, &sealing)).await)?;
         let (segment, blobs) = sealed?;
@@ -111,6 +124,7 @@ impl Vault {
         let id = segment.id;
         let stored = segments.store(segment).await?;
         self.index.mark_durable(id, stored.bytes_stored).await?;
+        self.bury().await?;
         Ok(())
     }
 

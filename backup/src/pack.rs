@@ -96,7 +96,8 @@ impl<S: Segments> Packer<S> {
         Ok(self)
     }
 
-    fn pack(&mut self, batch: Vec<Blob>) -> Result<(), BackupError> {
+    /// Adds those of `batch` that the vault has not.
+    pub(crate) fn pack(&mut self, batch: Vec<Blob>) -> Result<(), BackupError> {
         let ids: Vec<BlobId> = batch
             .iter()
             .map(|b| b.id)
@@ -108,6 +109,12 @@ impl<S: Segments> Packer<S> {
             if !known.contains(&blob.id) && self.fresh.insert(blob.id) {
                 self.packed.bytes_new += blob.plain.len() as u64;
                 self.add(&blob)?;
+                // Only a prune moves snapshots.
+                if blob.kind == BlobKind::Snapshot
+                    && let Ok(snapshot) = codec::decode(&blob.plain)
+                {
+                    self.says.snapshots.push((blob.id, snapshot));
+                }
             }
         }
         Ok(())
@@ -214,6 +221,16 @@ impl<S: Segments> Packer<S> {
         };
         self.packed.segments += 1;
         self.packed.bytes_stored += stored;
+        Ok(())
+    }
+
+    /// Stores the rest and lists it, without a snapshot of its own.
+    pub(crate) fn settle(mut self) -> Result<(), BackupError> {
+        self.close(SegmentKind::Data)?;
+        while self.join_one()? {}
+        self.list()?;
+        self.close(SegmentKind::Meta)?;
+        while self.join_one()? {}
         Ok(())
     }
 

@@ -155,7 +155,11 @@ impl<'a, S: Segments> Rebuild<'a, S> {
         let data = self.kept.iter().filter(|(_, k)| **k == SegmentKind::Data);
         let unlisted = data.filter(|(id, _)| !self.known.contains(id)).count();
         self.summary.unlisted = unlisted as u64;
+        let buried = self.vault.bury().await?;
         for id in std::mem::take(&mut self.absent) {
+            if buried.contains(&id) {
+                continue;
+            }
             self.lose(id, "too few of its shards are known to be kept".to_owned());
         }
         Ok(self.summary)

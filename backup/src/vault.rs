@@ -3,13 +3,14 @@
 
 use crate::index::{Index, IndexError, Stats};
 use crate::lock;
-use crate::mark::{self, Authority, SignedMark, Standing};
+use crate::mark::{Authority, Mark, Say, SignedMark, Standing, self};
 use crate::seen::SETTLED;
 use crate::snapshot::{Snapshot, SnapshotId};
 use crate::spool::{Spool, SpoolError};
 use larder_coding::Cutter;
 use larder_keys::VaultKeys;
 use larder_types::SegmentId;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -126,15 +127,43 @@ impl Vault {
         Ok(all.into_iter().map(|(id, s, _)| (id, s)).collect())
     }
 
+    /// The segments that marks say are gone.
+    ///
+    /// # Errors
+    /// [`IndexError`] if the index cannot be read.
+    pub async fn dropped(&self) -> Result<BTreeSet<SegmentId>, IndexError> {
+        let mut dropped = BTreeSet::new();
+        for mark in self.marks().await? {
+            if let Say::Dropped(ids) = mark.say {
+                dropped.extend(ids);
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// The marks that count.
+    async fn marks(&self) -> Result<Vec<Mark>, IndexError> {
+        let marks = self.index.marks().await?;
+        let good = |m: &SignedMark| self.authority.as_ref().is_some_and(|a| a.signed(m));
+        Ok(marks.into_iter().filter(good).map(|m| m.mark).collect())
+    }
+
+    /// Forgets the segments that marks say are gone.
+    pub(crate) async fn bury(&self) -> Result<BTreeSet<SegmentId>, IndexError> {
+        let dropped = self.dropped().await?;
+        let known = self.index.segments().await?;
+        for id in dropped.iter().filter(|id| known.contains(id)) {
+            self.index.drop_segment(*id).await?;
+        }
+        Ok(dropped)
+    }
+
     /// All snapshots, oldest first, and what the marks on them say.
     ///
     /// # Errors
     /// [`IndexError`] if the index cannot be read.
     pub async fn history(&self) -> Result<Vec<(SnapshotId, Snapshot, Standing)>, IndexError> {
-        let marks = self.index.marks().await?;
-        let good = |m: &SignedMark| self.authority.as_ref().is_some_and(|a| a.signed(m));
-        let marks = marks.into_iter().filter(good).map(|m| m.mark);
-        let mut standings = mark::standings(marks);
+        let mut standings = mark::standings(self.marks().await?);
         let all = self.index.snapshots().await?.into_iter();
         Ok(all
             .map(|(id, mut snapshot)| {

@@ -339,6 +339,8 @@ impl Parts<'_> {
                 until,
                 contracts,
             } => self.renter.revoke(ctx, reader, until, contracts),
+            Command::Drop(segments) => self.renter.drop_segments(ctx, &segments),
+            Command::Reduce(reductions) => self.renter.reduce(ctx, reductions),
             Command::Known(entries) => self.renter.known(ctx, entries),
             Command::Recovered { seq, entries } => {
                 self.wallet.recovered(ctx);
@@ -388,6 +390,8 @@ impl Parts<'_> {
             renter.revised(ctx, contract, signed, &puts, answer);
         } else if let Pending::Latest { contract } = pending {
             renter.latest(ctx, wallet, contract, answer);
+        } else if let Pending::Reduce { contract } = pending {
+            renter.reduced(ctx, contract, answer);
         } else if let Pending::PutHead { to, seq } = pending {
             renter.head_answered(ctx, to, seq, &answer);
         } else if let Pending::Audit { contract } = pending {

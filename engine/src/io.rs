@@ -10,7 +10,7 @@ use crate::view::BlockInput;
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_coding::layout::Code;
 use larder_contracts::{Pact, ShardAck, SignedOffer};
-use larder_ledger::{ProofAck, Tx};
+use larder_ledger::{ProofAck, Reduction, Tx};
 use larder_proofs::{Challenge, Commitment};
 use larder_types::{
     AccountId, Amount, Bytes, Class, ContractId, Epoch, Hash, NodeId, SegmentId, ShardRoot, SlotNo,
@@ -146,6 +146,11 @@ pub enum Command {
     /// From now on contracts may cost so much in 30 days and no more; `None`: what the account has. What
     /// is rented already stays, and is renewed as it is.
     Allow(Option<Amount>),
+    /// Nothing needs these segments any more: they are not repaired, and their shards are to be taken
+    /// back.
+    Drop(Vec<SegmentId>),
+    /// Shards are taken back, as the admin key has signed; how it stands, [`crate::Engine::dropping`] says.
+    Reduce(Vec<Reduction>),
     /// Send credit; answered by [`Notice::TxQueued`].
     Send {
         /// The caller's name for this.

@@ -45,6 +45,7 @@ pub use io::{
 };
 pub use provider::{Disks, Provide, Taking};
 pub use renter::NoRoom;
+pub use renter::reducing::{Dropping, ToReduce};
 pub use renter::renting::RentRefusal;
 pub use rows::VolumeId;
 pub use wallet::{SendRefusal, TxEnd};

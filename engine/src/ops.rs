@@ -22,6 +22,8 @@ pub(crate) enum Pending {
     },
     /// A contract's newest revision was asked for.
     Latest { contract: ContractId },
+    /// Shards of a contract are taken back.
+    Reduce { contract: ContractId },
     /// A segment is being coded.
     Encode { segment: SegmentId },
     /// A position is being placed under a contract.

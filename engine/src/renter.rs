@@ -29,6 +29,7 @@ pub(crate) mod placing;
 pub(crate) mod planning;
 pub(crate) mod puts;
 mod recovery;
+pub(crate) mod reducing;
 pub(crate) mod renting;
 pub(crate) mod repairs;
 pub(crate) mod sharing;

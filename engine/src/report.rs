@@ -4,7 +4,7 @@ use crate::provider::{Provide, Provider};
 pub use crate::renter::fetches::Probed;
 use crate::renter::repairs::Phase;
 use crate::rows::{AuditRow, SegmentRow, VolumeId};
-use crate::{Engine, NoRoom};
+use crate::{Dropping, Engine, NoRoom};
 use larder_coding::Code;
 use larder_contracts::{Auth, Refusal, SignedOffer};
 use larder_ledger::Tx;
@@ -209,7 +209,7 @@ impl Engine {
     #[must_use]
     pub fn segments(&self) -> SegmentsReport {
         let mut report = SegmentsReport::default();
-        for row in self.renter.segments.values() {
+        for row in self.renter.segments.values().filter(|row| !row.dropped) {
             let held = row.holders.iter().flatten().count() as u64;
             report.segments += 1;
             report.below_full += u64::from(held < row.holders.len() as u64);
@@ -295,7 +295,7 @@ impl Engine {
             .renter
             .segments
             .iter()
-            .filter(|(_, row)| row.holders.iter().any(Option::is_none))
+            .filter(|(_, row)| !row.dropped && row.holders.iter().any(Option::is_none))
             .map(|(id, row)| {
                 let alive = self.renter.alive(row).soft;
                 SegmentHealth {
@@ -370,7 +370,7 @@ impl Engine {
         self.renter
             .segments
             .iter()
-            .filter(|(_, row)| !row.roots.is_empty() && enough(row))
+            .filter(|(_, row)| !row.roots.is_empty() && !row.dropped && enough(row))
             .map(|(id, row)| SegmentReport {
                 segment: *id,
                 class: row.class,
@@ -385,6 +385,12 @@ impl Engine {
     #[must_use]
     pub fn probed(&self, segment: &SegmentId) -> Option<Probed> {
         self.renter.probed(segment)
+    }
+
+    /// How the dropped segments stand, and what the admin key is to sign.
+    #[must_use]
+    pub fn dropping(&self) -> Dropping {
+        self.renter.dropping(&self.me, self.chain.epoch)
     }
 
     /// What the provider's side holds; `None` if the node offers nothing.

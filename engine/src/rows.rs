@@ -4,7 +4,7 @@
 use crate::head::SignedHead;
 use larder_coding::layout::Code;
 use larder_contracts::{Pact, Revision, SignedLeaf};
-use larder_ledger::{ProofAck, Tx};
+use larder_ledger::{ProofAck, Reduction, Tx};
 use larder_proofs::ShardLeaf;
 use larder_types::codec::{self, DecodeError};
 use larder_types::{
@@ -117,6 +117,9 @@ pub struct LossRow {
     pub places: u64,
     /// The places that it empties; none once it has acted.
     pub lost: Vec<u32>,
+    /// What allows it, where the renter takes the shards back: then it is no loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduction: Option<Reduction>,
 }
 
 /// What became of damaged shards, in all.
@@ -212,6 +215,9 @@ pub struct SegmentRow {
     /// more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<(u16, ContractId)>,
+    /// Whether nothing needs it any more: its shards are being taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped: bool,
 }
 
 /// What repair has done, over all runs of the node.

@@ -121,7 +121,8 @@ impl Engine {
     #[must_use]
     pub fn survival(&self) -> Survival {
         let coded = self.renter.segments.values();
-        let coded: Vec<&SegmentRow> = coded.filter(|row| !row.roots.is_empty()).collect();
+        let coded = coded.filter(|row| !row.roots.is_empty() && !row.dropped);
+        let coded: Vec<&SegmentRow> = coded.collect();
         Survival {
             groups: groups(&coded),
             domains: domains(&coded, |row| self.holders(row)),
@@ -221,6 +222,7 @@ mod tests {
             catalogue: false,
             listed: false,
             denied: Vec::new(),
+            dropped: false,
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod audits;
 mod friends;
+mod dropping;
 mod heads;
 mod recovery;
 mod shares;
@@ -466,10 +467,14 @@ impl Town {
         self.questioned(tx);
         if let Tx::TreeUpdate(update) = &**tx {
             for op in &update.ops {
-                if let Op::Put(signed) = op {
-                    let id = signed.leaf.contract_id;
-                    self.posted.insert(id, (provider, signed.leaf));
-                }
+                let leaf = if let Op::Put(signed) = op {
+                    signed.leaf
+                } else if let Op::Reduce(reduction) = op {
+                    reduction.signed.leaf
+                } else {
+                    continue;
+                };
+                self.posted.insert(leaf.contract_id, (provider, leaf));
             }
         }
     }

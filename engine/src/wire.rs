@@ -5,6 +5,7 @@
 use crate::head::SignedHead;
 use larder_contracts::{Gift, Pact, Refusal, ShardAck, SignedLeaf, SignedOffer};
 use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
+use larder_ledger::Reduction;
 use larder_proofs::{Challenge, ContractLeaf, ProviderTree, ShardLeaf, audit_seed};
 use larder_types::layout::Layout;
 use larder_types::{
@@ -34,6 +35,8 @@ pub enum Request {
         /// The resulting leaf, signed by the renter.
         signed: SignedLeaf,
     },
+    /// Sign a revision without some of the shards, and post it: their owner takes them back.
+    Reduce(Box<Reduce>),
     /// The newest revision, and the shard leaves beyond the first `have`.
     GetLatest {
         /// The contract.
@@ -179,6 +182,17 @@ pub struct PlaceShard {
     pub by: Option<SubKeyId>,
     /// By that key.
     pub sig: Signature,
+}
+
+/// Shards that their owner takes back, as the account's admin key allows. `docs/protocol.md` §3.3.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reduce {
+    /// The contract.
+    pub contract: ContractId,
+    /// Their places in its tree, ascending.
+    pub places: Vec<u32>,
+    /// The revision, and what allows it.
+    pub reduction: Reduction,
 }
 
 /// The right to read one shard, signed by the owner for one reader. `docs/protocol.md` §3.9.

@@ -16,8 +16,8 @@ use larder_engine::share::{
     SegmentShare, Share, SharedBlob, SharedPlace, SharedProvider, SignedShare,
 };
 use larder_engine::wire::{
-    Audit, Befriend, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, ReadPass, Request, Response,
-    RevokeReader,
+    Audit, Befriend, BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, ReadPass, Reduce, Request,
+    Response, RevokeReader,
 };
 use larder_keys::{GivenKey, SharingCert};
 use larder_ledger::{
@@ -234,6 +234,7 @@ structs! {
     Befriend { pact, sig, addrs }
     FriendRow { name, pact, sig_guest, sig_host, addrs }
     InvitedRow { name, gives, until }
+    Reduce { contract, places, reduction }
     Audit { contract, leaf, beacon, nonce, by, sig }
     AuditRow { passed, failed, silent }
     AskedRow { contract, epoch, times, faulted }
@@ -256,14 +257,14 @@ structs! {
     HeadContract { contract, provider, revision, addrs }
     SegmentEntry { class, meta, catalogue, manifest }
     HeadRow { head, gone }
-    LossRow { epoch, revision, places, lost }
+    LossRow { epoch, revision, places, lost, reduction }
     LossTotals { damaged, declared }
     OwnHead { seq, named }
     RentedRow { provider, signed, sig_provider, opened, tried }
     RepairTotals { shards, bytes_read, bytes_written }
     SegmentRow {
         class, meta, code, len, shard_len, roots, holders, spooled, catalogue, listed,
-        denied,
+        denied, dropped,
     }
     ShardRow { contract, leaf, index, damaged }
 }
@@ -271,6 +272,7 @@ enums! {
     Request {
         Propose(signed),
         Revise { contract, puts, signed },
+        Reduce(reduce),
         GetLatest { contract, have },
         GetOffers,
         PutHead(head),

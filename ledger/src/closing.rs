@@ -126,7 +126,10 @@ impl Reduction {
         }
     }
 
-    pub(crate) fn verify(&self, provider: &NodeId, genesis: &GenesisHash) -> bool {
+    /// Whether both signatures are good: the revision's, and that of the key that allows it. Whether that
+    /// key may, the state knows.
+    #[must_use]
+    pub fn verify(&self, provider: &NodeId, genesis: &GenesisHash) -> bool {
         let bytes = self.signed.to_layout(provider);
         self.signed.verify(provider, genesis)
             && verify(&self.key, REDUCE, genesis, &bytes, &self.sig)

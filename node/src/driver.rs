@@ -386,6 +386,7 @@ fn renter_balance(request: &Request, ledger: &Ledger) -> Amount {
     match request {
         Request::Propose(signed) => ledger.read().0.balance(&signed.leaf.renter),
         Request::Revise { .. }
+        | Request::Reduce(_)
         | Request::GetLatest { .. }
         | Request::GetOffers
         | Request::PutHead(_)

@@ -2,6 +2,7 @@
 //! A job keeps its outcome until the node stops or a hundred newer ones have ended.
 
 mod marks;
+mod prune;
 
 mod checking;
 mod drilling;

@@ -140,6 +140,10 @@ impl Recovery {
             .rebuild(segments, &working.progress, &working.cancel)
             .await
             .map_err(|e| rebuild_error(&e))?;
+        // What the old home was about to take back, this one takes back, and does not look for.
+        let dropped = vault.dropped().await.map_err(internal)?;
+        self.tell(Command::Drop(dropped.into_iter().collect()))
+            .await?;
         working.at("publishing", String::new());
         let kept = heads::kept(&self.driver, KEPT_WAIT).await;
         let holders = kept.map_err(stopping)?.map_or(0, |s| s.holders);

@@ -204,6 +204,7 @@ impl World {
         let renter_balance = match &request {
             Request::Propose(signed) => self.chain.state.balance(&signed.leaf.renter),
             Request::Revise { .. }
+            | Request::Reduce(_)
             | Request::GetLatest { .. }
             | Request::GetOffers
             | Request::PutHead(_)

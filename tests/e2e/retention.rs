@@ -3,13 +3,16 @@
 
 use crate::by_hand::saved;
 use crate::fleet::{Fleet, Node, larder, offered};
-use crate::folder::{plain, same};
+use crate::folder::{noise, plain, same};
 use crate::losses::restore;
+use crate::until::until;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 const PROVIDERS: usize = 4;
+const SOON: Duration = Duration::from_secs(180);
 
 fn listed(keeper: &Node, all: bool) -> Vec<Value> {
     let words: &[&str] = if all {
@@ -88,11 +91,9 @@ fn what_is_forgotten_comes_back_while_it_may_and_only_with_the_words() {
     .done();
     let mut keeper = fleet.at_home("again", &[]);
     keeper.start();
-    crate::until::until(
-        "the snapshot is listed",
-        std::time::Duration::from_secs(180),
-        || (listed(&keeper, false) == [second.clone()]).then_some(()),
-    );
+    until("the snapshot is listed", SOON, || {
+        (listed(&keeper, false) == [second.clone()]).then_some(())
+    });
     let all = keeper.larder(&["snapshots", "--all"]).objects();
     let old = all.iter().find(|s| s["snapshot"] == first).unwrap();
     assert_eq!(old["tags"], serde_json::json!(["kept"]), "{old}");
@@ -100,4 +101,79 @@ fn what_is_forgotten_comes_back_while_it_may_and_only_with_the_words() {
     assert!(!keeper.larder(&["ls", two]).objects().is_empty());
     restore(&keeper, &fleet.path("back"));
     same(&folder, &fleet.path("back"));
+}
+
+#[test]
+fn what_nothing_needs_is_given_back_by_the_providers_and_the_rest_stays() {
+    let fleet = Fleet::found("4s");
+    let providers = fleet.providers(PROVIDERS);
+    let (mut keeper, words) = fleet.keeper_with_words();
+    offered(&keeper, PROVIDERS);
+    let folder = fleet.path("folder");
+    plain(&folder, 2);
+    noise(&folder.join("big"), 7, 6 << 20);
+    let path = folder.to_str().unwrap();
+    let first = saved(&keeper.larder(&["backup", path]))["snapshot"].clone();
+    fs::remove_file(folder.join("big")).unwrap();
+    fs::write(folder.join("new"), "here").unwrap();
+    let second = saved(&keeper.larder(&["backup", path]))["snapshot"].clone();
+    let one = first.as_str().unwrap();
+
+    // While it can be brought back, it is kept whole.
+    with(&keeper, &words, &["forget", one]).done();
+    let dry = keeper.larder(&["prune", "-n"]).done();
+    assert_eq!(
+        (&dry["snapshots_locked"], &dry["segments_dropped"]),
+        (&1.into(), &0.into())
+    );
+    with(&keeper, &words, &["undelete", one]).done();
+    with(&keeper, &words, &["forget", one, "--lock", "0s"]).done();
+    let dry = keeper.larder(&["prune", "-n"]).done();
+    assert_eq!(dry["snapshots_gone"], 1, "{dry}");
+    assert!(dry["bytes_freed"].as_u64().unwrap() > 6_000_000, "{dry}");
+
+    let before = used(&providers);
+    let done = with(&keeper, &words, &["prune"]).done();
+    assert!(done["segments_repacked"].as_u64().unwrap() > 0, "{done}");
+    until("providers use less", SOON, || {
+        // Twice six megabytes and more went, less than three came.
+        (used(&providers) + 8_000_000 < before).then_some(())
+    });
+    let check = keeper.larder(&["check"]).done();
+    assert_eq!(
+        (&check["ok"], &check["snapshots"]),
+        (&true.into(), &1.into()),
+        "{check}"
+    );
+    restore(&keeper, &fleet.path("back"));
+    same(&folder, &fleet.path("back"));
+    until("nothing is left to give back", SOON, || {
+        let again = with(&keeper, &words, &["prune"]).done();
+        let idle = ["segments_dropped", "providers_agreed", "providers_behind"];
+        idle.iter().all(|key| again[key] == 0).then_some(())
+    });
+
+    // The words alone look for nothing that went.
+    keeper.destroy();
+    let home = fleet.path("again");
+    let file = words.to_str().unwrap();
+    larder(
+        &home,
+        &["recover", "--join", &fleet.invite, "--words-file", file],
+    )
+    .done();
+    let mut keeper = fleet.at_home("again", &[]);
+    keeper.start();
+    until("the snapshot is listed", SOON, || {
+        (listed(&keeper, false) == [second.clone()]).then_some(())
+    });
+    restore(&keeper, &fleet.path("again and back"));
+    same(&folder, &fleet.path("again and back"));
+    let repairs = keeper.larder(&["repairs"]).done();
+    assert_eq!(repairs["segments_below_full"], 0, "{repairs}");
+}
+
+/// Bytes that providers hold under contracts.
+fn used(providers: &[Node]) -> u64 {
+    providers.iter().map(|p| p.stores().used).sum()
 }

@@ -14,14 +14,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Stores so many segments, then never answers again, and says so.
-struct Stuck {
+pub(crate) struct Stuck {
     inner: Arc<LocalSegments>,
     left: AtomicUsize,
-    stuck: Semaphore,
+    pub(crate) stuck: Semaphore,
 }
 
 impl Stuck {
-    fn after(stores: usize, inner: &Arc<LocalSegments>) -> Arc<Self> {
+    pub(crate) fn after(stores: usize, inner: &Arc<LocalSegments>) -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::clone(inner),
             left: AtomicUsize::new(stores),

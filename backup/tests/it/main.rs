@@ -7,6 +7,7 @@ mod crash;
 mod fidelity;
 mod hostile;
 mod loss;
+mod prune;
 mod recovery;
 mod retention;
 mod shared;

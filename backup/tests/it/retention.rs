@@ -5,9 +5,9 @@ use larder_backup::{Authority, Mark, MarkError, Say, SignedMark, SnapshotId, Vau
 use larder_keys::Signer;
 use larder_types::{Epoch, GenesisHash, Time};
 
-const NET: GenesisHash = GenesisHash([5; 32]);
+pub(crate) const NET: GenesisHash = GenesisHash([5; 32]);
 
-fn admin() -> Signer {
+pub(crate) fn admin() -> Signer {
     Signer::from_seed(&[1; 32])
 }
 
@@ -18,11 +18,11 @@ fn authority() -> Authority {
     }
 }
 
-async fn heeding(vault: Vault) -> Vault {
+pub(crate) async fn heeding(vault: Vault) -> Vault {
     vault.heeding(Some(authority()))
 }
 
-async fn bench() -> Bench {
+pub(crate) async fn bench() -> Bench {
     let mut bench = Bench::new().await;
     bench.vault = heeding(bench.vault).await;
     bench
@@ -44,12 +44,12 @@ async fn store(bench: &Bench, signed: SignedMark) -> Result<(), MarkError> {
     bench.vault.store_marks(vec![signed], &bench.segments).await
 }
 
-async fn say(bench: &Bench, snapshot: SnapshotId, epoch: Epoch, say: Say) {
+pub(crate) async fn say(bench: &Bench, snapshot: SnapshotId, epoch: Epoch, say: Say) {
     let mark = mark(&bench.vault, snapshot, epoch, say).await;
     store(bench, mark.sign(&admin(), &NET)).await.unwrap();
 }
 
-async fn shown(vault: &Vault) -> Vec<SnapshotId> {
+pub(crate) async fn shown(vault: &Vault) -> Vec<SnapshotId> {
     let all = vault.snapshots().await.unwrap();
     all.into_iter().map(|(id, _)| id).collect()
 }

@@ -4,6 +4,8 @@
 //! contract is signed, because what would be signed would be void. Those that are co-signed but not
 //! active yet wait for the boundary. `docs/protocol.md` §3.10 *A provider's loss*.
 
+pub(crate) mod reducing;
+
 use super::posting::submit;
 use super::{Held, Provider};
 use crate::ctx::Ctx;
@@ -71,7 +73,10 @@ impl Held {
         if let Some(said) = self.loss.as_ref().filter(|l| l.epoch == epoch) {
             return Some(said.clone()).filter(|_| self.is_losing());
         }
-        let tree = self.active_tree(active)?;
+        let reducing = self.reducing().cloned();
+        let Some(tree) = self.active_tree(active) else {
+            return reducing;
+        };
         let lost: Vec<u32> = (0..)
             .zip(tree.leaves())
             .filter(|(_, leaf)| damaged.contains(&leaf.root))
@@ -79,11 +84,16 @@ impl Held {
             .take(MAX_LOST)
             .collect();
         let revision = self.leaf().revision.max(active.revision).checked_add(1)?;
-        (!lost.is_empty()).then_some(LossRow {
+        // What is damaged is said first: what was taken back is asked for again.
+        if lost.is_empty() {
+            return reducing;
+        }
+        Some(LossRow {
             epoch,
             revision,
             places: tree.leaves().len() as u64,
             lost,
+            reduction: None,
         })
     }
 
@@ -236,6 +246,7 @@ impl Provider {
         let due = self.losses.damaged.iter();
         let due = due.filter_map(|root| self.shards.get(root).map(|(contract, _)| *contract));
         self.losses.due = due.collect();
+        self.reduce_again(ctx);
     }
 
     /// The lost shards go to the trash. What was co-signed beyond the active tree is void: those
@@ -257,10 +268,22 @@ impl Provider {
         let (before, beyond) = old.leaves().split_at(held.content.leaves().len());
         let lost = loss.lost.iter().filter_map(|i| before.get(*i as usize));
         let mut gone: Vec<ShardRoot> = lost.map(|leaf| leaf.root).collect();
-        self.losses.totals.declared += gone.len() as u64;
-        let revision = held.take_over(ctx, &active);
+        let revision = if let Some(reduction) = &loss.reduction {
+            let revision = reduction
+                .signed
+                .clone()
+                .countersign(&ctx.me.node_key, &ctx.me.genesis);
+            held.signed = revision.signed.clone();
+            held.sig_provider = revision.sig_provider;
+            held.posted = None;
+            revision
+        } else {
+            self.losses.totals.declared += gone.len() as u64;
+            held.take_over(ctx, &active)
+        };
         let acted = LossRow {
             lost: Vec::new(),
+            reduction: None,
             ..loss
         };
         let mut rows = vec![
@@ -286,6 +309,9 @@ impl Provider {
 }
 
 fn declaration(id: ContractId, held: &Held, active: &ContractLeaf, row: &LossRow) -> Option<Op> {
+    if let Some(reduction) = &row.reduction {
+        return Some(Op::Reduce(Box::new(reduction.clone())));
+    }
     let lost = row.lost.iter().copied().collect();
     Some(Op::DeclareLoss(Loss {
         contract: id,

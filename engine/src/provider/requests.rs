@@ -29,6 +29,7 @@ impl Provider {
                 signed,
             } => self.revised(ctx, contract, &puts, signed),
             Request::GetLatest { contract, have } => self.latest(&contract, have),
+            Request::Reduce(ask) => self.reduced(ctx, *ask),
             Request::PutHead(head) => self.put_head(ctx, *head),
             Request::GetHeads { key } => {
                 Ok(self.heads.under(&key, |account| self.is_paid_by(account)))

@@ -35,11 +35,16 @@ impl Renter {
         let nameable = self.nameable();
         let catalogues = || nameable.iter().filter(|e| e.catalogue);
         if catalogues().count() <= MAX_CATALOGUES && bytes(catalogues()) <= CATALOGUES_ROOM {
-            return nameable.into_iter().filter(|e| !e.catalogue).collect();
+            let dropped = |e: &SegmentEntry| {
+                let row = self.segments.get(&e.manifest.segment);
+                row.is_some_and(|row| row.dropped)
+            };
+            let plain = nameable.into_iter().filter(|e| !e.catalogue);
+            return plain.filter(|e| !dropped(e)).collect();
         }
         self.segments
             .iter()
-            .filter(|(id, row)| row.listed || self.is_nameable(id, row))
+            .filter(|(id, row)| !row.dropped && (row.listed || self.is_nameable(id, row)))
             .filter_map(|(id, row)| entry(*id, row))
             .collect()
     }

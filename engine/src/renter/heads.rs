@@ -98,6 +98,13 @@ impl Heads {
         self.touch(now);
     }
 
+    /// These segments are no more. Whether one of them was named for good.
+    pub(super) fn forget(&mut self, segments: &[SegmentId]) -> bool {
+        let before = self.named.len();
+        self.named.retain(|id| !segments.contains(id));
+        self.named.len() < before
+    }
+
     pub(super) fn row(&self) -> Write {
         Write::own_head(&OwnHead {
             seq: self.seq,
@@ -216,6 +223,10 @@ impl Renter {
 
     pub(super) fn is_nameable(&self, id: &SegmentId, row: &SegmentRow) -> bool {
         let held = row.holders.iter().flatten().count();
+        if row.dropped {
+            // Whoever recovers meanwhile should know whose shards these are.
+            return held > 0;
+        }
         held >= usize::from(row.code.k()) || self.heads.named.contains(id)
     }
 

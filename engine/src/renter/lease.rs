@@ -71,6 +71,8 @@ pub(crate) struct Lease {
     /// The epoch in which it ends because notice was given: nothing is placed there any more, and what
     /// lies there is rebuilt elsewhere and read from here until then.
     pub(crate) leaves_in: Option<Epoch>,
+    /// The revision that takes shards back, and the last epoch in which it is waited for.
+    pub(crate) reducing: Option<(u64, Epoch)>,
 }
 
 /// Refused shards in a row (half a minute of asking) after which the user is told of a provider.
@@ -107,6 +109,7 @@ impl Lease {
             audit: AuditDue::default(),
             renewing: false,
             leaves_in: None,
+            reducing: None,
         }
     }
 

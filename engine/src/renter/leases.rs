@@ -104,6 +104,10 @@ impl Renter {
         if lease.faulted {
             return self.leave(ctx, wallet, id);
         }
+        // The provider signs nothing else until shards that are taken back are gone.
+        if lease.is_reducing(ctx.chain.epoch) && !lease.unsure {
+            return;
+        }
         let missed = lease.money_pending() && lease.leaf().start_epoch <= ctx.chain.epoch;
         let capacity = lease.leaf().capacity_chunks;
         let unheard = lease.sig_provider.is_none();
@@ -382,6 +386,8 @@ impl Renter {
             self.ask_ledger(ctx, wallet);
             self.declined.clear();
             self.forget_audits(ctx);
+            let rows = self.bury();
+            ctx.persist(rows);
             self.informed = true;
             self.tops_up_at_once = ctx.me.params.profile == Profile::Dev;
             self.reindex_all();
@@ -432,7 +438,7 @@ impl Renter {
     /// Whether a segment that cannot be had without a contract's shards has some there.
     fn is_needed(&self, id: &ContractId) -> bool {
         self.claims.iter().any(|(segment, claims)| {
-            let few = |row: &SegmentRow| self.alive(row).soft < row.code.k();
+            let few = |row: &SegmentRow| !row.dropped && self.alive(row).soft < row.code.k();
             claims.iter().any(|(_, contract)| contract == id)
                 && self.segments.get(segment).is_some_and(few)
         })

@@ -192,7 +192,7 @@ impl Renter {
         let Some(row) = self
             .segments
             .get(segment)
-            .filter(|row| !row.roots.is_empty())
+            .filter(|row| !row.roots.is_empty() && !row.dropped)
         else {
             return self.lacking.forget(segment);
         };

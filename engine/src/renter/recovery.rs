@@ -160,5 +160,6 @@ fn row_of(entry: SegmentEntry, listed: bool, at: &BTreeMap<ShardRoot, ContractId
         catalogue: entry.catalogue,
         listed,
         denied: Vec::new(),
+        dropped: false,
     }
 }

@@ -257,6 +257,9 @@ impl Renter {
             }
         }
         self.holders_changed(&changed);
+        if !gone.is_empty() {
+            rows.extend(self.bury());
+        }
         rows
     }
 

@@ -130,6 +130,7 @@ impl Renter {
             catalogue: false,
             listed: false,
             denied: Vec::new(),
+            dropped: false,
         };
         self.segments.insert(segment, row);
         self.encode(ctx, segment);

@@ -80,6 +80,7 @@ fn keeper(content: &ContentTree, revision: u64) -> Node {
         catalogue: false,
         listed: false,
         denied: Vec::new(),
+        dropped: false,
     };
     let leaves = (0..).zip(content.leaves());
     let mut rows = vec![

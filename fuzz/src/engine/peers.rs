@@ -198,6 +198,10 @@ impl Shell {
                 self.bought.insert(leaf.contract_id, (to, leaf));
                 Response::Signed(signed.countersign(&key, &NET).sig_provider)
             }
+            Request::Reduce(ask) => {
+                let sig = ask.reduction.signed.countersign(&key, &NET).sig_provider;
+                Response::Signed(sig)
+            }
             Request::PutHead(head) => Response::Kept { seq: head.seq },
             Request::GetOffers => Response::Offers(vec![self.offer_of(PEERS[0])]),
             Request::GetGift => {

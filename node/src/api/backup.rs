@@ -14,12 +14,12 @@ use larder_engine::whatif::{Gone, LeftClass};
 use larder_rpc::values::PAGE_MAX;
 use larder_rpc::{
     BackupCheck, BackupMethods, BackupParams, BrowseParams, CheckDataParams, Code, DiffParams,
-    Difference, DomainKind, DomainLoss, Done, Drill, DrillParams, Durability, DurabilityGroup,
-    Empty, Entry, Estimate, EstimateParams, FindParams, ForgetParams, ForgottenSnapshot,
-    FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Moment, Page, PageParams, Policy,
-    RestoreParams, RpcError, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
-    Snapshot, SnapshotsParams, TagParams, Text, UndeleteParams, VaultStats, WhatIf, WhatIfClass,
-    WhatIfParams,
+    Difference, DomainKind, DomainLoss, Done, Drill, DrillParams, Dropping, Durability,
+    DurabilityGroup, Empty, Entry, Estimate, EstimateParams, FindParams, ForgetParams,
+    ForgottenSnapshot, FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Moment, Page,
+    PageParams, Policy, PruneParams, ReduceParams, RestoreParams, RpcError, Schedule,
+    ScheduleParams, SetPolicyParams, SetScheduleParams, Snapshot, SnapshotsParams, TagParams, Text,
+    UndeleteParams, VaultStats, WhatIf, WhatIfClass, WhatIfParams,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -98,6 +98,21 @@ impl BackupMethods for NodeApi {
 
     async fn backup_tag(&self, params: TagParams) -> Result<MarkPlan, RpcError> {
         self.plan_tag(params).await
+    }
+
+    async fn backup_prune(&self, params: PruneParams) -> Result<JobStarted, RpcError> {
+        let epoch = self.state(larder_ledger::State::epoch);
+        Ok(JobStarted {
+            job: self.jobs.prune(params, epoch)?,
+        })
+    }
+
+    async fn backup_dropping(&self, _: Empty) -> Result<Dropping, RpcError> {
+        self.dropping().await
+    }
+
+    async fn backup_reduce(&self, params: ReduceParams) -> Result<Dropping, RpcError> {
+        self.reduce(params).await
     }
 
     async fn backup_mark(&self, params: MarkParams) -> Result<Marked, RpcError> {

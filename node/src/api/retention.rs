@@ -4,12 +4,14 @@
 use super::NodeApi;
 use crate::home::now;
 use crate::jobs::resolve_error;
-use crate::shown::{from_hex, hex, internal};
+use crate::shown::{from_hex, hex, internal, stopping};
 use larder_backup::vault::named;
 use larder_backup::{Authority, Candidate, Keep, Mark, Say, SignedMark, SnapshotId, Standing};
+use larder_engine::{Command, Input};
+use larder_ledger::Reduction;
 use larder_rpc::{
-    Code, ForgetParams, GroupBy, KeepRules, KeptSnapshot, MarkParams, MarkPlan, Marked, Moment,
-    RpcError, TagParams, Text, UndeleteParams, UnsignedMark,
+    Code, Dropping, ForgetParams, GroupBy, KeepRules, KeptSnapshot, MarkParams, MarkPlan, Marked,
+    Moment, ReduceParams, RpcError, TagParams, Text, ToReduce, UndeleteParams, UnsignedMark,
 };
 use larder_types::{Epoch, Millis, codec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,6 +100,46 @@ impl NodeApi {
         self.jobs.mark(marks.collect::<Result<_, _>>()?).await
     }
 
+    /// How what was dropped stands. Whatever marks say is gone the engine is told, once more if need be:
+    /// it may not have heard.
+    pub(super) async fn dropping(&self) -> Result<Dropping, RpcError> {
+        let dropped = self.jobs.vault.dropped().await.map_err(internal)?;
+        let drop = Input::Command(Command::Drop(dropped.into_iter().collect()));
+        self.driver.input(drop).await.map_err(stopping)?;
+        let standing = self.engine(larder_engine::Engine::dropping).await?;
+        let ready = standing.ready.iter().map(|it| ToReduce {
+            provider: Text(it.provider),
+            signed: hex(&codec::encode(&it.signed)),
+            shards: it.shards,
+            bytes: it.bytes.0,
+        });
+        Ok(Dropping {
+            ready: ready.collect(),
+            waiting: standing.waiting,
+            agreed: standing.agreed,
+        })
+    }
+
+    pub(super) async fn reduce(&self, params: ReduceParams) -> Result<Dropping, RpcError> {
+        let reductions = params.reductions.iter().map(|text| {
+            let wrong = |why: &dyn std::fmt::Display| RpcError::new(Code::BadValue, why);
+            let bytes = from_hex(text).ok_or_else(|| wrong(&"a reduction is `0x` and hex"))?;
+            codec::decode::<Reduction>(&bytes).map_err(|e| wrong(&e))
+        });
+        let reductions: Vec<Reduction> = reductions.collect::<Result<_, _>>()?;
+        let authority = self.jobs.vault.authority();
+        if reductions
+            .iter()
+            .any(|r| authority.is_none_or(|a| a.admin != r.key))
+        {
+            let why = "a reduction is not signed by this account's words";
+            return Err(RpcError::new(Code::WrongWords, why));
+        }
+        let reduce = Input::Command(Command::Reduce(reductions));
+        self.driver.input(reduce).await.map_err(stopping)?;
+        self.dropping().await
+    }
+
     /// Epochs of the ledger in `time`, rounded up.
     fn epochs(&self, time: Millis) -> Epoch {
         let epochs = time.0.div_ceil(self.genesis.params.epoch.0.max(1));
@@ -118,7 +160,7 @@ impl NodeApi {
         let marks = marks.into_iter().map(|((snapshot, it, standing), say)| {
             let tags = match &say {
                 Say::Tags(tags) => tags.clone(),
-                Say::Forget { .. } | Say::Undelete => it.tags,
+                Say::Forget { .. } | Say::Undelete | Say::Dropped(_) => it.tags,
             };
             let mark = Mark {
                 snapshot,

@@ -1,13 +1,14 @@
 //! `larder forget`, `undelete`, `tag`: what is kept. The node says what is to be marked, this process asks for
 //! the words and signs, the node stores what was signed: the words and the admin key never leave it.
 
-use super::args::retention::{ForgetArgs, RetentionCommand, TagArgs, UndeleteArgs};
+use super::args::retention::{ForgetArgs, PruneArgs, RetentionCommand, TagArgs, UndeleteArgs};
 use super::connect::{Asked, ask};
 use super::exit::{FAILED, Failure, WRONG_WORDS};
 use super::output::Out;
 use super::words;
 use crate::shown::{from_hex, hex};
 use larder_backup::{Mark, Say};
+use larder_keys::Signer;
 use larder_rpc::{
     Client, ForgetParams, KeepRules, MarkParams, MarkPlan, Marked, TagParams, UndeleteParams,
 };
@@ -15,10 +16,13 @@ use larder_types::codec;
 use serde_json::json;
 use std::path::Path;
 
+mod prune;
+
 pub(super) fn retention(home: &Path, command: RetentionCommand, out: Out) -> Asked {
     ask(home, |node| async move {
         match command {
             RetentionCommand::Forget(args) => forget(&node, args, out).await,
+            RetentionCommand::Prune(args) => prune::prune(&node, &args, out).await,
             RetentionCommand::Undelete(args) => undelete(&node, args, out).await,
             RetentionCommand::Tag(args) => tag(&node, args, out).await,
         }
@@ -69,7 +73,16 @@ async fn forget(node: &Client, args: ForgetArgs, out: Out) -> Asked {
     } else {
         out.line(format_args!(
             "{n} snapshots are forgotten; `larder undelete` brings them back while their delay lasts"
-        ))
+        ))?;
+        if !args.prune {
+            return Ok(());
+        }
+        let then = PruneArgs {
+            max_unused: 10,
+            dry_run: false,
+            words_file: args.words_file,
+        };
+        prune::prune(node, &then, out).await
     }
 }
 
@@ -148,13 +161,7 @@ async fn mark(
         }
         unsigned.push(mark);
     }
-    let admin = words::given(words_file)?.admin();
-    if hex(&admin.public()) != plan.admin {
-        return Err(Failure::new(
-            WRONG_WORDS,
-            "these are the words of another account; use the words of this home",
-        ));
-    }
+    let admin = admin(words_file, &plan.admin)?;
     let signed = unsigned
         .into_iter()
         .map(|mark| hex(&codec::encode(&mark.sign(&admin, &plan.genesis.0))));
@@ -162,6 +169,18 @@ async fn mark(
         marks: signed.collect(),
     };
     Ok(Some(node.backup_mark(&params).await?))
+}
+
+/// The admin key, if the words are those of the node's account.
+fn admin(words_file: Option<&Path>, wanted: &str) -> Result<Signer, Failure> {
+    let admin = words::given(words_file)?.admin();
+    if hex(&admin.public()) == wanted {
+        return Ok(admin);
+    }
+    Err(Failure::new(
+        WRONG_WORDS,
+        "these are the words of another account; use the words of this home",
+    ))
 }
 
 /// Enough of an id to tell snapshots apart.

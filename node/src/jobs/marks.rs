@@ -5,6 +5,7 @@ use super::Jobs;
 use crate::shown::{count, stopping};
 use larder_backup::lock::LockError;
 use larder_backup::{MarkError, SignedMark};
+use larder_engine::{Command, Input};
 use larder_rpc::{Code, Marked, RpcError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -21,13 +22,22 @@ impl Jobs {
     /// [`Code::WrongWords`] if another key signed one; [`Code::VaultBusy`] while a backup is under way;
     /// and what the network refuses.
     pub async fn mark(&self, marks: Vec<SignedMark>) -> Result<Marked, RpcError> {
-        let on: Vec<_> = marks.iter().map(|m| m.mark.snapshot).collect();
-        let all = count(on.len() as u64);
-        let class = self.vault.class_of(&on).await.map_err(|e| refused(&e))?;
-        let (bytes, stop) = (MARK * u64::from(all), CancellationToken::new());
+        let all = count(marks.len() as u64);
+        let class = self.vault.class_of(&marks).await.map_err(|e| refused(&e))?;
+        let dropped: Vec<_> = marks
+            .iter()
+            .flat_map(|m| m.mark.dropped())
+            .copied()
+            .collect();
+        let bytes = MARK * (marks.len() + dropped.len()) as u64;
+        let stop = CancellationToken::new();
         self.prepare(class, bytes, &stop).await?;
         let stored = self.vault.store_marks(marks, &self.segments).await;
         stored.map_err(|e| refused(&e))?;
+        if !dropped.is_empty() {
+            let drop = Input::Command(Command::Drop(dropped));
+            self.driver.input(drop).await.map_err(stopping)?;
+        }
         let head = crate::heads::kept(&self.driver, HEAD_WAIT).await;
         let head = head.map_err(stopping)?;
         Ok(Marked {
@@ -44,6 +54,7 @@ fn refused(error: &MarkError) -> RpcError {
         MarkError::NoAuthority => Code::NoAccount,
         MarkError::Signature(_) => Code::WrongWords,
         MarkError::Unknown(_) => Code::NoSnapshot,
+        MarkError::Needed(_) => Code::BadSelection,
         MarkError::Lock(LockError::Busy | LockError::Turn) => Code::VaultBusy,
         MarkError::Lock(LockError::Io(_)) | MarkError::Index(_) | MarkError::Seal(_) => {
             Code::Internal

@@ -2,10 +2,10 @@
 
 use crate::types::{
     BackupCheck, BackupParams, BrowseParams, CheckDataParams, DiffParams, Difference, Done, Drill,
-    DrillParams, Durability, Entry, Estimate, EstimateParams, FindParams, ForgetParams, FoundEntry,
-    JobStarted, MarkParams, MarkPlan, Marked, Policy, RestoreParams, Schedule, ScheduleParams,
-    SetPolicyParams, SetScheduleParams, Snapshot, SnapshotsParams, TagParams, UndeleteParams,
-    VaultStats, WhatIf, WhatIfParams,
+    DrillParams, Dropping, Durability, Entry, Estimate, EstimateParams, FindParams, ForgetParams,
+    FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Policy, PruneParams, ReduceParams,
+    RestoreParams, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams, Snapshot,
+    SnapshotsParams, TagParams, UndeleteParams, VaultStats, WhatIf, WhatIfParams,
 };
 use crate::values::{Empty, Page, PageParams};
 
@@ -64,6 +64,12 @@ super::methods! {
     "backup_tag" backup_tag(TagParams) -> MarkPlan, Admin;
     /// Stores signed marks; they count from then on.
     "backup_mark" backup_mark(MarkParams) -> Marked, Admin;
+    /// Begins to find what nothing needs any more, and to write anew what is needed in part.
+    "backup_prune" backup_prune(PruneParams) -> JobStarted, Admin;
+    /// How what was dropped stands with the providers, and what the admin key is to sign.
+    "backup_dropping" backup_dropping(Empty) -> Dropping, Admin;
+    /// Has providers give shards back, as the admin key has signed.
+    "backup_reduce" backup_reduce(ReduceParams) -> Dropping, Admin;
     /// Begins a restore.
     "backup_restore" backup_restore(RestoreParams) -> JobStarted, Admin;
 }

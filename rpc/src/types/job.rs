@@ -3,6 +3,7 @@
 use crate::types::backup::{BackupSummary, RestoreSummary};
 use crate::types::health::{CheckSummary, DrillSummary, RepairSummary};
 use crate::types::recover::RecoverSummary;
+use crate::types::retention::PruneSummary;
 use crate::values::Moment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub enum JobKind {
     Repair,
     /// Restores a sample, to see whether it comes back.
     Drill,
+    /// Finds what nothing needs any more.
+    Prune,
 }
 
 /// Where a job stands.
@@ -98,6 +101,8 @@ pub enum JobResult {
     Repair(RepairSummary),
     /// Whether a sample came back.
     Drill(DrillSummary),
+    /// What nothing needs any more.
+    Prune(PruneSummary),
 }
 
 /// Why a job failed.

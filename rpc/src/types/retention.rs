@@ -1,9 +1,9 @@
-//! `backup_forget`, `backup_undelete`, `backup_tag`, `backup_mark`: what is kept for how long. Whatever takes a
+//! `backup_forget`, `backup_undelete`, `backup_tag`, `backup_mark`, `backup_prune`: what is kept for how long. Whatever takes a
 //! snapshot away is signed with the account's admin key, which only the words give: the methods say
 //! what is to be signed, and take what was signed. The words stay with the caller.
 
 use crate::values::{Moment, Text};
-use larder_types::GenesisHash;
+use larder_types::{GenesisHash, NodeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -186,4 +186,82 @@ pub struct Marked {
     pub head_holders: u32,
     /// How many of them should.
     pub head_wanted: u32,
+}
+
+/// What to prune.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PruneParams {
+    /// Only say what would go.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// How much may stay that nothing needs, in percent of what is needed; 10 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unused: Option<u32>,
+}
+
+/// What nothing needs any more, and what is to be signed so that it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PruneSummary {
+    /// Snapshots whose data is needed.
+    pub snapshots: u64,
+    /// Those of them that are forgotten, and can be brought back for a while.
+    pub locked: u64,
+    /// Snapshots that are forgotten for good.
+    pub gone: u64,
+    /// Segments in all.
+    pub segments: u64,
+    /// Segments without anything that is needed.
+    pub dead: u64,
+    /// Segments that were needed in part and were, or would be, written anew.
+    pub repacked: u64,
+    /// Bytes that nothing needs and that go, before coding.
+    pub bytes_freed: u64,
+    /// Bytes that are written anew for it.
+    pub bytes_repacked: u64,
+    /// Bytes of shards that go, as far as it was told when they were stored.
+    pub bytes_stored_freed: u64,
+    /// Bytes that nothing needs and that stay.
+    pub bytes_unused: u64,
+    /// The admin key that is to sign, in `0x` hex.
+    pub admin: String,
+    /// The network that the signatures are for.
+    pub genesis: Text<GenesisHash>,
+    /// Marks to be signed and handed to `backup_mark`: that these segments go. DAG-CBOR in `0x` hex.
+    pub marks: Vec<String>,
+}
+
+/// A revision of a contract that gives shards back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ToReduce {
+    /// With which provider.
+    pub provider: Text<NodeId>,
+    /// The revision as this device signed it, DAG-CBOR in `0x` hex.
+    pub signed: String,
+    /// How many shards.
+    pub shards: u32,
+    /// How long they are.
+    pub bytes: u64,
+}
+
+/// How what was dropped stands with the providers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dropping {
+    /// What the admin key can sign now.
+    pub ready: Vec<ToReduce>,
+    /// Contracts that hold shards which are to go, and wait.
+    pub waiting: u32,
+    /// Those of them whose provider has agreed: at the epoch's end it puts the shards into its trash.
+    pub agreed: u32,
+}
+
+/// Revisions that give shards back, signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReduceParams {
+    /// Each a reduction, signed by the admin key, DAG-CBOR in `0x` hex.
+    pub reductions: Vec<String>,
 }

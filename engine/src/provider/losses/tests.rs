@@ -28,6 +28,8 @@ use std::sync::Arc;
 mod bench;
 #[path = "care.rs"]
 mod care;
+#[path = "tests/reducing.rs"]
+mod reducing;
 
 use bench::{Bench, NoDice, root};
 

@@ -18,6 +18,11 @@ pub(crate) enum RetentionCommand {
         after_help = "Examples:\n  larder undelete 3f2a\n  larder undelete --all\n\n`larder snapshots --all` lists what was forgotten."
     )]
     Undelete(UndeleteArgs),
+    /// Free what nothing needs any more: what was forgotten, once its delay is over.
+    #[command(
+        after_help = "Examples:\n  larder prune -n\n  larder prune --max-unused 5\n\nWhat is needed in part is written anew first. Providers give shards up at the end of an epoch, and keep\nthem in their trash for seven days."
+    )]
+    Prune(PruneArgs),
     /// Change the tags of snapshots.
     #[command(after_help = "Example:\n  larder tag latest --add thesis --remove draft")]
     Tag(TagArgs),
@@ -51,6 +56,9 @@ pub(crate) struct ForgetArgs {
     /// For how long they can be brought back, in epochs of the ledger [default: 7d].
     #[arg(long, value_name = "DURATION")]
     pub(crate) lock: Option<Millis>,
+    /// Prune afterwards.
+    #[arg(long)]
+    pub(crate) prune: bool,
     /// Say what would be forgotten, and do nothing.
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
@@ -110,6 +118,19 @@ impl GroupArg {
             Self::None => None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// How much may stay that nothing needs, in percent of what is needed.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10)]
+    pub(crate) max_unused: u32,
+    /// Say what would go, and do nothing.
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Read the words from this file instead of asking for them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) words_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

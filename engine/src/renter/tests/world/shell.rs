@@ -91,6 +91,7 @@ impl World {
                 Request::GetOffers
                 | Request::PutHead(_)
                 | Request::GetHeads { .. }
+                | Request::Reduce(_)
                 | Request::Befriend(_)
                 | Request::GetGift
                 | Request::Audit(_)
