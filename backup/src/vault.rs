@@ -3,7 +3,7 @@
 
 use crate::index::{Index, IndexError, Stats};
 use crate::lock;
-use crate::mark::{Authority, Mark, Say, SignedMark, Standing, self};
+use crate::mark::{self, Authority, Mark, Say, SignedMark, Standing};
 use crate::seen::SETTLED;
 use crate::snapshot::{Snapshot, SnapshotId};
 use crate::spool::{Spool, SpoolError};

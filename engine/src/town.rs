@@ -2,8 +2,8 @@
 //! active what providers post. Messages arrive at once, or not at all where a node is deaf.
 
 mod audits;
-mod friends;
 mod dropping;
+mod friends;
 mod heads;
 mod recovery;
 mod shares;

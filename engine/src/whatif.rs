@@ -79,7 +79,8 @@ fn classes(rows: &[&SegmentRow], dark: &BTreeSet<ContractId>) -> Vec<LeftClass> 
             least_spare: u16::MAX,
         });
         let held = row.holders.iter().flatten();
-        let (gone, left): (Vec<&ContractId>, Vec<&ContractId>) = held.partition(|id| dark.contains(*id));
+        let (gone, left): (Vec<&ContractId>, Vec<&ContractId>) =
+            held.partition(|id| dark.contains(*id));
         let left = u16::try_from(left.len()).unwrap_or(u16::MAX);
         class.segments += 1;
         class.touched += u64::from(!gone.is_empty());
