@@ -105,7 +105,7 @@ fn backups_begin_by_themselves_and_say_when_they_do_not() {
 
     // After changes, also after a restart.
     let line = [
-        "schedule", "set", path, "--name", "live", "--watch", "--quiet", "1s",
+        "schedule", "set", path, "--name", "live", "--watch", "--settle", "1s",
     ];
     keeper.larder(&line).done();
     let good = |than: &Value| {

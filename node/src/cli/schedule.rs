@@ -45,7 +45,7 @@ fn set(home: &Path, args: ScheduleSetArgs, out: Out) -> Asked {
         at: args.at,
         cron: args.cron,
         watch: args.watch,
-        quiet: args.quiet.map(Text),
+        quiet: args.settle.map(Text),
         before: args.before,
         after: args.after,
         hook_limit: args.hook_limit.map(Text),

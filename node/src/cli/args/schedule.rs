@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub(crate) enum ScheduleCommand {
     /// Set when paths are backed up; a schedule of the same name is replaced.
     #[command(
-        after_help = "Examples:\n  larder schedule set ~/Documents --every 24h --warn-after 3d\n  larder schedule set ~ --at 03:00 --name nightly --class high\n  larder schedule set /srv --cron '0 3 * * 1-5' --before 'pg_dumpall > /srv/db.sql'\n  larder schedule set ~/work --watch --quiet 1m\n\nTimes are local. A run that was missed, because the machine slept, is made up for once. A schedule\nnever runs beside another backup: it waits. Commands are run by the node, as its user."
+        after_help = "Examples:\n  larder schedule set ~/Documents --every 24h --warn-after 3d\n  larder schedule set ~ --at 03:00 --name nightly --class high\n  larder schedule set /srv --cron '0 3 * * 1-5' --before 'pg_dumpall > /srv/db.sql'\n  larder schedule set ~/work --watch --settle 1m\n\nTimes are local. A run that was missed, because the machine slept, is made up for once. A schedule\nnever runs beside another backup: it waits. Commands are run by the node, as its user."
     )]
     Set(Box<ScheduleSetArgs>),
     /// List them: when each is due, when its last good backup was, what went wrong.
@@ -51,7 +51,7 @@ pub(crate) struct ScheduleSetArgs {
     pub(crate) watch: bool,
     /// After changes, wait until there was none for so long [default: 30s], at most 20 times as long.
     #[arg(long, value_name = "DURATION", requires = "watch")]
-    pub(crate) quiet: Option<Millis>,
+    pub(crate) settle: Option<Millis>,
     /// Run this command first; if it fails there is no backup.
     #[arg(long, value_name = "COMMAND")]
     pub(crate) before: Option<String>,
