@@ -343,15 +343,15 @@ impl Shell {
             },
             7 => Command::Damaged(vec![ShardRoot([dice.byte(); 32])]),
             8 => Command::Provider(provider_command(dice)),
-            9 => self.rarer(dice),
+            9 => self.rarer(dice, segment),
             _ => Command::Addresses(Make::make(dice)),
         };
         self.feed(Input::Command(command));
     }
 
     /// What a person asks for now and then.
-    fn rarer(&self, dice: &mut Dice<'_>) -> Command {
-        match dice.below(7) {
+    fn rarer(&self, dice: &mut Dice<'_>, segment: SegmentId) -> Command {
+        match dice.below(9) {
             0 => Command::Rent {
                 provider: signer(peer(dice)).node(),
                 size: Bytes(dice.below(1 << 30)),
@@ -365,6 +365,8 @@ impl Shell {
             2 => Command::Allow(None),
             3 => Command::Allow(Make::make(dice)),
             4 | 5 => Command::Friends(self.friends_command(dice)),
+            6 => Command::Drop(vec![segment]),
+            7 => Command::Reduce(Make::make(dice)),
             _ => Command::Provider(provider_command(dice)),
         }
     }
