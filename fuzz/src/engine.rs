@@ -318,13 +318,13 @@ impl Shell {
 
     fn commands(&mut self, dice: &mut Dice<'_>) {
         let segment = SegmentId([dice.byte() % 8; 32]);
-        let command = match dice.below(11) {
+        let command = match dice.below(13) {
             0 | 1 => Command::Prepare {
                 job: 1,
                 class: Class::make(dice),
                 bytes: dice.below(1 << 30),
             },
-            2 | 3 => {
+            2..=5 => {
                 // A segment's id is used once.
                 self.segments = self.segments.wrapping_add(1);
                 Command::Store {
@@ -334,16 +334,16 @@ impl Shell {
                     len: 1 + dice.below(1 << 26),
                 }
             }
-            4 => Command::Fetch { segment },
-            5 => Command::Release { segment },
-            6 => Command::Send {
+            6 => Command::Fetch { segment },
+            7 => Command::Release { segment },
+            8 => Command::Send {
                 job: 2,
                 to: Make::make(dice),
                 amount: Make::make(dice),
             },
-            7 => Command::Damaged(vec![ShardRoot([dice.byte(); 32])]),
-            8 => Command::Provider(provider_command(dice)),
-            9 => self.rarer(dice, segment),
+            9 => Command::Damaged(vec![ShardRoot([dice.byte(); 32])]),
+            10 => Command::Provider(provider_command(dice)),
+            11 => self.rarer(dice, segment),
             _ => Command::Addresses(Make::make(dice)),
         };
         self.feed(Input::Command(command));
