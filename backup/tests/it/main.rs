@@ -12,3 +12,4 @@ mod retention;
 mod shared;
 mod unchanged;
 mod verify;
+mod view;
