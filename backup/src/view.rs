@@ -189,6 +189,13 @@ impl<S: Segments> View<S> {
         Ok(self.node(ino)?.parent)
     }
 
+    /// Whether it is the folder of links by time, where names come and go as at the top.
+    #[must_use]
+    pub fn is_times(&self, ino: u64) -> bool {
+        self.node(ino)
+            .is_ok_and(|node| matches!(node.what, What::Times))
+    }
+
     /// What a folder holds after its first `after` names, at most `most`; none at the end.
     ///
     /// # Errors

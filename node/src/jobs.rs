@@ -5,10 +5,12 @@ mod marks;
 
 mod checking;
 mod drilling;
+mod mounting;
 mod parts;
 mod scheduled;
 mod told;
 
+pub(crate) use self::mounting::{MOUNTED, UNREADABLE};
 use self::told::left_out;
 pub(crate) use self::told::{failures, note_failures};
 use crate::drills::Drills;
@@ -37,6 +39,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Jobs that wait or run at once; the vault lets one of them write at a time.
 const MAX_OPEN: usize = 16;
@@ -56,6 +59,7 @@ pub struct Jobs {
     drills: Drills,
     /// Held by the drill that runs.
     drilling: Arc<tokio::sync::Mutex<()>>,
+    mounts: TaskTracker,
     all: Arc<Mutex<BTreeMap<u64, Entry>>>,
     stop: CancellationToken,
 }
@@ -88,6 +92,7 @@ impl Jobs {
             home,
             drills,
             drilling: Arc::default(),
+            mounts: TaskTracker::new(),
             all: Arc::default(),
             stop,
         }

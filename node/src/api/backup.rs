@@ -15,8 +15,8 @@ use larder_rpc::{
     BackupCheck, BackupMethods, BackupParams, BrowseParams, CheckDataParams, Code, DiffParams,
     Difference, DomainKind, DomainLoss, Done, Drill, DrillParams, Durability, DurabilityGroup,
     Empty, Entry, Estimate, EstimateParams, FindParams, ForgetParams, ForgottenSnapshot,
-    FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Moment, Page, PageParams, Policy,
-    RestoreParams, RpcError, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
+    FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Moment, MountParams, Page, PageParams,
+    Policy, RestoreParams, RpcError, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
     Snapshot, SnapshotsParams, TagParams, Text, UndeleteParams,
 };
 use std::collections::BTreeSet;
@@ -332,6 +332,13 @@ impl BackupMethods for NodeApi {
         paths(std::slice::from_ref(&params.target))?;
         Ok(JobStarted {
             job: self.jobs.restore(params)?,
+        })
+    }
+
+    async fn backup_mount(&self, params: MountParams) -> Result<JobStarted, RpcError> {
+        paths(std::slice::from_ref(&params.target))?;
+        Ok(JobStarted {
+            job: self.jobs.mount(params)?,
         })
     }
 }

@@ -16,7 +16,8 @@ mod schedule;
 
 pub(crate) use self::health::{DrillArgs, DrillCommand};
 pub(crate) use self::look::{
-    ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
+    ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, MountArgs,
+    QuoteArgs,
 };
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
 pub(crate) use self::policy::{ClassCommand, ExcludeCommand, PolicyCommand};

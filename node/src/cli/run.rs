@@ -4,7 +4,7 @@ use super::args::{Cli, Command, LookCommand, PolicyCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, call, cost, doctor, friend, health, init, listing, look, market, network, offer,
+    backup, call, cost, doctor, friend, health, init, listing, look, market, mount, network, offer,
     policy, recover, repairs, restore, retention, schedule, share, simulate, status, texts, token,
     up, upkeep, volume, wallet,
 };
@@ -93,6 +93,7 @@ fn obey_look(command: LookCommand, home: &Path, out: Out) -> Result<(), Failure>
         LookCommand::Check(_) => look::check(home, out),
         LookCommand::Repair => health::repair(home, out),
         LookCommand::Drill(args) => health::drill(home, args, out),
+        LookCommand::Mount(args) => mount::mount(home, &args, out),
         LookCommand::Stats => look::stats(home, out),
         LookCommand::Quote(args) => cost::quote(home, args, out),
     }

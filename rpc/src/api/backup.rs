@@ -1,7 +1,7 @@
 //! `backup_*`: snapshots in, files out.
 
 use crate::types::{
-    BackupCheck, BackupParams, BrowseParams, CheckDataParams, DiffParams, Difference, Done, Drill, DrillParams, Durability, Entry, Estimate, EstimateParams, FindParams, ForgetParams, FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Policy, RestoreParams, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams, Snapshot, SnapshotsParams, TagParams, UndeleteParams,
+    BackupCheck, BackupParams, BrowseParams, CheckDataParams, DiffParams, Difference, Done, Drill, DrillParams, Durability, Entry, Estimate, EstimateParams, FindParams, ForgetParams, FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, MountParams, Policy, RestoreParams, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams, Snapshot, SnapshotsParams, TagParams, UndeleteParams,
 };
 use crate::values::{Empty, Page, PageParams};
 
@@ -58,4 +58,7 @@ super::methods! {
     "backup_mark" backup_mark(MarkParams) -> Marked, Admin;
     /// Begins a restore.
     "backup_restore" backup_restore(RestoreParams) -> JobStarted, Admin;
+    /// Mounts the snapshots at a folder, read-only, until the job is cancelled or somebody unmounts it. It
+    /// stands once the job's stage is `mounted`.
+    "backup_mount" backup_mount(MountParams) -> JobStarted, Admin;
 }

@@ -2,6 +2,7 @@
 
 use crate::types::backup::{BackupSummary, RestoreSummary};
 use crate::types::health::{CheckSummary, DrillSummary, RepairSummary};
+use crate::types::mount::MountSummary;
 use crate::types::recover::RecoverSummary;
 use crate::values::Moment;
 use schemars::JsonSchema;
@@ -39,6 +40,8 @@ pub enum JobKind {
     Repair,
     /// Restores a sample, to see whether it comes back.
     Drill,
+    /// Shows the snapshots as a folder.
+    Mount,
 }
 
 /// Where a job stands.
@@ -98,6 +101,8 @@ pub enum JobResult {
     Repair(RepairSummary),
     /// Whether a sample came back.
     Drill(DrillSummary),
+    /// A mount that has ended.
+    Mount(MountSummary),
 }
 
 /// Why a job failed.
