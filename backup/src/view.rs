@@ -178,7 +178,12 @@ impl<S: Segments> View<S> {
     /// # Errors
     /// [`ViewError`].
     pub fn attr(&self, ino: u64) -> Result<Attr, ViewError> {
-        Ok(self.attr_of(ino, &*self.node(ino)?))
+        let node = self.node(ino)?;
+        if matches!(node.what, What::Root | What::Times) {
+            // They are as old as the newest snapshot.
+            self.snapshots()?;
+        }
+        Ok(self.attr_of(ino, &node))
     }
 
     /// The number of the folder that holds this one; the topmost is in itself.

@@ -184,6 +184,7 @@ async fn two_snapshots_are_as_they_were_saved() {
     let (view, told) = view(&bench, &bench.segments);
     spawn_blocking(move || {
         let root = View::<LocalSegments>::ROOT;
+        assert_eq!(view.attr(root).unwrap().mtime_s, 1);
         let names: Vec<_> = listed(&view, root).unwrap();
         let names: Vec<&[u8]> = names.iter().map(|item| &item.name[..]).collect();
         assert_eq!(
