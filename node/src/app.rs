@@ -376,6 +376,7 @@ async fn up(
         drills.clone(),
         stop.child_token(),
     );
+    tasks.spawn(jobs.clone().mounts_ended(stop.clone()));
     let schedules = Schedules::new(jobs.clone(), config.clone());
     if !recovers {
         let (token, scheduling) = (stop.clone(), schedules.clone().run());

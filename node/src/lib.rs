@@ -25,6 +25,7 @@ pub mod jobs;
 mod market;
 pub mod meeting;
 pub mod metrics;
+mod mount;
 pub mod net;
 mod own;
 pub mod policies;

@@ -26,6 +26,7 @@ mod keeper_killed;
 mod keeper_killed_mid_repair;
 mod limit;
 mod losses;
+mod mount;
 mod policies;
 mod provider_killed;
 mod refusals;

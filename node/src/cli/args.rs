@@ -16,8 +16,8 @@ mod schedule;
 
 pub(crate) use self::health::{DrillArgs, DrillCommand};
 pub(crate) use self::look::{
-    ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
-    StatsArgs,
+    ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, MountArgs,
+    QuoteArgs, StatsArgs,
 };
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
 pub(crate) use self::policy::{ClassCommand, ExcludeCommand, PolicyCommand};

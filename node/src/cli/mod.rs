@@ -14,6 +14,7 @@ mod init;
 mod listing;
 mod look;
 mod market;
+mod mount;
 mod network;
 mod offer;
 pub mod options;

@@ -4,9 +4,9 @@ use super::args::{Cli, Command, LookCommand, PolicyCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, call, cost, doctor, dump, friend, health, init, listing, look, market, network, offer,
-    policy, recover, repairs, restore, retention, schedule, share, simulate, status, texts, token,
-    up, upkeep, volume, wallet,
+    backup, call, cost, doctor, dump, friend, health, init, listing, look, market, mount, network,
+    offer, policy, recover, repairs, restore, retention, schedule, share, simulate, status, texts,
+    token, up, upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -95,6 +95,7 @@ fn obey_look(command: LookCommand, home: &Path, out: Out) -> Result<(), Failure>
         LookCommand::Drill(args) => health::drill(home, args, out),
         LookCommand::Stats(args) => look::stats(home, args, out),
         LookCommand::Dump { what } => dump::dump(home, &what, out),
+        LookCommand::Mount(args) => mount::mount(home, &args, out),
         LookCommand::Quote(args) => cost::quote(home, args, out),
     }
 }
