@@ -10,6 +10,7 @@ mod exit;
 mod friend;
 mod health;
 mod init;
+mod key;
 mod listing;
 mod look;
 mod market;

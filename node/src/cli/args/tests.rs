@@ -1,0 +1,130 @@
+//! Lines that parse, and lines that do not.
+
+use super::*;
+use clap::CommandFactory as _;
+
+#[test]
+fn the_words_fit_together() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn words_of_the_surface_parse() {
+    for line in [
+        "larder init --new-network --epoch 8s --profile dev",
+        "larder --home x --json init --join abc --words-file w",
+        "larder init --new-network --consensus bft",
+        "larder network params",
+        "larder network validators --json",
+        "larder network add-validator 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
+        "larder offer withdraw 5",
+        "larder offer withdraw",
+        "larder recover --join abc --words-file w --json",
+        "larder up --listen /ip4/127.0.0.1/tcp/0 --rpc 127.0.0.1:0 --provide 2GiB --price 2 \
+         --region eu --operator me --validate --consensus-listen /ip4/127.0.0.1/tcp/0",
+        "larder backup a b --class high --tag x --tag y --exclude *.o -n",
+        "larder class set a high",
+        "larder class list --json",
+        "larder class unset a",
+        "larder exclude add *.o target/ --path a",
+        "larder exclude remove *.o",
+        "larder exclude list --path a",
+        "larder schedule set a b --every 24h --before x --after y --warn-after 3d",
+        "larder schedule set a --at 03:00 --name n --class high --tag t",
+        "larder schedule list",
+        "larder schedule remove n",
+        "larder schedule run n",
+        "larder check --read-data",
+        "larder check --read-data-subset 5% --json",
+        "larder repair",
+        "larder drill",
+        "larder drill 3f2a --sample 1GiB",
+        "larder drill --every 30d --sample 1%",
+        "larder drill list",
+        "larder restore latest:/a --target t --include x --exclude y --verify",
+        "larder share latest:/a --to x --name n --expires 90d --file f --json",
+        "larder share refresh 3f2a --file f",
+        "larder shares --json",
+        "larder unshare 3f2a",
+        "larder shared",
+        "larder shared list --json",
+        "larder shared address --words-file w",
+        "larder shared open f --target t",
+        "larder wallet balance --json",
+        "larder wallet new --words-file w",
+        "larder wallet sign --tx t.json --words-file w",
+        "larder wallet submit -",
+        "larder wallet fee 2",
+        "larder wallet create shop --no-passphrase",
+        "larder wallet unlock shop --for 1h --passphrase-file p",
+        "larder key add",
+        "larder key add mine --passphrase-file p --new-passphrase-file q --json",
+        "larder key list",
+        "larder key remove mine --unseal",
+        "larder key passwd --passphrase-file p --new-passphrase-file q",
+        "larder key export --paper --words-file w --html --out f --force",
+        "larder up --passphrase-file p",
+        "larder wallet history --wallet shop --limit 3",
+        "larder simulate churn --seed 7 --nodes 50 --years 1",
+        "larder demo --json --providers 12 --kill 4 --validators 1 --epoch 8s",
+        "larder simulate faults --seed 7 --nodes 12 --days 1 --quick --json",
+        "larder simulate split --seed 7",
+        "larder simulate adversaries --seed 7 --days 3 --json",
+        "larder contracts",
+        "larder offer",
+        "larder offer show --json",
+        "larder offer set --price 2 --quota 3GiB --region eu --operator me",
+        "larder offer pause",
+        "larder offer resume",
+        "larder offer maintenance --in 2d --for 2",
+        "larder offer maintenance --from 12",
+        "larder offer shrink 1GiB",
+        "larder offer exit",
+        "larder volume list",
+        "larder volume add /mnt/a --size 1TiB",
+        "larder volume resize /mnt/a 2TiB",
+        "larder volume remove /mnt/a --lost",
+    ] {
+        let words = line.split_whitespace();
+        assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+    }
+    for line in [
+        "larder",
+        "larder init",
+        "larder init --new-network --join x",
+        "larder init --join x --epoch 8s",
+        "larder init --join x --consensus bft",
+        "larder init --new-network --consensus raft",
+        "larder recover",
+        "larder recover --words-file w",
+        "larder network add-validator",
+        "larder network add-validator nobody",
+        "larder backup",
+        "larder backup a --class best",
+        "larder class set a best",
+        "larder exclude add",
+        "larder schedule set a",
+        "larder schedule set a --every 1h --at 03:00",
+        "larder schedule set --every 1h",
+        "larder up --provide lots",
+        "larder restore latest",
+        "larder demo --kill some",
+        "larder demo --validators 0",
+        "larder offer set",
+        "larder offer maintenance",
+        "larder offer maintenance --in 2d --from 3",
+        "larder volume remove",
+        "larder wallet sign",
+        "larder key remove",
+        "larder key export",
+        "larder key export --paper --force",
+        "larder share latest:/a",
+        "larder share --to x",
+        "larder unshare",
+        "larder wallet create shop --no-passphrase --passphrase-file p",
+    ] {
+        let words = line.split_whitespace();
+        let refused = Cli::try_parse_from(words).unwrap_err();
+        assert_eq!(refused.exit_code(), 2, "{line}");
+    }
+}
