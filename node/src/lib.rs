@@ -27,7 +27,7 @@ pub mod meeting;
 pub mod metrics;
 pub mod net;
 mod own;
-mod paper;
+pub mod paper;
 pub mod policies;
 pub mod pool;
 mod providing;

@@ -74,7 +74,7 @@ impl Page {
             match part {
                 Part::Title(title) => line(&mut text, &title.to_uppercase()),
                 Part::Head(head) => line(&mut text, &format!("\n{head}\n")),
-                Part::Prose(prose) => line(&mut text, &prose),
+                Part::Prose(prose) => wrap(&mut text, &prose),
                 Part::Fixed(fixed) => line(&mut text, &format!("  {}", fixed.as_str())),
                 Part::Code(payload) => {
                     if let Some(code) = Modules::of(&payload).filter(|c| c.side <= COLUMNS) {
@@ -190,6 +190,22 @@ enum Part {
 
 fn line(text: &mut String, add: &str) {
     text.push_str(add);
+    text.push('\n');
+}
+
+/// Breaks prose into lines, each a little shorter than the page is wide.
+fn wrap(text: &mut String, prose: &str) {
+    let mut column = 0;
+    for word in prose.split_whitespace() {
+        if column > 0 && column + word.len() >= COLUMNS {
+            text.push('\n');
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+        }
+        text.push_str(word);
+        column += word.len() + 1;
+    }
     text.push('\n');
 }
 
@@ -325,7 +341,7 @@ mod tests {
         }
         assert!(!text.contains("not an address"));
         assert!(text.contains('█'), "a code to scan");
-        assert!(text.lines().all(|line| line.chars().count() <= 160));
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS));
         assert!(!format!("{page:?}").contains(words.reveal().split(' ').next().unwrap()));
     }
 

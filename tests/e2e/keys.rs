@@ -3,6 +3,7 @@
 
 use crate::fleet::{Fleet, Node, Said, binary, larder, run};
 use larder_keys::Words;
+use larder_rpc::Empty;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -93,7 +94,8 @@ fn a_sealed_home_opens_by_each_of_its_passphrases_and_by_nothing_else() {
     assert_eq!(node.info().peer_id, before.peer_id);
     assert_eq!(node.info().account, before.account);
     // The sharing key is read while it runs.
-    node.larder(&["shared", "address"]).done();
+    let address = node.ask(|node| async move { node.share_address(&Empty {}).await });
+    assert_eq!(address.unwrap().account.0, before.account.0);
     node.kill();
 
     // A second key; the first goes.

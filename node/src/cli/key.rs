@@ -12,7 +12,7 @@ use crate::home::{
 };
 use crate::invite::Invite;
 use crate::paper::Page;
-use larder_keys::Words;
+use larder_keys::Keyring;
 use larder_rpc::Moment;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
@@ -75,7 +75,7 @@ fn add(
 fn list(home: &Path, out: Out) -> Asked {
     let ring = read_ring(home).map_err(of_home)?;
     let mut count = 0;
-    for key in ring.iter().flat_map(larder_keys::Keyring::keys) {
+    for key in ring.iter().flat_map(Keyring::keys) {
         count += 1;
         let made = Moment(key.made);
         out.object(&json!({
@@ -144,9 +144,7 @@ fn export(home: &Path, args: &ExportArgs, out: Out) -> Asked {
     {
         return Err(in_the_way(file));
     }
-    let text = words::text(args.words_file.as_deref())?;
-    words::seed(&text)?;
-    let words = Words::parse(&text).map_err(|e| Failure::new(WRONG_WORDS, e))?;
+    let words = words::parse(&words::text(args.words_file.as_deref())?)?;
     if words.seed().account().account() != account {
         let why = format_args!(
             "these words are of another account: this home's is {account}; nothing was written"
@@ -212,9 +210,11 @@ fn keep(file: &Path, bytes: &[u8], replace: bool) -> Asked {
         file.write_all(bytes)?;
         file.sync_all()
     });
-    written.map_err(|e| match e.kind() {
-        io::ErrorKind::AlreadyExists => in_the_way(file),
-        _ => Failure::new(FAILED, format_args!("cannot write {}: {e}", file.display())),
+    written.map_err(|e| {
+        if e.kind() == io::ErrorKind::AlreadyExists {
+            return in_the_way(file);
+        }
+        Failure::new(FAILED, format_args!("cannot write {}: {e}", file.display()))
     })
 }
 

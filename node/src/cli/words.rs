@@ -28,13 +28,18 @@ pub(super) fn text(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
 
 /// What the words stand for.
 pub(super) fn seed(words: &str) -> Result<Seed, Failure> {
+    parse(words).map(|words| words.seed())
+}
+
+/// The words themselves, if they are any.
+pub(super) fn parse(words: &str) -> Result<Words, Failure> {
     let wrong = |e| {
         Failure::new(
             WRONG_WORDS,
             format_args!("{e}; check the words and their order"),
         )
     };
-    Words::parse(words).map(|words| words.seed()).map_err(wrong)
+    Words::parse(words).map_err(wrong)
 }
 
 /// The words in a file.
