@@ -58,7 +58,6 @@ use larder_ledger::Genesis;
 use larder_rpc::{Door, Endpoint, Feeds, RpcMetrics, serve};
 use larder_types::size::MIB;
 use larder_types::{Bytes, Schedule, codec};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -71,12 +70,11 @@ const GENESIS_WAIT: Duration = Duration::from_secs(1);
 /// How long the stopping tasks may take.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
-/// Runs the node in `home` until SIGINT, SIGTERM or `node_shutdown`.
+/// Runs the node of an opened home until SIGINT, SIGTERM or `node_shutdown`.
 ///
 /// # Errors
 /// [`AppError`].
-pub fn run(home: &Path, options: UpOptions, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
-    let home = Home::open(home)?;
+pub fn run(home: Home, options: UpOptions, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
     let settings = Settings::of(&home, options)?;
     let runtime = runtime()?;
     let stop = CancellationToken::new();
@@ -88,19 +86,18 @@ pub fn run(home: &Path, options: UpOptions, ready: impl FnOnce(Ready)) -> Result
     ended
 }
 
-/// Runs the node in `home` for a recovery until `stop`: it listens nowhere, offers nothing and asks
+/// Runs the node of an opened home for a recovery until `stop`: it listens nowhere, offers nothing and asks
 /// the faucet for nothing. It signs with the account key, which the words at hand give: providers
 /// may not know the new device's key yet. The key stays in memory.
 ///
 /// # Errors
 /// [`AppError`].
 pub fn run_recovery(
-    home: &Path,
+    home: Home,
     account: Signer,
     stop: CancellationToken,
     ready: impl FnOnce(Ready),
 ) -> Result<(), AppError> {
-    let home = Home::open(home)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(up(home, Settings::recovery(account), stop, ready));
     runtime.shutdown_timeout(STOP_WAIT);
@@ -447,6 +444,7 @@ async fn up(
     };
     let sharing = Sharing {
         home: home.dir.clone(),
+        safe: home.safe.clone(),
         genesis: genesis.hash(),
         account,
         device: home.keys.device.clone(),

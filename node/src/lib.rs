@@ -28,6 +28,7 @@ pub mod metrics;
 mod mount;
 pub mod net;
 mod own;
+pub mod paper;
 pub mod policies;
 pub mod pool;
 mod providing;

@@ -24,6 +24,7 @@ mod health;
 mod honest_trouble;
 mod keeper_killed;
 mod keeper_killed_mid_repair;
+mod keys;
 mod limit;
 mod losses;
 mod mount;

@@ -11,6 +11,7 @@ mod exit;
 mod friend;
 mod health;
 mod init;
+mod key;
 mod listing;
 mod look;
 mod market;
