@@ -395,10 +395,7 @@ async fn call(State(rpc): State<Rpc>, request: Request) -> Response {
         .set_rpc_middleware(gated)
         .build(rpc.methods, rpc.stop);
     match service.call(request).await {
-        Ok(response) => {
-            let ours = invalid::instead(response.status(), &body);
-            ours.unwrap_or_else(|| response.map(Body::new))
-        }
+        Ok(response) => invalid::told(response.map(Body::new), &body).await,
         Err(error) => {
             tracing::debug!(%error, "an RPC request broke off");
             StatusCode::BAD_REQUEST.into_response()
