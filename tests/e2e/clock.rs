@@ -70,7 +70,10 @@ impl Kept {
     fn is_there(&self, keeper: &Node, providers: &[Node], when: &str) {
         let now = kept(keeper, providers);
         for snapshot in &self.snapshots {
-            assert!(now.snapshots.contains(snapshot), "{when}: {snapshot} is gone");
+            assert!(
+                now.snapshots.contains(snapshot),
+                "{when}: {snapshot} is gone"
+            );
         }
         for (before, after) in self.shards.iter().zip(&now.shards) {
             assert!(after >= before, "{when}: {before} shards, and {after} now");
@@ -141,7 +144,10 @@ fn a_clock_a_year_ahead_or_back_deletes_nothing_that_is_needed() {
     });
     with(&keeper, &words, &["undelete", one]).done();
     let check = keeper.larder(&["check", "--read-data"]).done();
-    assert_eq!((&check["ok"], &check["damaged_shards"]), (&true.into(), &0.into()));
+    assert_eq!(
+        (&check["ok"], &check["damaged_shards"]),
+        (&true.into(), &0.into())
+    );
     restored(&keeper, two, &fleet.path("back"));
     same(&folder, &fleet.path("back"));
     fs::remove_file(folder.join("late")).unwrap();

@@ -126,7 +126,10 @@ fn refused_for_want_of_room(keeper: &mut Node, path: &str, room: u64) {
         1 => {
             let why = said.refused(1);
             let log = keeper.log();
-            assert!(is_named(&why) || !keeper.runs() && is_named(&log), "{room}: {why}\n{log}");
+            assert!(
+                is_named(&why) || !keeper.runs() && is_named(&log),
+                "{room}: {why}\n{log}"
+            );
         }
         // The node has gone under the command.
         11 => {

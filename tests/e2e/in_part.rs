@@ -51,7 +51,10 @@ fn what_is_lost_beyond_repair_is_named_the_rest_comes_back_and_a_backup_heals_it
     // As it was told.
     let said = keeper.larder(&["check", "--read-data"]);
     let why = said.refused(22);
-    assert!(why.contains(second) && why.contains("larder backup"), "{why}");
+    assert!(
+        why.contains(second) && why.contains("larder backup"),
+        "{why}"
+    );
     let summary = said.last();
     assert_eq!(summary["ok"], false, "{summary}");
     let reasons = summary["damaged"].as_array().unwrap();
@@ -105,9 +108,15 @@ fn one_flipped_byte_is_read_around_and_a_repair_mends_it() {
     // A restore that met it may have had it mended already.
     assert!(matches!(said.code, 0 | 22), "{said:?}");
     let repaired = keeper.larder(&["repair"]).done();
-    assert_eq!((&repaired["remaining"], &repaired["lost"]), (&0.into(), &0.into()));
+    assert_eq!(
+        (&repaired["remaining"], &repaired["lost"]),
+        (&0.into(), &0.into())
+    );
     let mended = keeper.larder(&["check", "--read-data"]).done();
-    assert_eq!((&mended["ok"], &mended["damaged_shards"]), (&true.into(), &0.into()));
+    assert_eq!(
+        (&mended["ok"], &mended["damaged_shards"]),
+        (&true.into(), &0.into())
+    );
     restored(&keeper, &fleet.path("again")).done();
     same(&folder, &fleet.path("again"));
 }
@@ -139,7 +148,10 @@ fn restored(keeper: &Node, target: &Path) -> Said {
 
 /// The paths that a command had trouble with.
 fn named(said: &Said) -> BTreeSet<String> {
-    let lines = said.err.lines().filter_map(|l| serde_json::from_str(l).ok());
+    let lines = said
+        .err
+        .lines()
+        .filter_map(|l| serde_json::from_str(l).ok());
     let troubles = lines.filter(|l: &Value| l["message_type"] == "error");
     let paths = troubles.filter_map(|l| Some(l["path"].as_str()?.to_owned()));
     paths.collect()

@@ -40,11 +40,18 @@ fn a_backup_killed_at_any_point_is_ended_by_a_later_one_and_leaves_nothing_behin
     let mut killed = 0;
     for life in 0..KILLS {
         // Read once and stored once: somewhere on that way. The first is killed before it has begun.
-        let way = if life == 0 { 0 } else { rng.random_range(0..2 * FILES * FILE) };
+        let way = if life == 0 {
+            0
+        } else {
+            rng.random_range(0..2 * FILES * FILE)
+        };
         killed += u64::from(killed_at(&mut keeper, path, way));
         keeper.start();
     }
-    assert!(killed >= KILLS / 2, "{killed} of {KILLS} were under way: the folder is too small");
+    assert!(
+        killed >= KILLS / 2,
+        "{killed} of {KILLS} were under way: the folder is too small"
+    );
 
     let last = saved(&keeper.larder(&["backup", path]));
     assert_eq!(last["errors"], 0, "{last}");
@@ -61,11 +68,17 @@ fn a_backup_killed_at_any_point_is_ended_by_a_later_one_and_leaves_nothing_behin
         "providers took {taken}, {needed} were needed, {killed} times it was killed"
     );
     let used: u64 = providers.iter().map(|p| p.stores().used).sum();
-    assert!(used <= most + most / 50, "providers hold {used}, {needed} are needed");
+    assert!(
+        used <= most + most / 50,
+        "providers hold {used}, {needed} are needed"
+    );
 
     left_clean(&keeper);
     let check = keeper.larder(&["check", "--read-data"]).done();
-    assert_eq!((&check["ok"], &check["unread_shards"]), (&true.into(), &0.into()));
+    assert_eq!(
+        (&check["ok"], &check["unread_shards"]),
+        (&true.into(), &0.into())
+    );
     restore(&keeper, &fleet.path("back"));
     same(&folder, &fleet.path("back"));
     // Nobody holds the vault, and all is known.

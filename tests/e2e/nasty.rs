@@ -58,7 +58,10 @@ fn a_nasty_tree_comes_back_without_a_difference() {
         let words = ["restore", "latest", "--verify", "--target"];
         let back = keeper.larder(&[&words[..], &[target.to_str().unwrap()]].concat());
         let done = back.done();
-        assert_eq!((&done["errors"], &done["verified"]), (&0.into(), &true.into()));
+        assert_eq!(
+            (&done["errors"], &done["verified"]),
+            (&0.into(), &true.into())
+        );
         same(&folder, &target);
         let copy = copy_of(&folder, &target);
         let (was, is) = (beyond(&folder), beyond(&copy));
@@ -183,7 +186,7 @@ fn attributes(folder: &Path) {
     };
     set(&dir.join("file"), "user.note", b"hello");
     set(&dir.join("file"), "user.empty", b"");
-    set(&dir.join("file"), "user.bytes \xc3\xa9", &[0, 255, 10, 0]);
+    set(&dir.join("file"), "user.bytes \u{e9}", &[0, 255, 10, 0]);
     set(&dir.join("read only"), "user.long", &[7; 3_000]);
     set(&dir, "user.of a folder", b"x");
     set(&dir.join("guarded"), "system.posix_acl_access", &acl());
@@ -309,7 +312,8 @@ fn what_changes_or_goes_while_it_is_read_is_named_and_the_rest_is_kept() {
     assert_eq!(summary["errors"], 2, "{said:?}");
     assert!(summary["snapshot"].is_string(), "the rest is saved");
     for path in [&changing, &vanishing] {
-        let is_named = |line: &str| line.contains("\"error\"") && line.contains(path.to_str().unwrap());
+        let is_named =
+            |line: &str| line.contains("\"error\"") && line.contains(path.to_str().unwrap());
         assert!(said.err.lines().any(is_named), "{path:?}: {said:?}");
     }
     // In quiet all of it is there, and the file that changed is not taken for known.

@@ -71,7 +71,9 @@ fn a_stolen_device_cannot_take_anything_away() {
     let mut owner = fleet.at_home("again", &[]);
     owner.start();
     until("what was there is listed", SOON, || {
-        listed(&owner, &["snapshots"]).contains(&shown).then_some(())
+        listed(&owner, &["snapshots"])
+            .contains(&shown)
+            .then_some(())
     });
     let all = owner.larder(&["snapshots", "--all"]).objects();
     let hidden_now = all.iter().find(|s| s["snapshot"] == hidden).unwrap();
@@ -80,7 +82,9 @@ fn a_stolen_device_cannot_take_anything_away() {
     let shown_now = all.iter().find(|s| s["snapshot"] == shown).unwrap();
     assert_eq!(shown_now["tags"], serde_json::json!([]), "{all:?}");
     assert!(shown_now["forgotten"].is_null(), "{all:?}");
-    owner.larder(&["undelete", one, "--words-file", file]).done();
+    owner
+        .larder(&["undelete", one, "--words-file", file])
+        .done();
     let check = owner.larder(&["check", "--read-data"]).done();
     assert_eq!(check["ok"], true, "{check}");
     for (snapshot, target) in [(two, "back"), (one, "back before")] {
