@@ -22,7 +22,7 @@ fn what_is_lost_beyond_repair_is_named_the_rest_comes_back_and_a_backup_heals_it
     // Epochs so long that no scrubber, no proof and no verdict comes first.
     let fleet = Fleet::found("60s");
     let providers = fleet.providers(4);
-    let keeper = fleet.keeper();
+    let (keeper, words) = fleet.keeper_with_words();
     offered(&keeper, 4);
     let folder = fleet.path("folder");
     let (gone, whole) = (folder.join("gone"), folder.join("whole"));
@@ -80,6 +80,12 @@ fn what_is_lost_beyond_repair_is_named_the_rest_comes_back_and_a_backup_heals_it
     let line = ["restore", oldest, "--target", target.to_str().unwrap()];
     keeper.larder(&line).done();
     assert_eq!(facts(&copy_of(&gone, &target)), facts(&gone));
+    // What is lost nothing needs any more: it goes, and all is well.
+    let file = ["--words-file", words.to_str().unwrap()];
+    let pruned = keeper.larder(&[&["prune"][..], &file[..]].concat()).done();
+    assert!(pruned["segments_dropped"].as_u64().unwrap() > 0, "{pruned}");
+    let check = keeper.larder(&["check", "--read-data"]).done();
+    assert_eq!(check["ok"], true, "{check}");
 }
 
 #[test]

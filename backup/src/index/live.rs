@@ -38,6 +38,8 @@ pub(crate) struct Use {
     pub(crate) doomed: bool,
     /// Whether it holds marks: then it stays.
     pub(crate) marks: bool,
+    /// Whether nobody can give it back: what is needed of it cannot be moved.
+    pub(crate) lost: bool,
 }
 
 /// Blobs that are needed.
@@ -122,7 +124,7 @@ impl Live {
              (SELECT COALESCE(SUM(b.len), 0) FROM blobs b WHERE b.segment = s.no AND (",
         );
         query.push(USED).push(NEEDED).push(
-            ")), EXISTS (SELECT 1 FROM marks k WHERE k.segment = s.no) FROM segments s WHERE s.durable = 1 AND s.kind = ",
+            ")), EXISTS (SELECT 1 FROM marks k WHERE k.segment = s.no), s.lost FROM segments s WHERE s.durable = 1 AND s.kind = ",
         );
         query
             .push_bind(super::kind_number(kind))
@@ -138,6 +140,7 @@ impl Live {
                     len: unsigned(row, 4)?,
                     live: unsigned(row, 5)?,
                     marks: row.try_get(6)?,
+                    lost: row.try_get(7)?,
                 })
             })
             .collect()

@@ -75,7 +75,7 @@ fn checked(it: &CheckSummary, out: Out) -> Asked {
             0 => "mend it with `larder repair`",
             _ => {
                 "mend what can be mended with `larder repair`; `larder backup` of the same paths \
-                 stores again what is lost, as far as it is still there"
+                 stores again what is lost, as far as it is there; then `larder prune` lets go of it"
             }
         };
         return Err(Failure::new(
