@@ -202,10 +202,10 @@ impl Trace {
                 self.0.update(&segment.0);
             }
             Command::Probe { segment } => {
-                self.kind(17);
+                self.kind(19);
                 self.0.update(&segment.0);
             }
-            Command::Repair => self.kind(18),
+            Command::Repair => self.kind(20),
             Command::Send { job, to, amount } => {
                 self.kind(5);
                 self.number(*job);
@@ -265,6 +265,14 @@ impl Trace {
                 self.0.update(&reader.0);
                 self.number(until.0);
                 self.encoded(contracts);
+            }
+            Command::Drop(segments) => {
+                self.kind(30);
+                self.encoded(segments);
+            }
+            Command::Reduce(reductions) => {
+                self.kind(31);
+                self.encoded(reductions);
             }
             Command::Known(entries) => {
                 self.kind(9);

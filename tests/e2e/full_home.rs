@@ -122,21 +122,12 @@ fn refused_for_want_of_room(keeper: &mut Node, path: &str, room: u64) {
         let text = text.to_lowercase();
         text.contains("full") || text.contains("space")
     };
-    match said.code {
-        1 => {
-            let why = said.refused(1);
-            let log = keeper.log();
-            assert!(
-                is_named(&why) || !keeper.runs() && is_named(&log),
-                "{room}: {why}\n{log}"
-            );
-        }
-        // The node has gone under the command.
-        11 => {
-            keeper.ends();
-            let log = keeper.log();
-            assert!(is_named(&log), "{room}: {log}");
-        }
-        _ => panic!("{room}: {said:?}"),
+    assert!(matches!(said.code, 1 | 11), "{room}: {said:?}");
+    let why = said.refused(said.code);
+    if said.code == 1 && is_named(&why) {
+        return;
     }
+    keeper.ends();
+    let log = keeper.log();
+    assert!(is_named(&log), "{room}: {why}\n{log}");
 }

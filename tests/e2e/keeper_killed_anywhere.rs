@@ -21,7 +21,8 @@ const KILLS: u64 = 8;
 const SEGMENT: u64 = 64 << 20;
 /// Bytes of the folder: three full segments and a bit, in files of four MiB.
 const FILES: u64 = 52;
-const FILE: u64 = 4 << 20;
+const FILE: usize = 4 << 20;
+const FOLDER: u64 = 208 << 20;
 
 #[test]
 fn a_backup_killed_at_any_point_is_ended_by_a_later_one_and_leaves_nothing_behind() {
@@ -32,7 +33,7 @@ fn a_backup_killed_at_any_point_is_ended_by_a_later_one_and_leaves_nothing_behin
     let folder = fleet.path("folder");
     fs::create_dir(&folder).unwrap();
     for number in 0..FILES {
-        noise(&folder.join(number.to_string()), number, FILE as usize);
+        noise(&folder.join(number.to_string()), number, FILE);
     }
     let path = folder.to_str().unwrap();
 
@@ -43,7 +44,7 @@ fn a_backup_killed_at_any_point_is_ended_by_a_later_one_and_leaves_nothing_behin
         let way = if life == 0 {
             0
         } else {
-            rng.random_range(0..2 * FILES * FILE)
+            rng.random_range(0..2 * FOLDER)
         };
         killed += u64::from(killed_at(&mut keeper, path, way));
         keeper.start();

@@ -134,15 +134,22 @@ fn kinds(folder: &Path) {
     fs::hard_link(dir.join("some"), folder.join("some elsewhere")).unwrap();
     rustix::fs::mknodat(CWD, dir.join("pipe"), FileType::Fifo, 0o640.into(), 0).unwrap();
     fs::hard_link(dir.join("pipe"), dir.join("pipe again")).unwrap();
-    for (name, target) in [
-        ("there", &b"some"[..]),
+    let links: [(&str, &[u8]); 4] = [
+        ("there", b"some"),
         ("nowhere", b"/no\xff\n/where"),
         ("round", b"."),
         ("up", b"../../../../../../etc/passwd"),
-    ] {
+    ];
+    for (name, target) in links {
         symlink(OsStr::from_bytes(target), dir.join(name)).unwrap();
     }
-    for mode in [0, 0o400, 0o444, 0o755, 0o4755, 0o2755, 0o1777] {
+    // Root reads even what nobody may.
+    let least = if rustix::process::geteuid().is_root() {
+        0
+    } else {
+        0o400
+    };
+    for mode in [least, 0o440, 0o444, 0o755, 0o4755, 0o2755, 0o1777] {
         let path = dir.join(format!("{mode:05o}"));
         fs::write(&path, "mode").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
@@ -162,11 +169,13 @@ fn holes(folder: &Path) {
             file.write_all_at(bytes, *at).unwrap();
         }
     };
-    let piece: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
+    let piece: Vec<u8> = (0..300_000_u32)
+        .map(|i| u8::try_from(i % 251).unwrap())
+        .collect();
     make("nothing else", 100 * MIB + 12_345, &[]);
     make("begins with one", 50 * MIB, &[(49 * MIB, &piece)]);
     make("ends with one", 50 * MIB, &[(0, &piece)]);
-    let two = [(20 * MIB + 123, &piece[..]), (80 * MIB + 1, b"x")];
+    let two = [(20 * MIB + 123, &piece[..]), (80 * MIB + 1, &b"x"[..])];
     make("two at odd offsets", 100 * MIB, &two);
     let zeros = vec![0; 3 << 20];
     make("zeros that take room", 3 * MIB, &[(0, &zeros)]);
@@ -329,6 +338,8 @@ fn what_changes_or_goes_while_it_is_read_is_named_and_the_rest_is_kept() {
 fn disturbed(keeper: &Node, folder: &Path, changing: &Path, vanishing: &Path) -> Said {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
+        // Also if what follows fails.
+        let _ends = Ends(&over);
         scope.spawn(|| {
             let mut file = File::options().append(true).open(changing).unwrap();
             while !over.load(Ordering::Relaxed) {
@@ -347,8 +358,15 @@ fn disturbed(keeper: &Node, folder: &Path, changing: &Path, vanishing: &Path) ->
             (reading && job.progress.bytes > 0).then_some(())
         });
         fs::remove_file(vanishing).unwrap();
-        let said = backup.join().unwrap();
-        over.store(true, Ordering::Relaxed);
-        said
+        backup.join().unwrap()
     })
+}
+
+/// Says that it is over when it goes.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
