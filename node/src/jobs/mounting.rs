@@ -1,6 +1,6 @@
 //! A mount as a job: it runs until it is cancelled, somebody unmounts it, or the node stops. It is
 //! the node that mounts, as it is the node that restores: it alone holds the vault and reaches the
-//! providers (ADR 19).
+//! providers (ADR 20).
 
 use super::Jobs;
 use crate::app::AppError;
