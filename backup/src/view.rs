@@ -87,6 +87,9 @@ pub enum ViewError {
     Index(#[from] IndexError),
 }
 
+/// What a name stands for, before anybody has looked it up.
+type Found = (Key, Node);
+
 /// A name in a listing.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -94,7 +97,7 @@ pub struct Item {
     pub name: Vec<u8>,
     /// What `stat` would tell.
     pub attr: Attr,
-    found: (Key, Node),
+    found: Found,
 }
 
 /// Hears once of each trouble: the path in the view that met it, and what it is.
@@ -357,7 +360,7 @@ impl<S: Segments> View<S> {
         node: &Node,
         after: u64,
         most: usize,
-    ) -> Result<Vec<(Vec<u8>, (Key, Node))>, ViewError> {
+    ) -> Result<Vec<(Vec<u8>, Found)>, ViewError> {
         let skip = usize::try_from(after).unwrap_or(usize::MAX);
         match &node.what {
             What::Root => {

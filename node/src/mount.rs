@@ -103,14 +103,18 @@ pub(crate) fn mount<S: Segments>(
     }
     config.n_threads = Some(THREADS);
     let session = Session::new(Shown::new(view), &path, &config);
-    let mut session = session.map_err(|source| match source.kind() {
-        // The kernel refused, and there is no fusermount3 to ask instead.
-        io::ErrorKind::NotFound => NoFuse::NotAllowed.into(),
-        io::ErrorKind::PermissionDenied if for_others => MountError::NotForOthers,
-        _ => MountError::Refused {
+    let mut session = session.map_err(|source| {
+        if source.kind() == io::ErrorKind::NotFound {
+            // The kernel refused, and there is no fusermount3 to ask instead.
+            return NoFuse::NotAllowed.into();
+        }
+        if source.kind() == io::ErrorKind::PermissionDenied && for_others {
+            return MountError::NotForOthers;
+        }
+        MountError::Refused {
             path: path.clone(),
             source,
-        },
+        }
     })?;
     let unmounter = session.unmount_callable();
     let (over, ended) = oneshot::channel();

@@ -35,7 +35,7 @@ pub(super) fn mount(home: &Path, args: &MountArgs, out: Out) -> Asked {
             ready: false,
             lines: 0,
         };
-        report(&watching.to_the_end(signals).await?, out)
+        report(&watching.until_over(signals).await?, out)
     })
 }
 
@@ -74,7 +74,7 @@ struct Watching<'a> {
 }
 
 impl Watching<'_> {
-    async fn to_the_end(mut self, mut signals: Signals) -> Result<MountSummary, Failure> {
+    async fn until_over(mut self, mut signals: Signals) -> Result<MountSummary, Failure> {
         let params = JobParams {
             job: self.job.clone(),
         };
