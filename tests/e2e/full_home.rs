@@ -1,8 +1,7 @@
 //! The disk of the keeper's whole home is full: its database, its index, its spools. It says so, loses
 //! nothing, and ends the backup once there is room.
 //!
-//! The disk is a small tmpfs in the mount namespace of a process that does nothing else: it is reached
-//! through that process, outlives the node, and goes with the test.
+//! The disk is a small tmpfs in a mount namespace of the test's own: the test runs itself once more in one.
 
 use crate::by_hand::saved;
 use crate::fleet::{Fleet, Node, larder, offered};
@@ -10,37 +9,32 @@ use crate::folder::{plain, same};
 use crate::full_disk::{fill, mounts, unshare};
 use crate::losses::restore;
 use serde_json::Value;
+use std::env;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 /// The disk's size, MiB: room for the home, and for a backup's segments and their shards.
 const DISK: usize = 160;
 
+/// Says to this program that it runs in a mount namespace of its own.
+const INSIDE: &str = "LARDER_TEST_OWN_MOUNTS";
+/// This test, as its harness names it.
+const NAME: &str = "full_home::a_keeper_whose_whole_home_is_full_says_so_loses_nothing_and_goes_on_once_there_is_room";
+
 /// A disk of its own.
 struct Disk {
-    holder: Child,
     at: PathBuf,
 }
 
 impl Disk {
-    fn of(mib: usize) -> Self {
-        let words = unshare();
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]);
-        // It ends when nobody holds the other end of its input any more.
-        let script = format!("mount -t tmpfs -o size={mib}m tmpfs /mnt && echo up && exec cat");
-        command.args(["sh", "-c", &script]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut holder = command.spawn().unwrap();
-        let mut said = String::new();
-        let stdout = holder.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut said).unwrap();
-        assert_eq!(said, "up\n");
-        let at = PathBuf::from(format!("/proc/{}/root/mnt", holder.id()));
-        Self { holder, at }
+    fn of(mib: usize, at: PathBuf) -> Self {
+        fs::create_dir(&at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]);
+        assert!(mount.arg(&at).status().unwrap().success());
+        Self { at }
     }
 
     /// Bytes that are free on it.
@@ -52,10 +46,23 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // An error says that it has ended already.
-        self.holder.kill().ok();
-        self.holder.wait().ok();
+        // So that the folder below can be removed; an error leaves it to the namespace's end.
+        Command::new("umount").arg("-l").arg(&self.at).status().ok();
     }
+}
+
+/// Runs this test in a mount namespace of its own.
+fn again_inside() {
+    let words = unshare();
+    let mut again = Command::new(words[0]);
+    again.args(&words[1..]).arg(env::current_exe().unwrap());
+    again
+        .args(["--exact", NAME, "--nocapture"])
+        .env(INSIDE, "1");
+    let said = again.output().unwrap();
+    let text = String::from_utf8_lossy(&said.stdout);
+    eprintln!("{text}{}", String::from_utf8_lossy(&said.stderr));
+    assert!(said.status.success() && text.contains("1 passed"));
 }
 
 #[test]
@@ -63,9 +70,12 @@ fn a_keeper_whose_whole_home_is_full_says_so_loses_nothing_and_goes_on_once_ther
     if !mounts() {
         return;
     }
+    if env::var_os(INSIDE).is_none() {
+        return again_inside();
+    }
     let fleet = Fleet::found("8s");
     let _providers = fleet.providers(3);
-    let disk = Disk::of(DISK);
+    let disk = Disk::of(DISK, fleet.path("disk"));
     let home = disk.at.join("keeper");
     larder(&home, &["init", "--join", &fleet.invite]).done();
     let mut keeper = fleet.at_home("keeper", &[]);
