@@ -159,13 +159,32 @@ impl Home {
         let lock = lock(dir)?;
         let safe = Safe::open(dir, passphrase)?;
         safe.sweep()?;
-        Ok(Self {
+        let home = Self {
             dir: dir.to_owned(),
             config,
             keys: Keys::read(dir, &safe)?,
             safe,
             _lock: lock,
-        })
+        };
+        home.certified()?;
+        Ok(home)
+    }
+
+    /// A certificate, if there is one, is this device's and by this account: whoever has the device and
+    /// not the words could else put one of their own there, and words that this home then obeys.
+    fn certified(&self) -> Result<(), HomeError> {
+        let keys = &self.keys;
+        let is_ours = |cert: &DeviceCert, net: &GenesisHash| {
+            let named = cert.account == keys.account() && cert.device_pk == keys.device.public();
+            named && cert.verify(net)
+        };
+        match &keys.cert {
+            Some(cert) if !is_ours(cert, &self.genesis_hash()?) => Err(HomeError::Damaged {
+                path: cert_path(&self.dir),
+                why: "it does not certify this home's device for this home's account".to_owned(),
+            }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The network's genesis hash.

@@ -183,3 +183,20 @@ fn the_same_words_give_the_same_account() {
     assert_eq!(made.account, again.account);
     assert_ne!(made.peer_id, again.peer_id, "the node's key is its own");
 }
+
+#[test]
+fn a_certificate_of_another_account_or_device_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let [ours, twin, other] = ["ours", "twin", "other"].map(|name| dir.path().join(name));
+    let words = init(&ours, options(None)).unwrap().words;
+    init(&twin, options(Some(&words))).unwrap();
+    init(&other, options(None)).unwrap();
+    let own = fs::read(cert_path(&ours)).unwrap();
+    for foreign in [&twin, &other] {
+        fs::copy(cert_path(foreign), cert_path(&ours)).unwrap();
+        let refused = Home::open(&ours, None).unwrap_err();
+        assert!(refused.to_string().contains("certify"), "{refused}");
+    }
+    fs::write(cert_path(&ours), own).unwrap();
+    Home::open(&ours, None).unwrap();
+}
