@@ -9,9 +9,7 @@ use crate::index::IndexError;
 use crate::lock::{Held, LockError, hold};
 use crate::pack::{Packer, Tools};
 use crate::progress::{Phase, Progress};
-use crate::read::{Reader, Reading};
-use crate::scout::estimate;
-use crate::seen::Seen;
+use crate::read::{Reader, Reading, estimate};
 use crate::segments::{SealedSegment, Segments, SegmentsError};
 use crate::snapshot::Snapshot;
 use crate::spool::SpoolError;
@@ -19,7 +17,7 @@ use crate::summary::Summary;
 use crate::vault::Vault;
 use crate::walk::{Roots, Walker, absolute};
 use larder_coding::SealError;
-use larder_types::{BlobId, Class, Time};
+use larder_types::{Class, Time};
 use serde_bytes::ByteBuf;
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
@@ -143,13 +141,7 @@ impl Vault {
         let tools = self.tools(segments, progress, &stop, &lock);
         let packer = Packer::new(tools, options.class, options.dry_run);
         let (reading, packer) = self
-            .read_and_pack(
-                (Arc::new((walker, roots)), options.class, options.dry_run),
-                packer,
-                left,
-                progress,
-                &stop,
-            )
+            .read_and_pack(Arc::new((walker, roots)), packer, left, progress, &stop)
             .await?;
         progress.phase(Phase::Storing);
         let snapshot = snapshot_of(options, paths, &reading);
@@ -166,9 +158,7 @@ impl Vault {
             files: reading.tally.files,
             dirs: reading.tally.dirs,
             errors: reading.problems,
-            unchanged: reading.tally.unchanged,
             changed: reading.tally.changed,
-            left_out: reading.receipt.omissions(),
             bytes: reading.tally.bytes,
             bytes_new: packed.bytes_new,
             bytes_stored: packed.bytes_stored,
@@ -231,7 +221,7 @@ impl Vault {
     /// Both sides at once, each on a thread of its own.
     async fn read_and_pack<S: Segments>(
         &self,
-        (look, class, dry_run): (Arc<(Walker, Roots)>, Class, bool),
+        look: Arc<(Walker, Roots)>,
         packer: Packer<S>,
         left: Vec<SealedSegment>,
         progress: &Progress,
@@ -247,16 +237,9 @@ impl Vault {
             }
         });
         let (this, told, stop) = (self.clone(), progress.clone(), stop.clone());
-        let runtime = Handle::current();
         let reading = spawn_blocking(move || {
             let out = Emitter::new(&this.keys, &this.metadata, tx, stop);
-            let known = Box::new(|ids: &[BlobId]| {
-                // What cannot be looked up is read.
-                let known = runtime.block_on(this.index.known(ids, class));
-                known.unwrap_or_default()
-            });
-            let seen = Seen::open(&this.dir, &this.keys, &look.1, known, dry_run);
-            Reader::new(&look.0, &this.content, out, &told, seen).run(&look.1)
+            Reader::new(&look.0, &this.content, out, &told).run(&look.1)
         });
         let packing = spawn_blocking(move || packer.run(left, &rx));
         let (reading, packing) = (join(reading.await)?, join(packing.await)?);

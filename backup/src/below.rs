@@ -1,18 +1,15 @@
 //! Making and changing files below one folder, and nowhere else: every step down is opened
 //! relative to its parent and follows no link, whatever lies in the target already.
 
-use crate::attrs::{ACL_ACCESS, ACL_DEFAULT, Of, Xattr};
 use crate::entry::Meta;
-use crate::problems::{Unrestored, What};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What is made before its contents are written: the owner's only.
 const PRIVATE_DIR: u32 = 0o700;
@@ -23,20 +20,7 @@ const PRIVATE_FILE: u32 = 0o600;
 pub(crate) struct Below {
     root: OwnedFd,
     way: Vec<(Vec<u8>, OwnedFd)>,
-    /// Whether we may give files away.
     owns: bool,
-    /// Whether what is made here begins with an ACL of its folder's.
-    inherits: bool,
-    /// Of how many entries something is missing, and the first of them.
-    unrestored: BTreeMap<What, (u64, PathBuf)>,
-}
-
-/// What is set once contents are written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Finish<'a> {
-    pub(crate) meta: &'a Meta,
-    pub(crate) xattrs: &'a [Xattr],
-    pub(crate) is_link: bool,
 }
 
 impl Below {
@@ -44,36 +28,11 @@ impl Below {
     pub(crate) fn open(target: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(target)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(target, flags, Mode::empty())?;
-        let inherits = Of::Open(root.as_fd()).read()?;
         Ok(Self {
-            root,
+            root: rustix::fs::open(target, flags, Mode::empty())?,
             way: Vec::new(),
             owns: rustix::process::geteuid().is_root(),
-            inherits: inherits.iter().any(|x| x.0 == ACL_DEFAULT.as_bytes()),
-            unrestored: BTreeMap::new(),
         })
-    }
-
-    /// Whether we are root.
-    pub(crate) fn owns(&self) -> bool {
-        self.owns
-    }
-
-    /// What could not be given back although nothing failed.
-    pub(crate) fn unrestored(&self) -> Vec<Unrestored> {
-        let each = self.unrestored.iter();
-        each.map(|(what, (count, first))| Unrestored {
-            what: *what,
-            count: *count,
-            first: first.clone(),
-        })
-        .collect()
-    }
-
-    fn lacks(&mut self, what: What, path: &[u8]) {
-        let first = || (0, PathBuf::from(OsStr::from_bytes(path)));
-        self.unrestored.entry(what).or_insert_with(first).0 += 1;
     }
 
     /// The open folder that holds `path`, and the last name of it.
@@ -105,15 +64,11 @@ impl Below {
         match rustix::fs::mkdirat(dir, name, mode) {
             Ok(()) => Ok(()),
             Err(Errno::EXIST) => match open_dir(dir, name.as_bytes()) {
-                // Ours to write to, and with nothing to bequeath, until its own mode and ACL are
-                // set at the end.
-                Ok(there) => {
-                    let bare = Of::Open(there.as_fd()).remove(ACL_DEFAULT);
-                    match bare.and_then(|()| rustix::fs::fchmod(&there, mode)) {
-                        Ok(()) | Err(Errno::PERM) => Ok(()),
-                        Err(e) => Err(e.into()),
-                    }
-                }
+                // Ours to write to until its own mode is set at the end.
+                Ok(there) => match rustix::fs::fchmod(&there, mode) {
+                    Ok(()) | Err(Errno::PERM) => Ok(()),
+                    Err(e) => Err(e.into()),
+                },
                 Err(_) => {
                     clear(dir, name)?;
                     Ok(rustix::fs::mkdirat(dir, name, mode)?)
@@ -175,32 +130,18 @@ impl Below {
         )?)
     }
 
-    /// Sets owner, attributes, mode, ACLs and times, in the order in which none undoes another: a new
-    /// owner takes capabilities away, a read-only mode forbids attributes, a mode changes an ACL.
-    pub(crate) fn finish(&mut self, path: &[u8], finish: Finish<'_>) -> io::Result<()> {
-        let (owns, inherits, no_follow) = (self.owns, self.inherits, AtFlags::SYMLINK_NOFOLLOW);
-        let Finish {
-            meta,
-            xattrs,
-            is_link,
-        } = finish;
+    /// Sets owner (as root only), mode and times, in the order in which none undoes another.
+    pub(crate) fn finish(&mut self, path: &[u8], meta: &Meta, is_link: bool) -> io::Result<()> {
+        let owns = self.owns;
         let (dir, name) = self.parent(path)?;
-        let owned = give(dir, name, meta, owns)?;
-        let of = Of::named(dir.as_fd(), name);
-        let mut kept = true;
-        for attr in xattrs.iter().filter(|x| !x.is_acl()) {
-            kept &= is_set(of.set(attr), owns)?;
+        let no_follow = AtFlags::SYMLINK_NOFOLLOW;
+        if owns {
+            let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
+            rustix::fs::chownat(dir, name, Some(uid), Some(gid), no_follow)?;
         }
         if !is_link {
             let mode = Mode::from_raw_mode(meta.mode & 0o7777);
             rustix::fs::chmodat(dir, name, mode, AtFlags::empty())?;
-            if inherits {
-                of.remove(ACL_ACCESS)?;
-                of.remove(ACL_DEFAULT)?;
-            }
-        }
-        for acl in xattrs.iter().filter(|x| x.is_acl()) {
-            kept &= is_set(of.set(acl), owns)?;
         }
         let time = Timespec {
             tv_sec: meta.mtime_s,
@@ -210,39 +151,7 @@ impl Below {
             last_access: time,
             last_modification: time,
         };
-        rustix::fs::utimensat(dir, name, &times, no_follow)?;
-        if !owned {
-            self.lacks(What::Owner, path);
-        }
-        if !kept {
-            self.lacks(What::Attributes, path);
-        }
-        Ok(())
-    }
-}
-
-/// Gives `name` its owner and group; without root at most the group, if it is one of ours. Whether
-/// they are what they should be.
-fn give(dir: &OwnedFd, name: &OsStr, meta: &Meta, owns: bool) -> io::Result<bool> {
-    let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
-    let no_follow = AtFlags::SYMLINK_NOFOLLOW;
-    if owns {
-        rustix::fs::chownat(dir, name, Some(uid), Some(gid), no_follow)?;
-        return Ok(true);
-    }
-    let there = rustix::fs::statat(dir, name, no_follow)?;
-    let grouped = there.st_gid == meta.gid
-        || rustix::fs::chownat(dir, name, None, Some(gid), no_follow).is_ok();
-    Ok(grouped && there.st_uid == meta.uid)
-}
-
-/// Whether an attribute was set; not if this file system keeps none of its kind, or only root may.
-fn is_set(set: rustix::io::Result<()>, owns: bool) -> io::Result<bool> {
-    match set {
-        Ok(()) => Ok(true),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
-        Err(Errno::PERM | Errno::ACCESS) if !owns => Ok(false),
-        Err(e) => Err(e.into()),
+        Ok(rustix::fs::utimensat(dir, name, &times, no_follow)?)
     }
 }
 

@@ -37,8 +37,6 @@ pub(crate) struct Emitter<'a> {
     metadata: &'a Cutter,
     batch: Vec<Blob>,
     bytes: usize,
-    /// Every blob of the file at hand, if somebody wants to know.
-    noted: Option<Vec<BlobId>>,
     tx: SyncSender<Vec<Blob>>,
     stop: CancellationToken,
 }
@@ -55,7 +53,6 @@ impl<'a> Emitter<'a> {
             metadata,
             batch: Vec::new(),
             bytes: 0,
-            noted: None,
             tx,
             stop,
         }
@@ -68,7 +65,6 @@ impl<'a> Emitter<'a> {
     /// Sends a blob on its way; its piece.
     pub(crate) fn emit(&mut self, kind: BlobKind, plain: Vec<u8>) -> Result<Piece, Stop> {
         let id = blob_id(self.keys, &plain);
-        self.note(id);
         let len = u32::try_from(plain.len()).expect("a blob is at most 8 MiB");
         self.bytes += plain.len();
         self.batch.push(Blob { kind, id, plain });
@@ -76,23 +72,6 @@ impl<'a> Emitter<'a> {
             self.flush()?;
         }
         Ok(Piece { id, len })
-    }
-
-    /// From here on blobs are noted.
-    pub(crate) fn begin_noting(&mut self) {
-        self.noted = Some(Vec::new());
-    }
-
-    /// Notes a blob that was handed on before.
-    pub(crate) fn note(&mut self, id: BlobId) {
-        if let Some(noted) = &mut self.noted {
-            noted.push(id);
-        }
-    }
-
-    /// The blobs since then.
-    pub(crate) fn noted(&mut self) -> Vec<BlobId> {
-        self.noted.take().unwrap_or_default()
     }
 
     /// Hands the batch on, waiting for room.

@@ -1,10 +1,7 @@
 //! One name in a directory: what a tree holds of it. Names and link targets are bytes; times are
-//! seconds and nanoseconds since the Unix epoch. Fields that came later are optional: an entry
-//! without them is as it always was, byte for byte.
+//! seconds and nanoseconds since the Unix epoch.
 
-use crate::attrs::Xattr;
 use crate::content::Content;
-use crate::holes::Hole;
 use rustix::fs::{FileType, Stat};
 use serde::{Deserialize, Serialize};
 
@@ -91,20 +88,6 @@ pub struct Entry {
     /// the same pair are one file; which name came first is nobody's business until a restore.
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     pub inode: Option<(u64, u64)>,
-    /// The owner's name, if the machine knew one. A restore goes by the number, as the field does:
-    /// the name is for whoever reads the listing.
-    #[serde(rename = "U", default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// The group's name, likewise.
-    #[serde(rename = "G", default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// Extended attributes, POSIX ACLs among them, sorted by name.
-    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
-    pub xattrs: Vec<Xattr>,
-    /// Of a file: the holes in it, upwards, whose bytes are zeros in its content. `None` where
-    /// nobody looked, as in snapshots made before holes were kept.
-    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
-    pub holes: Option<Vec<Hole>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -125,22 +108,6 @@ impl Meta {
 }
 
 impl Entry {
-    /// A name without contents, names of owners, attributes or second names.
-    #[must_use]
-    pub const fn new(name: Vec<u8>, kind: Kind, meta: Meta) -> Self {
-        Self {
-            name,
-            kind,
-            meta,
-            size: 0,
-            inode: None,
-            user: None,
-            group: None,
-            xattrs: Vec::new(),
-            holes: None,
-        }
-    }
-
     /// Whether the name can be made below a folder without leaving it.
     #[must_use]
     pub fn has_safe_name(&self) -> bool {

@@ -1,10 +1,7 @@
 //! What a backup leaves out: caches, temporary files and trash that can be made again, and what
 //! the user names, in gitignore's syntax over absolute paths (the `ignore` crate). A relative
-//! glob matches at any depth. A backup's own roots are never left out. What the user names counts
-//! before the `.larderignore` files, and these before the defaults: `!.cache` takes one back.
+//! glob matches at any depth. A backup's own roots are never left out.
 
-use crate::receipt::Rule;
-use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::path::Path;
 
@@ -32,29 +29,6 @@ pub const DEFAULTS: [&str; 20] = [
     ".fseventsd/",
     ".Spotlight-V100/",
 ];
-
-/// What the exclude `@builds` stands for: what builds and package managers put beside sources and
-/// make again, for hours if need be and only while the network has it; so nobody gets it unasked.
-/// (Cargo's `target` has a `CACHEDIR.TAG`.)
-pub const BUILDS: [&str; 14] = [
-    "node_modules/",
-    "bower_components/",
-    "__pycache__/",
-    "*.pyc",
-    ".venv/",
-    ".tox/",
-    ".nox/",
-    ".mypy_cache/",
-    ".pytest_cache/",
-    ".ruff_cache/",
-    ".gradle/",
-    ".terraform/",
-    ".next/",
-    ".parcel-cache/",
-];
-
-/// The name of that set among excludes; a file of this name is `\@builds`.
-const BUILDS_NAME: &str = "@builds";
 
 /// What the first bytes of a `CACHEDIR.TAG` are (bford.info/cachedir).
 pub const CACHEDIR_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
@@ -90,15 +64,6 @@ impl Globs {
         builder.build().map(Self).map_err(|e| refuse("", &e))
     }
 
-    /// What the set says of the entry itself: the glob that leaves it out, or that takes it back.
-    pub(crate) fn says(&self, path: &Path, is_dir: bool) -> Option<Verdict> {
-        match self.0.matched(path, is_dir) {
-            Match::None => None,
-            Match::Ignore(glob) => Some(Verdict::Out(glob.original().to_owned())),
-            Match::Whitelist(_) => Some(Verdict::In),
-        }
-    }
-
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -109,55 +74,6 @@ impl Globs {
     #[must_use]
     pub fn matches(&self, path: &Path, is_dir: bool) -> bool {
         self.0.matched(path, is_dir).is_ignore()
-    }
-}
-
-/// What a set of globs says of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Left out, by this glob.
-    Out(String),
-    /// Taken back.
-    In,
-}
-
-/// What the user named, and what is left out unasked.
-#[derive(Clone, Debug)]
-pub(crate) struct Excludes {
-    named: Globs,
-    builds: Globs,
-    defaults: Globs,
-}
-
-impl Excludes {
-    pub(crate) fn new(named: &[String], defaults: bool) -> Result<Self, GlobError> {
-        let builds = named.iter().any(|glob| glob == BUILDS_NAME);
-        let set = |is_on: bool, globs: &[&str]| Globs::new(globs.iter().filter(|_| is_on));
-        Ok(Self {
-            named: Globs::new(named.iter().filter(|glob| *glob != BUILDS_NAME))?,
-            builds: set(builds, &BUILDS)?,
-            defaults: set(defaults, &DEFAULTS)?,
-        })
-    }
-
-    /// The rule by which an entry is left out; `ignored` is what `.larderignore` files say of it.
-    pub(crate) fn rule(
-        &self,
-        path: &Path,
-        is_dir: bool,
-        ignored: impl FnOnce() -> Option<Option<Rule>>,
-    ) -> Option<Rule> {
-        let said = |globs: &Globs, rule: fn(String) -> Rule| {
-            globs.says(path, is_dir).map(|verdict| match verdict {
-                Verdict::Out(glob) => Some(rule(glob)),
-                Verdict::In => None,
-            })
-        };
-        said(&self.named, Rule::Named)
-            .or_else(ignored)
-            .or_else(|| said(&self.builds, Rule::Build))
-            .or_else(|| said(&self.defaults, Rule::Default))
-            .flatten()
     }
 }
 
@@ -216,7 +132,6 @@ mod tests {
     #[test]
     fn the_defaults_parse_and_spare_what_people_wrote() {
         let globs = Globs::new(DEFAULTS).unwrap();
-        assert!(Globs::new(BUILDS).is_ok());
         for (path, want) in [
             ("/home/u/.cache", true),
             ("/home/u/.local/share/Trash", true),
@@ -227,26 +142,5 @@ mod tests {
         ] {
             assert_eq!(globs.matches(Path::new(path), true), want, "{path}");
         }
-    }
-
-    #[test]
-    fn what_is_named_counts_before_what_is_usual() {
-        let named = ["!.cache".to_owned(), "*.iso".to_owned()];
-        let rule = |excludes: &Excludes, path: &str, is_dir| {
-            excludes.rule(Path::new(path), is_dir, || None)
-        };
-        let plain = Excludes::new(&[], true).unwrap();
-        let cache = Rule::Default(".cache/".to_owned());
-        assert_eq!(rule(&plain, "/u/.cache", true), Some(cache));
-        let some = Excludes::new(&named, true).unwrap();
-        assert_eq!(rule(&some, "/u/.cache", true), None);
-        let iso = Rule::Named("*.iso".to_owned());
-        assert_eq!(rule(&some, "/u/a.iso", false), Some(iso));
-        // Nobody loses what a build made without having asked for it.
-        assert_eq!(rule(&some, "/u/node_modules", true), None);
-        let builds = Excludes::new(&["@builds".to_owned()], true).unwrap();
-        let modules = Rule::Build("node_modules/".to_owned());
-        assert_eq!(rule(&builds, "/u/node_modules", true), Some(modules));
-        assert_eq!(rule(&builds, "/u/@builds", true), None);
     }
 }

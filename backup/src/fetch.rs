@@ -21,9 +21,8 @@ use tokio_util::sync::CancellationToken;
 const OPEN: usize = 8;
 /// Places remembered ahead of need: about 1 MiB.
 const AHEAD: usize = 16_384;
-/// No entry is longer: attributes are at most 1 MiB, holes 300 KiB, name, target and inline pieces
-/// below 5 KiB each.
-const ENTRY: usize = 2 << 20;
+/// No entry is longer: name, target and inline pieces are each below 5 KiB.
+const ENTRY: usize = 64 << 10;
 
 /// Why a blob cannot be read.
 #[derive(Debug, thiserror::Error)]

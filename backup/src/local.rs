@@ -33,28 +33,17 @@ impl LocalSegments {
             .find(|path| path.exists())
     }
 
-    /// Gives it a temporary name (on another file system: copies it to one), syncs, renames, syncs
-    /// the folder: durable or absent.
+    /// Copies to a temporary name, syncs, renames, syncs the folder: durable or absent.
     async fn keep(&self, segment: &SealedSegment) -> Result<(), SegmentsError> {
         let name = segment.known();
         let (path, part) = (
             self.dir.join(name.to_string()),
             self.dir.join(format!("{name}.part")),
         );
-        // What a crash left may be the very file in the spool: it must not be written to.
-        if let Err(e) = fs::remove_file(&part).await
-            && e.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(at(&part)(e));
-        }
-        let len = match fs::hard_link(&segment.path, &part).await {
-            Ok(()) => fs::metadata(&part).await.map_err(at(&part))?.len(),
-            // Another file system, or one without links.
-            Err(_) => fs::copy(&segment.path, &part)
-                .await
-                .map_err(at(&segment.path))?,
-        };
-        if len != segment.len {
+        let copied = fs::copy(&segment.path, &part)
+            .await
+            .map_err(at(&segment.path))?;
+        if copied != segment.len {
             return Err(SegmentsError::Damaged(segment.id));
         }
         sync(&part).await?;

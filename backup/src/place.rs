@@ -1,9 +1,8 @@
 //! What a restore does to the target, page of the plan by page: make, write, compare, finish. It
 //! blocks; each function tells which entries it could not do and goes on.
 
-use crate::below::{Below, Finish};
+use crate::below::Below;
 use crate::fetch::read_checked;
-use crate::holes;
 use crate::plan::{Make, Planned, PlannedPiece};
 use crate::spool::is_full;
 use larder_coding::{SegmentReader, blob_id};
@@ -13,17 +12,11 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Where nobody knows a file's holes, runs of zeros at least this long are not written: the file
-/// was made with its length.
+/// Runs of zeros at least this long are not written: the file was made with its length.
 const HOLE: usize = 64 << 10;
 
 /// Entries and what is wrong with them.
 pub(crate) type Spoilt = Vec<(i64, String)>;
-
-/// Said once for all device nodes that somebody else than root restores. They are missing
-/// afterwards: exit code 3, unlike owners, which are only others.
-pub(crate) const DEVICES: &str =
-    "only root may make device nodes, and this snapshot has some: restore as root to have them";
 
 /// Why a restore cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +32,6 @@ pub(crate) fn make(below: &mut Below, entries: &[Planned]) -> Result<Spoilt, Ful
             Make::File => below.make_file(&e.path, e.size).map(drop),
             Make::Symlink => below.make_symlink(&e.path, &e.target),
             Make::Fifo => below.make_node(&e.path, FileType::Fifo, 0),
-            Make::CharDevice | Make::BlockDevice if !below.owns() => {
-                spoilt.push((e.no, DEVICES.to_owned()));
-                continue;
-            }
             Make::CharDevice => below.make_node(&e.path, FileType::CharacterDevice, e.size),
             Make::BlockDevice => below.make_node(&e.path, FileType::BlockDevice, e.size),
         };
@@ -60,7 +49,7 @@ pub(crate) fn link(below: &mut Below, links: &[(i64, Vec<u8>, Vec<u8>)]) -> Resu
     Ok(spoilt)
 }
 
-/// Gives holes their room back; sets owners, attributes, modes and times.
+/// Sets modes, owners and times.
 pub(crate) fn finish(below: &mut Below, entries: &[Planned]) -> Result<Spoilt, Full> {
     let mut spoilt = Vec::new();
     // An incomplete file keeps its private mode and today's date: it shows that it is none.
@@ -68,18 +57,7 @@ pub(crate) fn finish(below: &mut Below, entries: &[Planned]) -> Result<Spoilt, F
         .iter()
         .filter(|e| e.problem.is_none() || e.make == Make::Dir);
     for e in whole {
-        let finish = Finish {
-            meta: &e.meta,
-            xattrs: &e.xattrs,
-            is_link: e.make == Make::Symlink,
-        };
-        let done = match e.holes.as_deref() {
-            None | Some([]) => Ok(()),
-            Some(known) => below
-                .open_file(&e.path)
-                .and_then(|file| holes::punch(&file, known)),
-        };
-        let done = done.and_then(|()| below.finish(&e.path, finish));
+        let done = below.finish(&e.path, &e.meta, e.make == Make::Symlink);
         note(&mut spoilt, e.no, done)?;
     }
     Ok(spoilt)
@@ -139,10 +117,7 @@ pub(crate) fn write(
             Ok(plain) => {
                 let done = hand
                     .get(below, p.file, path)
-                    .and_then(|file| match p.exact {
-                        true => file.write_all_at(plain, p.at),
-                        false => write_sparse(file, p.at, plain),
-                    });
+                    .and_then(|file| write_sparse(file, p.at, plain));
                 written.bytes += plain.len() as u64;
                 note(&mut written.spoilt, p.file, done)?;
             }

@@ -1,15 +1,11 @@
 //! A restore's plan: every entry and every piece in a temporary SQLite file, so that memory does
 //! not grow with the snapshot, and pieces can be had in the order in which they lie in segments.
 
-use crate::attrs::Xattr;
 use crate::content::Piece;
 use crate::entry::{Entry, Kind, Meta};
-use crate::holes::Hole;
 use crate::index::{IndexError, Place};
-use larder_types::{BlobId, codec};
+use larder_types::BlobId;
 use rustix::fs::{FlockOperation, flock};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous,
 };
@@ -25,8 +21,7 @@ const SCHEMA: &str = "
 CREATE TABLE entries (
     no INTEGER PRIMARY KEY, path BLOB NOT NULL, kind INTEGER NOT NULL, mode INTEGER NOT NULL,
     uid INTEGER NOT NULL, gid INTEGER NOT NULL, mtime_s INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    size INTEGER NOT NULL, dev INTEGER, ino INTEGER, target BLOB, xattrs BLOB, holes BLOB,
-    first INTEGER, problem TEXT);
+    size INTEGER NOT NULL, dev INTEGER, ino INTEGER, target BLOB, first INTEGER, problem TEXT);
 CREATE TABLE pieces (
     segment INTEGER NOT NULL, offset INTEGER NOT NULL, len INTEGER NOT NULL, id BLOB NOT NULL,
     plain_len INTEGER NOT NULL, file INTEGER NOT NULL, at INTEGER NOT NULL);
@@ -34,11 +29,10 @@ CREATE TABLE pieces (
 
 /// Run once everything is entered: which names are one file, and who is first of it.
 const LINK: &str = "
-CREATE INDEX inodes ON entries (dev, ino, kind) WHERE ino IS NOT NULL;
+CREATE INDEX inodes ON entries (dev, ino) WHERE ino IS NOT NULL AND kind = 0;
 UPDATE entries SET first = (SELECT MIN(f.no) FROM entries f
-    WHERE f.dev = entries.dev AND f.ino = entries.ino AND f.ino IS NOT NULL
-    AND f.kind = entries.kind)
-    WHERE ino IS NOT NULL;
+    WHERE f.dev = entries.dev AND f.ino = entries.ino AND f.ino IS NOT NULL AND f.kind = 0)
+    WHERE ino IS NOT NULL AND kind = 0;
 UPDATE entries SET first = NULL WHERE first = no;
 DELETE FROM pieces WHERE file IN (SELECT no FROM entries WHERE first IS NOT NULL);
 CREATE INDEX by_place ON pieces (segment, offset);
@@ -89,9 +83,6 @@ pub(crate) struct Planned {
     /// Bytes of a file, or a device's number.
     pub(crate) size: u64,
     pub(crate) target: Vec<u8>,
-    pub(crate) xattrs: Vec<Xattr>,
-    /// Known holes of a file; `None` if nobody knows, and long runs of zeros are taken for some.
-    pub(crate) holes: Option<Vec<Hole>>,
     inode: Option<(u64, u64)>,
     pub(crate) problem: Option<String>,
 }
@@ -105,8 +96,6 @@ pub(crate) struct PlannedPiece {
     pub(crate) piece: Piece,
     pub(crate) file: i64,
     pub(crate) at: u64,
-    /// Whether the file's holes are known: all else is written, zeros too.
-    pub(crate) exact: bool,
 }
 
 impl Planned {
@@ -126,8 +115,6 @@ impl Planned {
             meta: entry.meta,
             size,
             target,
-            xattrs: entry.xattrs.clone(),
-            holes: entry.holes.clone(),
             inode: entry.inode,
             problem: None,
         }
@@ -174,7 +161,7 @@ impl Plan {
         for rows in entries.chunks(ROWS) {
             let mut query = QueryBuilder::<Sqlite>::new(
                 "INSERT INTO entries (no, path, kind, mode, uid, gid, mtime_s, mtime_ns, size, \
-                 dev, ino, target, xattrs, holes, problem) ",
+                 dev, ino, target, problem) ",
             );
             query.push_values(rows, |mut row, e| {
                 row.push_bind(e.no)
@@ -189,8 +176,6 @@ impl Plan {
                     .push_bind(e.inode.map(|(dev, _)| dev.cast_signed()))
                     .push_bind(e.inode.map(|(_, ino)| ino.cast_signed()))
                     .push_bind(e.target.clone())
-                    .push_bind((!e.xattrs.is_empty()).then(|| codec::encode(&e.xattrs)))
-                    .push_bind(e.holes.as_ref().map(codec::encode))
                     .push_bind(e.problem.clone());
             });
             query.build().execute(&mut self.db).await?;
@@ -286,8 +271,8 @@ impl Plan {
         after: (i64, i64),
     ) -> Result<Vec<(PlannedPiece, Vec<u8>)>, IndexError> {
         let rows = sqlx::query(
-            "SELECT p.rowid, p.segment, p.offset, p.len, p.id, p.plain_len, p.file, p.at, e.path, \
-             e.holes IS NOT NULL FROM pieces p JOIN entries e ON e.no = p.file \
+            "SELECT p.rowid, p.segment, p.offset, p.len, p.id, p.plain_len, p.file, p.at, e.path \
+             FROM pieces p JOIN entries e ON e.no = p.file \
              WHERE p.segment = ? AND (p.offset, p.rowid) > (?, ?) \
              ORDER BY p.offset, p.rowid LIMIT 1000",
         )
@@ -305,8 +290,8 @@ impl Plan {
         after: (i64, i64),
     ) -> Result<Vec<(PlannedPiece, Vec<u8>)>, IndexError> {
         let rows = sqlx::query(
-            "SELECT p.rowid, p.segment, p.offset, p.len, p.id, p.plain_len, p.file, p.at, e.path, \
-             e.holes IS NOT NULL FROM pieces p JOIN entries e ON e.no = p.file \
+            "SELECT p.rowid, p.segment, p.offset, p.len, p.id, p.plain_len, p.file, p.at, e.path \
+             FROM pieces p JOIN entries e ON e.no = p.file \
              WHERE (p.file, p.rowid) > (?, ?) AND e.problem IS NULL \
              ORDER BY p.file, p.rowid LIMIT 1000",
         )
@@ -357,20 +342,14 @@ impl Plan {
         Ok(())
     }
 
-    /// How many are incomplete, and the first of them: path and reason. Those with the reason
-    /// `once` are all counted, but one stands for them.
-    pub(crate) async fn spoilt(
-        &mut self,
-        once: &str,
-    ) -> Result<(u64, Vec<(Vec<u8>, String)>), IndexError> {
+    /// How many are incomplete, and the first of them: path and reason.
+    pub(crate) async fn spoilt(&mut self) -> Result<(u64, Vec<(Vec<u8>, String)>), IndexError> {
         let count = sqlx::query("SELECT COUNT(*) FROM entries WHERE problem IS NOT NULL")
             .fetch_one(&mut self.db)
             .await?;
         let rows = sqlx::query(
-            "SELECT path, problem FROM entries WHERE problem IS NOT NULL AND (problem <> ?1 \
-             OR no = (SELECT MIN(no) FROM entries WHERE problem = ?1)) ORDER BY no LIMIT 1000",
+            "SELECT path, problem FROM entries WHERE problem IS NOT NULL ORDER BY no LIMIT 1000",
         )
-        .bind(once)
         .fetch_all(&mut self.db)
         .await?;
         let named = rows
@@ -415,20 +394,9 @@ fn planned(row: &SqliteRow) -> Result<Planned, IndexError> {
         },
         size: row.try_get::<i64, _>("size")?.cast_unsigned(),
         target: row.try_get("target")?,
-        xattrs: decoded(row, "xattrs")?.unwrap_or_default(),
-        holes: decoded(row, "holes")?,
         inode: None,
         problem: row.try_get("problem")?,
     })
-}
-
-fn decoded<T: Serialize + DeserializeOwned>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<Option<T>, IndexError> {
-    let bytes: Option<&[u8]> = row.try_get(column)?;
-    let value = bytes.map(codec::decode).transpose();
-    value.map_err(|_| IndexError::Damaged(column))
 }
 
 fn piece(row: &SqliteRow) -> Result<(PlannedPiece, Vec<u8>), IndexError> {
@@ -447,7 +415,6 @@ fn piece(row: &SqliteRow) -> Result<(PlannedPiece, Vec<u8>), IndexError> {
         },
         file: row.try_get(6)?,
         at: unsigned(row, 7)?,
-        exact: row.try_get(9)?,
     };
     Ok((piece, row.try_get(8)?))
 }

@@ -5,7 +5,6 @@ use crate::content::{Content, Piece};
 use crate::entry::{Entry, Kind};
 use crate::exclude::Globs;
 use crate::fetch::{EntryCursor, FetchError, PieceCursor, Source};
-use crate::holes::{self, Hole};
 use crate::plan::{Plan, Planned, PlannedPiece, ROWS};
 use crate::segments::Segments;
 use crate::walk::PathBytes;
@@ -37,8 +36,7 @@ pub(crate) struct Planner<S: Segments> {
     /// Directories that are only made if something below them is.
     maybe: Vec<Planned>,
     entries: Vec<Planned>,
-    /// File, offset, piece, and whether the file's holes are known.
-    unplaced: Vec<(i64, u64, Piece, bool)>,
+    unplaced: Vec<(i64, u64, Piece)>,
     pieces: Vec<PlannedPiece>,
     problems: HashMap<i64, String>,
 }
@@ -123,7 +121,7 @@ impl<S: Segments> Planner<S> {
         }
         let read = match &entry.kind {
             Kind::Dir(tree) => self.tree(tree, included),
-            Kind::File(content) if included => self.file(no, content, entry.holes.as_deref()),
+            Kind::File(content) if included => self.file(no, content),
             Kind::File(_)
             | Kind::Symlink(_)
             | Kind::Fifo
@@ -147,19 +145,10 @@ impl<S: Segments> Planner<S> {
         self.enter(ROWS)
     }
 
-    /// Pieces in a hole are not needed: the file is made with its length.
-    fn file(
-        &mut self,
-        no: i64,
-        content: &Content,
-        known: Option<&[Hole]>,
-    ) -> Result<(), FetchError> {
+    fn file(&mut self, no: i64, content: &Content) -> Result<(), FetchError> {
         let (mut pieces, mut at) = (PieceCursor::new(content)?, 0);
-        let (exact, holes) = (known.is_some(), known.unwrap_or_default());
         while let Some(piece) = pieces.next(&mut self.source)? {
-            if !holes::covers(holes, at, piece.len.into()) {
-                self.unplaced.push((no, at, piece, exact));
-            }
+            self.unplaced.push((no, at, piece));
             at += u64::from(piece.len);
             if self.unplaced.len() >= ROWS {
                 self.enter(ROWS)?;
@@ -179,9 +168,9 @@ impl<S: Segments> Planner<S> {
         {
             return Ok(());
         }
-        let ids: Vec<_> = self.unplaced.iter().map(|(_, _, p, _)| p.id).collect();
+        let ids: Vec<_> = self.unplaced.iter().map(|(_, _, p)| p.id).collect();
         let places = self.source.locate(&ids)?;
-        for (file, at, piece, exact) in self.unplaced.drain(..) {
+        for (file, at, piece) in self.unplaced.drain(..) {
             match places.get(&piece.id) {
                 Some(place) => self.pieces.push(PlannedPiece {
                     row: 0,
@@ -189,7 +178,6 @@ impl<S: Segments> Planner<S> {
                     piece,
                     file,
                     at,
-                    exact,
                 }),
                 None => {
                     let unknown = FetchError::Unknown(piece.id).to_string();

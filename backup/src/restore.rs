@@ -1,6 +1,5 @@
 //! Restoring a snapshot. The plan comes first, then all names, then contents in the order of
-//! segments, each fetched once and the next one meanwhile; then owners, attributes, modes and
-//! times, directories last.
+//! segments, each fetched once and the next one meanwhile; then modes and times, directories last.
 //!
 //! As the field does it: the snapshot's absolute paths are made anew below the target; with a
 //! subpath, that folder's contents. Files and links in the way are replaced, other files in the
@@ -18,7 +17,7 @@ use crate::index::IndexError;
 use crate::place::{self, Full, Spoilt};
 use crate::plan::Plan;
 use crate::planner::{Planner, Wanted};
-use crate::problems::{Problem, Problems, Unrestored};
+use crate::problems::{Problem, Problems};
 use crate::progress::{Phase, Progress};
 use crate::segments::{Segments, SegmentsError};
 use crate::snapshot::Snapshot;
@@ -64,8 +63,6 @@ pub struct RestoreSummary {
     pub segments: u64,
     /// What is incomplete or missing (exit code 3 if any).
     pub incomplete: Problems,
-    /// What only root can give back, or another file system can keep: one line a kind.
-    pub unrestored: Vec<Unrestored>,
 }
 
 /// Why a restore ended before its end.
@@ -391,8 +388,7 @@ impl<S: Segments> Run<'_, S> {
         cut: Option<Problem>,
     ) -> Result<(), RestoreError> {
         let (files, bytes, dirs) = self.plan.made().await?;
-        let (count, named) = self.plan.spoilt(place::DEVICES).await?;
-        self.summary.unrestored = self.work(|below| below.unrestored()).await?;
+        let (count, named) = self.plan.spoilt().await?;
         self.summary.files = files;
         self.summary.bytes = bytes;
         self.summary.dirs = dirs;

@@ -1,7 +1,6 @@
 //! What a backup came to.
 
 use crate::problems::Problems;
-use crate::receipt::Omission;
 use crate::snapshot::SnapshotId;
 
 /// What the reading side counted.
@@ -11,7 +10,6 @@ pub(crate) struct Tally {
     pub(crate) dirs: u64,
     pub(crate) bytes: u64,
     pub(crate) changed: u64,
-    pub(crate) unchanged: u64,
 }
 
 /// What the packing side counted.
@@ -31,14 +29,10 @@ pub struct Summary {
     pub files: u64,
     /// Directories in it.
     pub dirs: u64,
-    /// What could not be read, or not at one moment (exit code 3 if any).
+    /// What could not be read and is not in it (exit code 3 if any).
     pub errors: Problems,
-    /// Files that were recognised as unchanged, and not read.
-    pub unchanged: u64,
     /// Files that changed while they were read; what is kept may be half old, half new.
     pub changed: u64,
-    /// What was left out, and why, rule by rule.
-    pub left_out: Vec<Omission>,
     /// Bytes of its files.
     pub bytes: u64,
     /// Bytes of files and trees that the vault did not have yet, before compression.

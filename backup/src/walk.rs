@@ -1,9 +1,7 @@
 //! Looking at folders: directories opened relative to their parent, so that no symbolic link is
 //! followed and no path is too long; names sorted by their bytes; what is left out, left out.
 
-use crate::exclude::{CACHEDIR_SIGNATURE, Excludes, GlobError};
-use crate::ignores::{self, Ignores};
-use crate::receipt::Rule;
+use crate::exclude::{CACHEDIR_SIGNATURE, DEFAULTS, GlobError, Globs};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -61,13 +59,6 @@ impl Names {
         Ok(())
     }
 
-    fn contains(&self, name: &[u8]) -> bool {
-        let found = self
-            .spans
-            .binary_search_by(|span| slice(&self.bytes, *span).cmp(name));
-        found.is_ok()
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.spans.iter().map(|span| slice(&self.bytes, *span))
     }
@@ -102,18 +93,6 @@ impl Roots {
         root
     }
 
-    /// Whether the absolute `path` is a root or lies below one.
-    pub(crate) fn covers(&self, path: &[u8]) -> bool {
-        let mut at = self;
-        for name in path.split(|b| *b == b'/').filter(|name| !name.is_empty()) {
-            match at.children.get(name) {
-                Some(child) if !at.whole => at = child,
-                Some(_) | None => return at.whole,
-            }
-        }
-        at.whole
-    }
-
     fn prune(&mut self) {
         if self.whole {
             self.children.clear();
@@ -135,7 +114,7 @@ pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
 /// What is looked at and what is not.
 #[derive(Debug)]
 pub(crate) struct Walker {
-    excludes: Excludes,
+    globs: Globs,
     skip_caches: bool,
     /// (device, inode) of folders never entered: our own.
     own: Vec<(u64, u64)>,
@@ -151,25 +130,24 @@ impl Walker {
             .iter()
             .filter_map(|p| rustix::fs::stat(p).ok())
             .map(|s| (s.st_dev, s.st_ino));
+        let made_again = if defaults { &DEFAULTS[..] } else { &[] };
+        let globs = made_again
+            .iter()
+            .copied()
+            .chain(excludes.iter().map(String::as_str));
         Ok(Self {
-            excludes: Excludes::new(excludes, defaults)?,
+            globs: Globs::new(globs)?,
             skip_caches: defaults,
             own: own.collect(),
         })
     }
 
-    /// Why an entry found in a directory is not wanted, if it is not.
-    pub(crate) fn refuses(&self, path: &Path, stat: &Stat, ignores: &Ignores) -> Option<Rule> {
+    /// Whether an entry found in a directory is wanted at all.
+    pub(crate) fn admits(&self, path: &Path, stat: &Stat) -> bool {
         let kind = FileType::from_raw_mode(stat.st_mode);
-        let is_dir = kind == FileType::Directory;
-        if kind == FileType::Socket {
-            return Some(Rule::Socket);
-        }
-        if self.is_own(stat) {
-            return Some(Rule::Own);
-        }
-        self.excludes
-            .rule(path, is_dir, || ignores.says(path, is_dir))
+        kind != FileType::Socket
+            && !self.is_own(stat)
+            && !self.globs.matches(path, kind == FileType::Directory)
     }
 
     pub(crate) fn is_own(&self, stat: &Stat) -> bool {
@@ -177,30 +155,13 @@ impl Walker {
     }
 
     /// The names in `dir` that may be wanted: of a tagged cache only the tag.
-    pub(crate) fn names(&self, dir: &OwnedFd) -> io::Result<Listed> {
-        let is_cache = self.skip_caches && is_cache(dir);
-        let mut names = Names::default();
-        if is_cache {
+    pub(crate) fn names(&self, dir: &OwnedFd) -> io::Result<Names> {
+        if self.skip_caches && is_cache(dir) {
+            let mut names = Names::default();
             names.push(b"CACHEDIR.TAG")?;
-        } else {
-            names = Names::of(dir)?;
+            return Ok(names);
         }
-        Ok(Listed { names, is_cache })
-    }
-}
-
-/// What a directory holds for a walk.
-#[derive(Debug)]
-pub(crate) struct Listed {
-    pub(crate) names: Names,
-    /// Whether all but the tag was left out.
-    pub(crate) is_cache: bool,
-}
-
-impl Listed {
-    /// Whether a `.larderignore` is among the names.
-    pub(crate) fn has_ignores(&self) -> bool {
-        self.names.contains(ignores::NAME)
+        Names::of(dir)
     }
 }
 
@@ -279,11 +240,6 @@ impl PathBytes {
         self.0.truncate(up);
     }
 
-    /// The path, from its leading `/` on; empty at the top.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-
     /// The path without its leading `/`.
     pub(crate) fn relative(&self) -> &[u8] {
         self.0.get(1..).unwrap_or_default()
@@ -309,16 +265,6 @@ mod tests {
         assert!(!a.whole && a.children.len() == 2);
         assert!(a.children[&b"b"[..]].whole && a.children[&b"b"[..]].children.is_empty());
         assert!(Roots::of(&["/".into(), "/a".into()]).whole);
-        for (path, want) in [
-            ("/a/b", true),
-            ("/a/b/x/y", true),
-            ("/a", false),
-            ("/a/bb", false),
-            ("/d/e", true),
-            ("/e", false),
-        ] {
-            assert_eq!(roots.covers(path.as_bytes()), want, "{path}");
-        }
     }
 
     #[test]

@@ -273,9 +273,6 @@ impl Jobs {
             .await;
         let made = made.map_err(|e| restore_error(&e))?;
         note_failures(working, &made.incomplete);
-        for kind in &made.unrestored {
-            working.note(kind.to_string());
-        }
         Ok(RestoreSummary {
             snapshot: id.to_string(),
             target: params.target,

@@ -179,7 +179,7 @@ fn differs(old: &Entry, new: &Entry) -> Option<DiffKind> {
     let both_dirs = matches!((&old.kind, &new.kind), (Kind::Dir(_), Kind::Dir(_)));
     if !both_dirs && old.kind != new.kind {
         Some(DiffKind::Modified)
-    } else if old.meta != new.meta || old.xattrs != new.xattrs {
+    } else if old.meta != new.meta {
         Some(DiffKind::Metadata)
     } else {
         None
@@ -199,17 +199,19 @@ mod tests {
     fn listed(path: &str, target: &str, mode: u32) -> Listed {
         Listed {
             path: path.into(),
-            entry: Entry::new(
-                path.as_bytes().to_vec(),
-                Kind::Symlink(target.as_bytes().to_vec()),
-                Meta {
+            entry: Entry {
+                name: path.as_bytes().to_vec(),
+                kind: Kind::Symlink(target.as_bytes().to_vec()),
+                meta: Meta {
                     mode,
                     uid: 0,
                     gid: 0,
                     mtime_s: 0,
                     mtime_ns: 0,
                 },
-            ),
+                size: 0,
+                inode: None,
+            },
         }
     }
 

@@ -84,7 +84,7 @@ impl Bench {
         let out = below(&options.target, &self.src());
         let summary = self.restore(options).await;
         assert_eq!(summary.incomplete.count, 0, "{summary:?}");
-        same(&look(&self.src()), &look(&out));
+        assert_eq!(look(&self.src()), look(&out));
     }
 
     /// A vault that knows nothing yet, over the same segments: what a recovery begins with.
@@ -195,20 +195,6 @@ pub(crate) struct Seen {
     content: Vec<u8>,
     /// The first name of the same file.
     first: Vec<u8>,
-    /// A device's number.
-    device: u64,
-    /// Extended attributes, ACLs included, of a link its own.
-    xattrs: Vec<(String, Vec<u8>)>,
-    /// Units of 64 KiB that a sparse file takes; 0 of others.
-    room: u64,
-}
-
-/// Fails with the first name that differs; all of two trees nobody can read.
-pub(crate) fn same(want: &BTreeMap<Vec<u8>, Seen>, got: &BTreeMap<Vec<u8>, Seen>) {
-    for name in want.keys().chain(got.keys()) {
-        let shown = String::from_utf8_lossy(name);
-        assert_eq!(want.get(name), got.get(name), "{shown}");
-    }
 }
 
 /// A folder as a value: everything below it by its path's bytes.
@@ -246,13 +232,6 @@ fn look_into(
             mtime: (meta.mtime(), meta.mtime_nsec()),
             owner: (meta.uid(), meta.gid()),
             content,
-            device: meta.rdev(),
-            xattrs: xattrs(&path),
-            room: if meta.is_file() && meta.blocks() * 512 < meta.len() {
-                1 + meta.blocks() / 128
-            } else {
-                0
-            },
             first: first.entry(meta.ino()).or_insert(rel.clone()).clone(),
         };
         seen.insert(rel.clone(), one);
@@ -260,27 +239,6 @@ fn look_into(
             look_into(&path, rel, seen, first);
         }
     }
-}
-
-/// All attributes of a name but what a machine's policy puts there.
-fn xattrs(path: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut buf = vec![0; 64 << 10];
-    let len = rustix::fs::llistxattr(path, &mut buf[..]).unwrap_or(0);
-    let names = buf[..len]
-        .split(|b| *b == 0)
-        .filter(|name| !name.is_empty());
-    let mut all: Vec<_> = names
-        .map(|name| String::from_utf8_lossy(name).into_owned())
-        .filter(|name| !name.starts_with("security.") || name == "security.capability")
-        .map(|name| {
-            let mut value = vec![0; 64 << 10];
-            let len = rustix::fs::lgetxattr(path, &name, &mut value[..]).unwrap();
-            value.truncate(len);
-            (name, value)
-        })
-        .collect();
-    all.sort();
-    all
 }
 
 /// Length and two polynomial sums: enough to tell a test's files apart.

@@ -1,7 +1,7 @@
 //! What is restored is what was there: odd names, links, modes, times, holes; and nothing twice.
 
 use crate::common::{Bench, below, look, noise};
-use larder_backup::{Depth, Kind, Rule};
+use larder_backup::{Depth, Kind};
 use larder_types::Class;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, Permissions};
@@ -212,79 +212,6 @@ async fn excludes_caches_and_our_own_folder_stay_out() {
     );
     let estimate = bench.vault.estimate(&bench.options()).await.unwrap();
     assert_eq!(estimate.0, 3);
-    // The receipt: each rule once, with what it left out.
-    let cut = |path: &Path| path.strip_prefix(bench.dir.path()).unwrap().to_owned();
-    let receipt: Vec<_> = summary
-        .left_out
-        .iter()
-        .map(|o| (o.rule.clone(), o.count, cut(&o.paths[0])))
-        .collect();
-    let want = [
-        (Rule::Default(".cache/".to_owned()), 1, "src/.cache"),
-        (Rule::Named("*.o".to_owned()), 1, "src/keep/x.o"),
-        (Rule::CacheTag, 1, "src/tagged"),
-        (Rule::Own, 2, "segments"),
-    ];
-    assert_eq!(receipt, want.map(|(rule, n, path)| (rule, n, path.into())));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_larderignore_says_what_stays_out_below_it() {
-    let bench = Bench::new().await;
-    for (name, text) in [
-        (".larderignore", "*.tmp\n/build/\n# a remark\n[z-\n"),
-        ("a.tmp", "out"),
-        ("build/x", "out"),
-        ("d/.larderignore", "!keep.tmp\n.secret\n"),
-        ("d/build/x", "in"),
-        ("d/keep.tmp", "in"),
-        ("d/other.tmp", "out"),
-        ("d/.secret", "out"),
-        ("e/.secret", "in"),
-        ("fake/CACHEDIR.TAG", "Signature: of somebody else's"),
-        ("fake/x", "in"),
-        ("node_modules/x", "in"),
-    ] {
-        let path = bench.src().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    let _socket = std::os::unix::net::UnixListener::bind(bench.src().join("socket")).unwrap();
-    let summary = bench.backup().await;
-    // The line that is no glob is named, and costs nothing else.
-    assert_eq!(summary.errors.count, 1, "{:?}", summary.errors);
-    assert!(summary.errors.named[0].error.contains("line 4"));
-    assert_eq!(summary.files, 8);
-    bench.restore(bench.restore_options("out").await).await;
-    let out = below(&bench.dir.path().join("out"), &bench.src());
-    for (path, is_kept) in [
-        ("a.tmp", false),
-        ("build", false),
-        ("d/build/x", true),
-        ("d/keep.tmp", true),
-        ("d/other.tmp", false),
-        ("d/.secret", false),
-        ("e/.secret", true),
-        ("fake/x", true),
-        ("socket", false),
-    ] {
-        assert_eq!(out.join(path).exists(), is_kept, "{path}");
-    }
-    let count = |rule: &Rule| {
-        let of_rule = summary.left_out.iter().filter(|o| o.rule == *rule);
-        of_rule.map(|o| o.count).sum::<u64>()
-    };
-    let line = |file: &str, glob: &str| Rule::Ignored {
-        file: bench.src().join(file),
-        glob: glob.to_owned(),
-    };
-    assert_eq!(count(&line(".larderignore", "*.tmp")), 2);
-    assert_eq!(count(&line(".larderignore", "/build/")), 1);
-    assert_eq!(count(&line("d/.larderignore", ".secret")), 1);
-    assert_eq!(count(&Rule::Socket), 1);
-    let mut options = bench.options();
-    options.excludes = vec!["@builds".to_owned()];
-    assert_eq!(bench.backup_with(options).await.unwrap().files, 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,5 @@ mod catalogue;
 mod common;
 mod crash;
 mod fidelity;
-mod hostile;
 mod loss;
 mod recovery;
-mod unchanged;
