@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// How long a node may take to notice what a disk is like: an epoch or two.
+/// How long a node may take to notice what a disk is like: an epoch or two, on a machine under load.
 const WAIT: Duration = Duration::from_secs(180);
 /// What a provider leaves free on its disk, MiB.
 const RESERVE: usize = 256;

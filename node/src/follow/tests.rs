@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Longer than anything here takes, and shorter than a peer may take to answer.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const VALIDATOR: [u8; 32] = [1; 32];
 pub(crate) const PEER: [u8; 32] = [2; 32];
 pub(crate) const OTHER: [u8; 32] = [5; 32];
