@@ -209,11 +209,14 @@ impl Engine {
     #[must_use]
     pub fn segments(&self) -> SegmentsReport {
         let mut report = SegmentsReport::default();
-        for row in self.renter.segments.values().filter(|row| !row.dropped) {
+        let kept = self.renter.segments.iter().filter(|(_, row)| !row.dropped);
+        for (id, row) in kept {
             let held = row.holders.iter().flatten().count() as u64;
             report.segments += 1;
             report.below_full += u64::from(held < row.holders.len() as u64);
-            report.lost += u64::from(!row.roots.is_empty() && held < u64::from(row.code.k()));
+            // What is being placed for the first time is no loss.
+            let placed = !row.roots.is_empty() && !self.renter.uploads.contains_key(id);
+            report.lost += u64::from(placed && held < u64::from(row.code.k()));
             report.bytes_stored += held * row.shard_len;
             report.suspect += u64::from(self.suspects(row) > 0);
         }

@@ -283,6 +283,9 @@ impl World {
             if let Some((op, outcome)) = self.effect(effect) {
                 let input = Input::Done { op, outcome };
                 effects.extend(self.engine.step(self.now, &mut self.rng, input));
+                let (report, placing) = (self.engine.segments(), self.engine.renter.uploads.len());
+                let others = report.segments.saturating_sub(placing as u64);
+                assert!(report.lost <= others, "what is being placed is called lost");
             }
             steps += 1;
             assert!(steps < 100_000, "it never rests");
