@@ -22,6 +22,7 @@ use crate::segments::{SealedSegment, SegmentKind, Segments};
 use crate::snapshot::{Snapshot, SnapshotId};
 use crate::vault::Vault;
 use larder_types::{Class, Epoch, SegmentId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use tokio::task::spawn_blocking;
@@ -33,7 +34,7 @@ const WHOLE: u128 = 1_000_000;
 const BLOBS: usize = 16;
 
 /// What to prune.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PruneOptions {
     /// The ledger's epoch.
     pub now: Epoch,
@@ -41,6 +42,8 @@ pub struct PruneOptions {
     pub max_unused_ppm: u32,
     /// Only say what would go.
     pub dry_run: bool,
+    /// Segments that other devices of the account look after: they stay, whatever is in them.
+    pub spare: BTreeSet<SegmentId>,
 }
 
 /// What is dead, and what was repacked.
@@ -199,10 +202,12 @@ impl Vault {
         }
         progress.phase(Phase::Planning);
         let mut live = self.walk(needed, segments, &stop).await?;
+        let spare = self.index.numbers(&options.spare).await?;
         // Data first: a metadata segment may only say what lies in segments that are dead then.
         for kind in [SegmentKind::Data, SegmentKind::Meta] {
-            let uses = live.uses(kind).await?;
+            let mut uses = live.uses(kind).await?;
             let all = uses.len();
+            uses.retain(|it| !spare.contains(&it.no));
             let chosen = choose(uses, options.max_unused_ppm);
             summary.count(&chosen, all);
             let Some(lock) = &lock else { continue };
@@ -219,7 +224,9 @@ impl Vault {
             if let Some(blob) = live.uncovered().await? {
                 return Err(PruneError::Uncovered(blob));
             }
-            summary.doomed = self.index.doomed().await?.into_iter().collect();
+            let mut doomed = self.index.doomed().await?;
+            doomed.retain(|id| !options.spare.contains(id));
+            summary.doomed = doomed.into_iter().collect();
         }
         progress.phase(Phase::Done);
         Ok(summary)

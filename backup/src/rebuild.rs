@@ -76,9 +76,39 @@ impl Vault {
         progress: &Progress,
         cancel: &CancellationToken,
     ) -> Result<RebuildSummary, RebuildError> {
+        self.read_in(segments, true, progress, cancel).await
+    }
+
+    /// Enters what other devices of the account have stored, as [`Vault::rebuild`] does, but reads
+    /// nothing twice; and deduplicates no more against segments whose ids begin like `dooms`, which
+    /// they are about to let go. Waits for a backup that is under way: what it needs stands in this
+    /// device's heads before anybody hears that the dooms are known.
+    ///
+    /// # Errors
+    /// As [`Vault::rebuild`].
+    pub async fn merge<S: Segments>(
+        &self,
+        segments: &Arc<S>,
+        dooms: &BTreeSet<[u8; 8]>,
+        cancel: &CancellationToken,
+    ) -> Result<RebuildSummary, RebuildError> {
+        let progress = Progress::default();
+        let merged = self.read_in(segments, false, &progress, cancel).await?;
+        let _held = hold(&self.turn, &self.dir).await?;
+        self.index.doom_others(dooms).await?;
+        Ok(merged)
+    }
+
+    async fn read_in<S: Segments>(
+        &self,
+        segments: &Arc<S>,
+        again: bool,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<RebuildSummary, RebuildError> {
         let _held = hold(&self.turn, &self.dir).await?;
         progress.phase(Phase::Indexing);
-        let rebuild = Rebuild::new(self, segments, progress).await?;
+        let rebuild = Rebuild::new(self, segments, again, progress).await?;
         let summary = cancel.run_until_cancelled(rebuild.run()).await;
         let summary = summary.ok_or(RebuildError::Cancelled)??;
         progress.phase(Phase::Done);
@@ -107,6 +137,7 @@ impl<'a, S: Segments> Rebuild<'a, S> {
     async fn new(
         vault: &'a Vault,
         segments: &'a Arc<S>,
+        again: bool,
         progress: &'a Progress,
     ) -> Result<Self, RebuildError> {
         let (index, list) = (&vault.index, segments.list().await?);
@@ -121,9 +152,8 @@ impl<'a, S: Segments> Rebuild<'a, S> {
         // A backup drops what was pending: what read metadata lists may be here again. They are
         // read once more.
         let is_new = |s: &KnownSegment| !known.contains(&s.id);
-        let again = list
-            .iter()
-            .any(|s| s.kind == SegmentKind::Data && is_new(s));
+        let again =
+            again && list.iter().any(|s| s.kind == SegmentKind::Data && is_new(s));
         let is_due = |s: &KnownSegment| s.kind == SegmentKind::Meta && (again || is_new(s));
         let due: Vec<_> = list.into_iter().filter(is_due).collect();
         progress.segments_total(due.len() as u64);

@@ -2,12 +2,12 @@
 
 use crate::ctx::{Chain, Ctx, Identity, sooner};
 use crate::friends::{Friends, Gave};
-use crate::io::{Command, Effect, Input, OpId, Outcome, PeerInput, SubmitError};
+use crate::io::{Command, DeviceCommand, Effect, Input, OpId, Outcome, PeerInput, SubmitError};
 use crate::ops::{Ops, Pending};
 use crate::provider::acks::Acks;
 use crate::provider::gifts::Gifts;
 use crate::provider::{Provide, Provider};
-use crate::renter::Renter;
+use crate::renter::{Renter, devices};
 use crate::renter::leases::price_of;
 use crate::rows::{RowError, Snapshot, Tables};
 use crate::view::BlockInput;
@@ -77,6 +77,7 @@ impl Engine {
         let mut renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
         renter.totals = tables.repairs;
         renter.heads.restore(tables.own_head);
+        renter.devices.restore(tables.own_device, tables.devices, &me);
         renter.audits.restore(tables.audited);
         renter.asked.restore(tables.asked);
         let friends = Friends::restore(tables.friends, tables.invited);
@@ -161,6 +162,7 @@ impl Engine {
             self.renter.fetches_deadline(self.now),
             self.renter.repairs_deadline(self.now),
             self.renter.heads_deadline(&self.me, self.now),
+            live.then(|| self.renter.devices_deadline(&self.me)).flatten(),
             self.renter.audits_deadline(current),
             (live && self.chain.authorised)
                 .then(|| self.renter.revoking_deadline(self.now))
@@ -341,10 +343,13 @@ impl Parts<'_> {
             } => self.renter.revoke(ctx, reader, until, contracts),
             Command::Drop(segments) => self.renter.drop_segments(ctx, &segments),
             Command::Reduce(reductions) => self.renter.reduce(ctx, reductions),
-            Command::Known(entries) => self.renter.known(ctx, entries),
-            Command::Recovered { seq, entries } => {
+            Command::Known { catalogue, entries } => {
+                self.renter.known(ctx, &catalogue, entries);
+            }
+            Command::Device(command) => self.device(ctx, command),
+            Command::Recovered { heads, alone } => {
                 self.wallet.recovered(ctx);
-                self.renter.recovered(ctx, seq, entries);
+                self.renter.recovered(ctx, self.wallet, heads, alone);
             }
             Command::Addresses(addrs) => {
                 self.friends.addrs.clone_from(&addrs);
@@ -353,6 +358,15 @@ impl Parts<'_> {
                     provider.offer_changed(ctx);
                 }
             }
+        }
+    }
+
+    fn device(&mut self, ctx: &mut Ctx<'_>, command: DeviceCommand) {
+        match command {
+            DeviceCommand::Call(name) => self.renter.heads.call(&name, ctx.now),
+            DeviceCommand::Merged { device, seq } => self.renter.merged(ctx, &device, seq),
+            DeviceCommand::Doom(segments) => self.renter.doom(ctx, &segments),
+            DeviceCommand::Revoke(revocation) => self.renter.put_out(ctx, &revocation),
         }
     }
 
@@ -394,6 +408,8 @@ impl Parts<'_> {
             renter.reduced(ctx, contract, answer);
         } else if let Pending::PutHead { to, seq } = pending {
             renter.head_answered(ctx, to, seq, &answer);
+        } else if let Pending::Heads = pending {
+            renter.heads_shown(ctx, wallet, answer);
         } else if let Pending::Audit { contract } = pending {
             renter.audit_answered(ctx, &contract, answer);
         } else if let Pending::Befriend { node } = pending {
@@ -474,6 +490,10 @@ impl Parts<'_> {
             provider.go_on_proving(ctx);
             provider.offer_if_due(ctx);
         }
+        if ctx.chain.live {
+            self.renter.tend_devices(ctx);
+        }
+        self.wallet.share = self.renter.devices.rank(&devices::own(ctx.me));
         self.renter.tend_head(ctx);
         self.renter.audit_all(ctx);
         self.friends.ask(ctx);

@@ -5,7 +5,9 @@
 //! Here are the formats, what is signed and what is sealed; [`choose`] picks among what peers give.
 
 mod choose;
+mod device;
 
+pub use device::{Doom, DeviceId, Revocation, SeenHead};
 pub use choose::{Chosen, FoundHead, MAX_ANSWER, StalePeer, choose};
 pub use larder_keys::RecoveryKeys;
 
@@ -14,7 +16,9 @@ use larder_coding::sealed::{MAX_SEALED, TooLong, open_message, seal_message};
 use larder_keys::{Signer, Tag, verify};
 use larder_types::codec::{self, DecodeError};
 use larder_types::layout::Layout;
-use larder_types::{AccountId, Class, ContractId, GenesisHash, Hash, NodeId, Signature, Time};
+use larder_types::{
+    AccountId, Class, ContractId, GenesisHash, Hash, NodeId, Signature, SubKeyId, Time,
+};
 use serde::{Deserialize, Serialize};
 
 /// Most bytes of a sealed head.
@@ -48,8 +52,52 @@ pub struct Head {
     pub seq: u64,
     /// Catalogues first, then the segments that stand in none of them.
     pub segments: Vec<SegmentEntry>,
-    /// The contracts that the account rents, their providers and newest revisions.
+    /// The contracts that this device revises, their providers and newest revisions.
     pub contracts: Vec<HeadContract>,
+    /// When it was made, by the device's clock: shown, and decides nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub time: Time,
+    /// What the device's machine is called.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The sub-key that the device signs with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subkey: Option<SubKeyId>,
+    /// The hash of the device's head before this one, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prev: Option<Hash>,
+    /// How far the device has taken over what the account's other devices' heads say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<SeenHead>,
+    /// Segments that are about to go: no device is to need them anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dooms: Vec<Doom>,
+    /// The devices that the words have revoked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Revocation>,
+}
+
+impl Head {
+    /// A head that says nothing yet.
+    #[must_use]
+    pub fn empty(seq: u64) -> Self {
+        Self {
+            seq,
+            segments: Vec::new(),
+            contracts: Vec::new(),
+            time: Time(0),
+            name: String::new(),
+            subkey: None,
+            prev: None,
+            seen: Vec::new(),
+            dooms: Vec::new(),
+            revoked: Vec::new(),
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A contract, as a head names it.
@@ -64,6 +112,10 @@ pub struct HeadContract {
     pub revision: u64,
     /// Where the provider was last heard at, as multiaddrs.
     pub addrs: Vec<String>,
+    /// How often it has passed to another device. Of two devices that name it the higher number
+    /// revises it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub claim: u32,
 }
 
 /// The words' holder certifies a device. The account's signature binds the admin key to the
@@ -260,6 +312,19 @@ impl SignedHead {
             .u64(self.seq)
             .var(&self.sealed)
             .finish()
+    }
+
+    /// Which device made it.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        DeviceId(self.cert.device_pk)
+    }
+
+    /// By what the next head of its device names it.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        let layout = Layout::new().var(&self.layout()).fixed(self.sig.0);
+        Hash(*blake3::hash(&layout.finish()).as_bytes())
     }
 
     /// What anyone can check: its length, the certificate, the device's signature.

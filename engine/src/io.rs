@@ -2,14 +2,14 @@
 //! run in order; `Persist` is durable before anything after it. No effect returns a value: answers
 //! come back as [`Input::Done`] under the operation's id. STYLE, *The engine's contract*.
 
-use crate::head::SegmentEntry;
+use crate::head::{SegmentEntry, SignedHead};
 use crate::provider::{Disks, Provide};
-use crate::rows::{InvitedRow, VolumeId, Write};
+use crate::rows::{VolumeId, Write};
 use crate::share::SharedSegment;
 use crate::view::BlockInput;
 use crate::wire::{BulkHeader, BulkReply, Deny, PlaceShard, ReadCap, Request, Response};
 use larder_coding::layout::Code;
-use larder_contracts::{Pact, ShardAck, SignedOffer};
+use larder_contracts::{ShardAck, SignedOffer};
 use larder_ledger::{ProofAck, Reduction, Tx};
 use larder_proofs::{Challenge, Commitment};
 use larder_types::{
@@ -17,6 +17,10 @@ use larder_types::{
     Time, TxId,
 };
 use std::sync::Arc;
+
+mod commands;
+
+pub use commands::{DeviceCommand, FriendsCommand};
 
 /// An operation that the shell works on for the engine. Unique over one run of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,43 +211,25 @@ pub enum Command {
         /// Under which contracts it has any.
         contracts: Vec<ContractId>,
     },
-    /// Segments that a recovery found described in a catalogue. Those of the heads themselves come
-    /// with [`Command::Recovered`].
-    Known(Vec<SegmentEntry>),
-    /// What friends give each other.
-    Friends(FriendsCommand),
-    /// What a recovery found: from here on this device publishes heads above `seq`.
-    Recovered {
-        /// The highest number of any head that verified.
-        seq: u64,
-        /// Every segment that the heads name, catalogues too: [`crate::head::Chosen::segments`].
+    /// Segments that are described in a catalogue: they are its device's. Those of the heads
+    /// themselves come with [`Command::Recovered`].
+    Known {
+        /// The catalogue.
+        catalogue: SegmentId,
+        /// What it lists.
         entries: Vec<SegmentEntry>,
     },
-}
-
-/// What the node's own side wants of friends.
-#[derive(Debug, Clone)]
-pub enum FriendsCommand {
-    /// Let whoever knows the token become a friend.
-    Invite {
-        /// A secret, used once.
-        token: Hash,
-        /// What we call whoever comes, and what it is given.
-        invited: InvitedRow,
-    },
-    /// Accept an invitation; how it ended, [`Notice::Befriended`] says.
-    Accept {
-        /// What each side gives; we are the guest.
-        pact: Pact,
-        /// What we call it.
-        name: String,
-        /// Where it is reached.
-        addrs: Vec<String>,
-    },
-    /// End a friendship. What is stored stays until its contracts end.
-    Remove {
-        /// Whose.
-        node: NodeId,
+    /// The account's devices.
+    Device(DeviceCommand),
+    /// What friends give each other.
+    Friends(FriendsCommand),
+    /// What a recovery found: from here on this device publishes heads above theirs.
+    Recovered {
+        /// The newest head of each device: [`crate::head::Chosen::heads`].
+        heads: Vec<SignedHead>,
+        /// Whether the words say that no other device is in use: then what the others looked after
+        /// is this one's at once, and not only when they have not shown that they live.
+        alone: bool,
     },
 }
 
@@ -558,6 +544,9 @@ pub enum Notice {
     /// Too many segments for a head stand in no catalogue: the shell is to store one
     /// ([`crate::Engine::unlisted`] says of what) and say [`Command::Listed`].
     CatalogueWanted,
+    /// Another device of the account has written something, or is put out:
+    /// [`crate::Engine::devices`] says what.
+    DevicesChanged,
     /// Providers hold this device's head.
     HeadKept {
         /// Its number.

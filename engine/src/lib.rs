@@ -40,7 +40,7 @@ pub mod wire;
 pub use ctx::Identity;
 pub use engine::Engine;
 pub use io::{
-    Command, Effect, FriendsCommand, Input, Job, Notice, OpId, Outcome, PeerInput, ProviderCommand,
+    Command, DeviceCommand, Effect, FriendsCommand, Input, Job, Notice, OpId, Outcome, PeerInput, ProviderCommand,
     Token,
 };
 pub use provider::{Disks, Provide, Taking};

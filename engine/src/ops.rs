@@ -40,6 +40,8 @@ pub(crate) enum Pending {
     Rebuild { segment: SegmentId },
     /// A provider is given our head.
     PutHead { to: NodeId, seq: u64 },
+    /// A provider was asked for the heads of our other devices.
+    Heads,
     /// A challenge is being answered: for all contracts, or for one.
     Prove {
         slot: SlotNo,

@@ -1,5 +1,5 @@
 //! The provider's side: what it has promised, what it stores, what it posts, what it proves.
-//! One contract per account; every promise is a durable row before it is sent.
+//! Few contracts per account; every promise is a durable row before it is sent.
 
 pub(crate) mod acks;
 pub(crate) mod audits;

@@ -68,7 +68,7 @@ impl Engine {
     /// [`NoRoom`] without any provider, or any with room enough.
     pub fn quote(&self, now: Time, ask: Ask) -> Result<Quote, NoRoom> {
         let fresh = self.renter.unrented(now, &self.me.node());
-        let usable = self.renter.usable_leases().count();
+        let usable = self.renter.usable_providers();
         self.quoted(fresh, usable, ask)
     }
 
@@ -91,7 +91,7 @@ impl Engine {
         provider: &NodeId,
         size: Bytes,
     ) -> Result<Quoted, RentRefusal> {
-        let rents = self.renter.leases.values().any(|l| l.provider == *provider);
+        let rents = self.renter.leases.values().any(|l| l.of.is_none() && l.provider == *provider);
         if rents {
             return Err(RentRefusal::Rented);
         }

@@ -11,6 +11,7 @@
 //!   rebuilt.
 //! - [`sharing`]: segments that others share with us; rights that we take back.
 //! - [`heads`], [`catalogues`]: what others keep, so that a lost keeper comes back.
+//! - [`devices`]: the account's other devices.
 //! - [`recovery`], [`trees`]: a keeper that comes back; trees that changed without us.
 
 mod answers;
@@ -18,6 +19,7 @@ pub(crate) mod audits;
 pub(crate) mod book;
 mod catalogues;
 mod claims;
+pub(crate) mod devices;
 pub(crate) mod fetches;
 mod growing;
 pub(crate) mod heads;
@@ -137,6 +139,8 @@ pub(crate) struct Renter {
     pub(crate) late: BTreeMap<NodeId, Time>,
     /// This device's own heads.
     pub(crate) heads: heads::Heads,
+    /// The account's other devices.
+    pub(crate) devices: devices::Devices,
     pub(crate) audits: audits::Audits,
     /// Segments of others that shares let us read.
     pub(crate) borrowed: sharing::Borrowed,

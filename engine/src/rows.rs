@@ -1,7 +1,7 @@
 //! The engine's durable rows: what it needs to be itself again after a crash. A row is a kind, a
 //! key and a canonical encoding; a [`Snapshot`] is all of them.
 
-use crate::head::SignedHead;
+use crate::head::{DeviceId, SignedHead};
 use larder_coding::layout::Code;
 use larder_contracts::{Pact, Revision, SignedLeaf};
 use larder_ledger::{ProofAck, Reduction, Tx};
@@ -12,6 +12,10 @@ use larder_types::{
     TxId,
 };
 use serde::{Deserialize, Serialize};
+
+mod device;
+
+pub use device::{DeviceRow, OwnDevice};
 
 /// Which table a row belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +56,8 @@ pub enum Kind {
     Revoked = 16,
     /// A reader whose rights we take back: [`RevokingRow`] by reader.
     Revoking = 17,
+    /// Another device of the account: [`DeviceRow`] by its key.
+    Device = 18,
 }
 
 /// One of the places where a provider's shards lie: the home, or a volume that was added to it.
@@ -147,6 +153,17 @@ pub struct RentedRow {
     pub opened: bool,
     /// Other money terms that we signed and whose answer we have not heard.
     pub tried: Option<SignedLeaf>,
+    /// Which other device of the account revises it; `None`: this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<DeviceId>,
+    /// How often it has passed from one device to another.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub claim: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// What audits of a provider have shown of late.
@@ -218,6 +235,9 @@ pub struct SegmentRow {
     /// Whether nothing needs it any more: its shards are being taken back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dropped: bool,
+    /// Which other device of the account looks after it; `None`: this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<DeviceId>,
 }
 
 /// What repair has done, over all runs of the node.
@@ -277,12 +297,17 @@ pub struct OwnHead {
     pub seq: u64,
     /// The segments that heads named and no catalogue lists: they stay named.
     pub named: Vec<SegmentId>,
+    /// The newest one's hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<Hash>,
 }
 
 /// The key of [`OwnHead`] in [`Kind::Own`].
 const OWN_HEAD: &[u8] = b"head";
 /// The key of the height until which the wallet leaves the lower nonces alone in [`Kind::Own`].
 const APART: &[u8] = b"apart";
+/// The key of [`OwnDevice`] in [`Kind::Own`].
+const OWN_DEVICE: &[u8] = b"device";
 
 impl Write {
     /// Writes a contract that we provide.
@@ -402,6 +427,18 @@ impl Write {
         Self::new(Kind::Own, OWN_HEAD.to_vec(), Some(row))
     }
 
+    /// Writes another device of the account.
+    #[must_use]
+    pub fn device(device: &DeviceId, row: Option<&DeviceRow>) -> Self {
+        Self::new(Kind::Device, device.0.to_vec(), row)
+    }
+
+    /// Writes what this device knows of itself.
+    #[must_use]
+    pub fn own_device(row: &OwnDevice) -> Self {
+        Self::new(Kind::Own, OWN_DEVICE.to_vec(), Some(row))
+    }
+
     /// Writes the height until which the wallet leaves the lower nonces alone.
     #[must_use]
     pub fn apart(until: u64) -> Self {
@@ -450,6 +487,8 @@ pub(crate) struct Tables {
     pub(crate) invited: Vec<(Hash, InvitedRow)>,
     pub(crate) revoked: Vec<(ContractId, NodeId, Time)>,
     pub(crate) revoking: Vec<(NodeId, RevokingRow)>,
+    pub(crate) devices: Vec<(DeviceId, DeviceRow)>,
+    pub(crate) own_device: OwnDevice,
 }
 
 impl Tables {
@@ -508,6 +547,9 @@ impl Tables {
             17 => self
                 .revoking
                 .push((NodeId(id(key)?), codec::decode(value)?)),
+            18 => self
+                .devices
+                .push((DeviceId(id(key)?), codec::decode(value)?)),
             _ => {
                 return Err(DecodeError::Field {
                     field: "row kind",
@@ -528,6 +570,8 @@ impl Tables {
             self.own_head = codec::decode(value)?;
         } else if key == APART {
             self.apart = Some(codec::decode(value)?);
+        } else if key == OWN_DEVICE {
+            self.own_device = codec::decode(value)?;
         }
         Ok(())
     }

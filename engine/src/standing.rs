@@ -2,8 +2,42 @@
 //! the shell, copied. `docs/protocol.md` §3.9.
 
 use crate::Engine;
-use crate::head::SegmentEntry;
-use larder_types::{Hash, NodeId, SegmentId};
+use crate::head::{DeviceId, Doom, SegmentEntry};
+use larder_types::{Hash, NodeId, SegmentId, SubKeyId, Time};
+
+/// How another device of the account stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
+pub struct DeviceState {
+    /// Its key.
+    pub device: DeviceId,
+    /// What its machine is called.
+    pub name: String,
+    /// The sub-key that it signs with.
+    pub subkey: Option<SubKeyId>,
+    /// Until when its certificate holds; `None`: no head of it is known.
+    pub until: Option<Time>,
+    /// Its newest head's number.
+    pub seq: u64,
+    /// When that was made, by its own clock.
+    pub time: Time,
+    /// Up to which head of ours it has read.
+    pub acknowledged: u64,
+    /// Up to which head of its our vault has read.
+    pub merged: u64,
+    /// The segments that it is about to let go.
+    pub dooms: Vec<Doom>,
+    /// Whether the words have put it out.
+    pub revoked: bool,
+    /// Whether it was taken for lost.
+    pub lost: bool,
+    /// Whether a sign of life is waited for.
+    pub doubted: bool,
+    /// Whether two homes use its key.
+    pub forked: bool,
+    /// Contracts that it looks after.
+    pub contracts: u32,
+}
 
 /// How this device's newest head stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +77,32 @@ pub struct RecoveryState {
 }
 
 impl Engine {
+    /// The account's other devices.
+    #[must_use]
+    pub fn devices(&self) -> Vec<DeviceState> {
+        self.renter.device_states(&self.me)
+    }
+
+    /// Whether the words have put this device out.
+    #[must_use]
+    pub const fn is_put_out(&self) -> bool {
+        self.renter.devices.is_out()
+    }
+
+    /// The devices that have not read our head of number `seq` yet, or whose word on it we have not
+    /// read.
+    #[must_use]
+    pub fn unacknowledged(&self, seq: u64) -> Vec<DeviceId> {
+        self.renter.unacknowledged(&self.me, seq)
+    }
+
+    /// The segments that other devices look after: they are not ours to let go.
+    #[must_use]
+    pub fn others_segments(&self) -> Vec<SegmentId> {
+        let rows = self.renter.segments.iter();
+        rows.filter(|(_, row)| row.of.is_some()).map(|(id, _)| *id).collect()
+    }
+
     /// The rendezvous keys of the heads that this node keeps for others: to be announced.
     #[must_use]
     pub fn head_keys(&self) -> Vec<Hash> {

@@ -223,6 +223,7 @@ mod tests {
             listed: false,
             denied: Vec::new(),
             dropped: false,
+            of: None,
         }
     }
 

@@ -92,6 +92,8 @@ pub(crate) struct Wallet {
     outbox: BTreeMap<TxId, Outgoing>,
     apart: Apart,
     candidate: Option<Candidate>,
+    /// Which one of how many devices of the account this is.
+    pub(crate) share: (u64, u64),
 }
 
 /// After a recovery the lost device's promises are unknown. It took the lowest nonces that were
@@ -166,17 +168,22 @@ impl Wallet {
             .as_ref()
             .map(|a| a.nonces)
             .unwrap_or_default();
-        let mut from = match self.apart {
+        let from = match self.apart {
             Apart::Until(until) if height <= until => spent.base().saturating_add(WINDOW / 2),
             Apart::No | Apart::Soon | Apart::Until(_) => 0,
         };
-        let nonce = loop {
-            let nonce = spent.free(from)?;
-            if !self.reserved.contains_key(&nonce) {
-                break nonce;
-            }
-            from = nonce.checked_add(1)?;
+        // Each of the account's devices takes those of its own share first: what another one has
+        // promised, nobody here knows. If two meet all the same, the ledger takes one, and whoever
+        // comes too late takes the next.
+        let free = || {
+            let window = spent.base()..spent.base().saturating_add(WINDOW);
+            window.filter(|n| spent.check(*n).is_ok() && !self.reserved.contains_key(n))
         };
+        let (rank, of) = self.share;
+        let nonce = free()
+            .find(|nonce| *nonce >= from && nonce % of.max(1) == rank)
+            .or_else(|| free().find(|nonce| *nonce >= from))
+            .or_else(|| free().next())?;
         let expiry = height + EXPIRY_BLOCKS.min(ctx.me.params.max_expiry);
         self.reserved.insert(nonce, expiry);
         Some(Auth { nonce, expiry })

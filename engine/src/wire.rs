@@ -2,7 +2,7 @@
 //! DAG-CBOR. The transport authenticates the peer; what is worth money or data is signed besides.
 //! `docs/protocol.md` §3.10.
 
-use crate::head::SignedHead;
+use crate::head::{SeenHead, SignedHead};
 use larder_contracts::{Gift, Pact, Refusal, ShardAck, SignedLeaf, SignedOffer};
 use larder_keys::{AccountSigner, Signer, Tag, signing_key, verify};
 use larder_ledger::Reduction;
@@ -52,6 +52,9 @@ pub enum Request {
     GetHeads {
         /// The key.
         key: Hash,
+        /// Those that the asker knows already: they, and what is older, are left out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        have: Vec<SeenHead>,
     },
     /// Show one chunk of what the contract holds.
     Audit(Audit),

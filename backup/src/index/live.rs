@@ -55,10 +55,41 @@ impl Index {
         Ok(Live { db })
     }
 
-    /// Segments that are to go.
+    /// Segments that are to go, and that this device dooms.
     pub(crate) async fn doomed(&self) -> Result<BTreeSet<SegmentId>, IndexError> {
         let ids = "SELECT id FROM segments WHERE doomed = 1 AND durable = 1";
         Ok(self.segment_ids(ids).await?.into_iter().collect())
+    }
+
+    /// Of the segments whose ids begin like these another device of the account is about to let go:
+    /// nothing is deduplicated against them from now on.
+    pub(crate) async fn doom_others(&self, begin: &BTreeSet<[u8; 8]>) -> Result<(), IndexError> {
+        let mut tx = self.pool.begin().await?;
+        for begin in begin {
+            sqlx::query(
+                "UPDATE segments SET doomed = 2 WHERE doomed = 0 AND substr(id, 1, 8) = ?",
+            )
+            .bind(begin.to_vec())
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The numbers of these segments.
+    pub(crate) async fn numbers(
+        &self,
+        ids: &BTreeSet<SegmentId>,
+    ) -> Result<BTreeSet<i64>, IndexError> {
+        let rows = sqlx::query("SELECT no, id FROM segments").fetch_all(&self.pool).await?;
+        let mut numbers = BTreeSet::new();
+        for row in &rows {
+            if ids.contains(&SegmentId(id32(row, 1)?)) {
+                numbers.insert(row.try_get(0)?);
+            }
+        }
+        Ok(numbers)
     }
 
     /// These are to go: nothing is deduplicated against them from now on.
@@ -95,7 +126,7 @@ impl Live {
     /// How much of each durable segment of a kind is needed.
     pub(crate) async fn uses(&mut self, kind: SegmentKind) -> Result<Vec<Use>, IndexError> {
         let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT s.no, s.class, s.stored, s.doomed, \
+            "SELECT s.no, s.class, s.stored, s.doomed = 1, \
              (SELECT COALESCE(SUM(b.len), 0) FROM blobs b WHERE b.segment = s.no), \
              (SELECT COALESCE(SUM(b.len), 0) FROM blobs b WHERE b.segment = s.no AND (",
         );
@@ -142,7 +173,7 @@ impl Live {
              SELECT 1 FROM blobs b JOIN segments s ON s.no = b.segment \
              WHERE b.id = l.id AND s.durable = 1) AND NOT EXISTS (\
              SELECT 1 FROM blobs b JOIN segments s ON s.no = b.segment \
-             WHERE b.id = l.id AND s.durable = 1 AND s.doomed = 0) LIMIT 1",
+             WHERE b.id = l.id AND s.durable = 1 AND s.doomed != 1) LIMIT 1",
         )
         .fetch_optional(&mut self.db)
         .await?;

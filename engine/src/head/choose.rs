@@ -2,7 +2,7 @@
 //! One honest peer is enough for that; a peer that shows an older one than another did is named,
 //! because it forgot, was cut off, or lies. `docs/protocol.md` §3.9.
 
-use super::{Head, HeadContract, RecoveryKeys, SegmentEntry, SignedHead};
+use super::{DeviceId, Head, HeadContract, RecoveryKeys, SegmentEntry, SignedHead};
 use larder_types::{AccountId, ContractId, GenesisHash, NodeId, SegmentId};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,8 @@ pub struct FoundHead {
     pub device: [u8; 32],
     /// What it said last.
     pub head: Head,
+    /// As it was signed.
+    pub signed: SignedHead,
 }
 
 /// A peer that gave an older head of a device than another peer did.
@@ -78,6 +80,11 @@ pub fn choose(
             *best = seq.max(*best);
         }
     }
+    let put_out = revoked(&opened, account, net);
+    let before = opened.len();
+    opened.retain(|(signed, head)| put_out.get(&signed.device()).is_none_or(|seq| head.seq <= *seq));
+    let late = u32::try_from(before - opened.len()).unwrap_or(u32::MAX);
+    refused = refused.saturating_add(late);
     let heads = newest(opened);
     let of = |device: &[u8; 32]| heads.iter().find(|found| found.device == *device);
     let stale = given
@@ -102,6 +109,25 @@ pub fn choose(
     }
 }
 
+/// The devices that the words have put out, and the last of their heads that counts. Whoever holds one
+/// of the heads holds the account's certificate, and with it the admin key.
+fn revoked(
+    opened: &[(SignedHead, Head)],
+    account: &AccountId,
+    net: &GenesisHash,
+) -> BTreeMap<DeviceId, u64> {
+    let mut revoked: BTreeMap<DeviceId, u64> = BTreeMap::new();
+    for (signed, head) in opened {
+        for it in &head.revoked {
+            if it.verify(account, &signed.cert.admin_pk, net) {
+                let seq = revoked.entry(it.device).or_insert(it.seq);
+                *seq = it.seq.min(*seq);
+            }
+        }
+    }
+    revoked
+}
+
 /// Of each device the heads of its highest number. There are two of one number only if a device's
 /// disk was copied or rolled back; then both count.
 fn newest(opened: Vec<(SignedHead, Head)>) -> Vec<FoundHead> {
@@ -115,6 +141,7 @@ fn newest(opened: Vec<(SignedHead, Head)>) -> Vec<FoundHead> {
         .map(|(signed, head)| FoundHead {
             device: signed.cert.device_pk,
             head,
+            signed,
         })
         .filter(|found| highest.get(&found.device) == Some(&found.head.seq))
         .collect();

@@ -4,7 +4,7 @@
 
 use super::Provider;
 use crate::ctx::Ctx;
-use crate::head::{HeadError, MAX_ANSWER, SignedHead};
+use crate::head::{HeadError, MAX_ANSWER, SeenHead, SignedHead};
 use crate::rows::{HeadRow, Write};
 use crate::wire::{Deny, Response};
 use larder_types::{AccountId, Epoch, Hash};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Most devices of one account: half a MiB. A recovery makes a new one; the one whose number is
 /// lowest gives way.
-const MAX_DEVICES: usize = 8;
+pub(super) const MAX_DEVICES: usize = 8;
 /// A head rests so many epochs after its account's last contract here has ended: the account may
 /// be about to come back, and elsewhere its data may live on.
 const REST_EPOCHS: Epoch = 14;
@@ -29,9 +29,18 @@ impl KeptHeads {
 
     /// The heads under a rendezvous key, those of accounts that pay here first: a key is no secret,
     /// and proposals cost nothing.
-    pub(crate) fn under(&self, key: &Hash, pays: impl Fn(&AccountId) -> bool) -> Response {
+    pub(crate) fn under(
+        &self,
+        key: &Hash,
+        have: &[SeenHead],
+        pays: impl Fn(&AccountId) -> bool,
+    ) -> Response {
         let of_key = self.0.range((*key, [0; 32])..=(*key, [u8::MAX; 32]));
-        let mut heads: Vec<&SignedHead> = of_key.map(|(_, row)| &row.head).collect();
+        let news = |head: &&SignedHead| {
+            let known = have.iter().find(|seen| seen.device == head.device());
+            known.is_none_or(|known| known.seq < head.seq)
+        };
+        let mut heads: Vec<&SignedHead> = of_key.map(|(_, row)| &row.head).filter(news).collect();
         heads.sort_by_cached_key(|head| !pays(&head.cert.account));
         Response::Heads(heads.into_iter().take(MAX_ANSWER).cloned().collect())
     }

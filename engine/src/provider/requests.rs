@@ -1,6 +1,7 @@
 //! What renters ask of a provider over control requests: to open or extend a contract, to
 //! countersign a revision, to tell the newest one. `docs/protocol.md` §3.3, §3.10.
 
+use super::heads::MAX_DEVICES;
 use super::{Held, Provider, Taking};
 use crate::ctx::Ctx;
 use crate::rows::{ShardRow, Write};
@@ -8,7 +9,7 @@ use crate::wire::{Deny, MAX_LEAVES, Request, Response};
 use larder_contracts::{Refusal, Revision, Room, SignedLeaf, judge, revise, same_money};
 use larder_ledger::{May, verbs};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
-use larder_types::{Amount, ContractId, Signature};
+use larder_types::{AccountId, Amount, ContractId, Signature};
 
 /// Most contracts; each costs memory and ledger state.
 const MAX_CONTRACTS: usize = 100_000;
@@ -31,8 +32,9 @@ impl Provider {
             Request::GetLatest { contract, have } => self.latest(&contract, have),
             Request::Reduce(ask) => self.reduced(ctx, *ask),
             Request::PutHead(head) => self.put_head(ctx, *head),
-            Request::GetHeads { key } => {
-                Ok(self.heads.under(&key, |account| self.is_paid_by(account)))
+            Request::GetHeads { key, have } => {
+                let pays = |account: &AccountId| self.is_paid_by(account);
+                Ok(self.heads.under(&key, &have, pays))
             }
             Request::Revoke(revoke) => self.revoke(ctx, &revoke),
             // The answer to an audit takes a while, and goes its own way.
@@ -125,18 +127,16 @@ impl Provider {
         judge(leaf, &offer, &room, &ctx.me.params).map_err(Deny::Contract)
     }
 
-    /// A contract that we do not know must be empty, and the only one of its renter.
+    /// A contract that we do not know must be empty. Each device of an account may have one.
     fn is_new(&self, signed: &SignedLeaf) -> Result<Option<&Held>, Deny> {
         let leaf = &signed.leaf;
         let fresh = leaf.used_chunks == 0 && leaf.revision == 0 && leaf.depth == 0;
         if !fresh || leaf.content_root != ContentTree::new().root() || !is_plain(leaf) {
             return Err(Deny::UnknownContract);
         }
-        let taken = self
-            .contracts
-            .values()
-            .any(|held| held.leaf().renter == leaf.renter);
-        if taken || self.contracts.len() >= MAX_CONTRACTS {
+        let theirs = self.contracts.values();
+        let theirs = theirs.filter(|held| held.leaf().renter == leaf.renter);
+        if theirs.take(MAX_DEVICES).count() == MAX_DEVICES || self.contracts.len() >= MAX_CONTRACTS {
             return Err(Deny::Busy);
         }
         Ok(None)

@@ -44,7 +44,8 @@ impl Renter {
         }
         self.segments
             .iter()
-            .filter(|(id, row)| !row.dropped && (row.listed || self.is_nameable(id, row)))
+            .filter(|(_, row)| row.of.is_none() && !row.dropped)
+            .filter(|(id, row)| row.listed || self.is_nameable(id, row))
             .filter_map(|(id, row)| entry(*id, row))
             .collect()
     }

@@ -54,7 +54,8 @@ impl Renter {
 
     /// When room is looked for again; contracts that are being proposed are waited for.
     pub(crate) fn grow_deadline(&self, now: Time) -> Option<Time> {
-        let proposed = |l: &Lease| l.sig_provider.is_none() && !l.refused && !l.faulted;
+        let proposed =
+            |l: &Lease| l.of.is_none() && l.sig_provider.is_none() && !l.refused && !l.faulted;
         if !self.cramped || self.leases.values().any(proposed) {
             return None;
         }
@@ -64,7 +65,7 @@ impl Renter {
     fn need(&self, ctx: &Ctx<'_>) -> Need {
         let mut need = Need::default();
         for id in self.lacking.ids() {
-            let Some(row) = self.segments.get(id) else {
+            let Some(row) = self.segments.get(id).filter(|row| row.of.is_none()) else {
                 continue;
             };
             let lacks = row.holders.iter().filter(|h| h.is_none()).count();
@@ -123,7 +124,8 @@ impl Renter {
 
     /// Offers of providers that we could rent from and do not yet, without outlying prices.
     fn fresh_offers(&self, ctx: &Ctx<'_>) -> Vec<Offer> {
-        let leased: BTreeSet<NodeId> = self.leases.values().map(|l| l.provider).collect();
+        let ours = self.leases.values().filter(|l| l.of.is_none());
+        let leased: BTreeSet<NodeId> = ours.map(|l| l.provider).collect();
         let mut offers: Vec<Offer> = self.book.valid(ctx.now).map(|o| o.offer.clone()).collect();
         drop_outliers(&mut offers);
         offers.retain(|o| {

@@ -6,13 +6,15 @@
 use super::Renter;
 use super::lease::Lease;
 use crate::ctx::{Ctx, Identity, backoff, sooner};
-use crate::head::{Head, HeadContract, SegmentEntry, SignedHead};
+use crate::head::{
+    Doom, Head, HeadContract, Revocation, SeenHead, SegmentEntry, SignedHead,
+};
 use crate::io::{Effect, Notice, OpId, Unreachable};
 use crate::ops::Pending;
 use crate::rows::{Kind, OwnHead, SegmentRow, Write};
 use crate::wire::{Request, Response};
 use larder_coding::manifest::Manifest;
-use larder_types::{ContractId, Millis, NodeId, SegmentId, Time, codec};
+use larder_types::{ContractId, Hash, Millis, NodeId, SegmentId, Time, codec};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A head is made when nothing has changed for so long …
@@ -23,8 +25,12 @@ const LATEST: Millis = Millis(30_000);
 const ENOUGH: usize = 3;
 /// Bytes of a head for its segments, and for its contracts. Together with what encoding adds they
 /// fit into 64 KiB.
-const SEGMENTS_ROOM: usize = 46 << 10;
-const CONTRACTS_ROOM: usize = 16 << 10;
+const SEGMENTS_ROOM: usize = 36 << 10;
+const CONTRACTS_ROOM: usize = 14 << 10;
+/// Bytes of a machine's name in a head.
+const MAX_NAME: usize = 64;
+/// A head is made anew after this, though it says nothing new: its device lives.
+const ALIVE: Millis = Millis(24 * 3_600_000);
 /// A contract's addresses in a head: this many, of at most so many bytes.
 const MAX_ADDRS: usize = 2;
 const MAX_ADDR: usize = 128;
@@ -42,6 +48,12 @@ pub(crate) struct Heads {
     /// When something changed that the newest one does not say, first and last.
     changed: Option<(Time, Time)>,
     newest: Option<Newest>,
+    /// What the machine is called.
+    pub(crate) name: String,
+    /// The newest one's hash.
+    hash: Option<Hash>,
+    /// When it was made.
+    made: Option<Time>,
     sends: BTreeMap<NodeId, Send>,
     /// The number that each provider holds.
     holders: BTreeMap<NodeId, u64>,
@@ -69,6 +81,7 @@ struct Newest {
 struct Says {
     segments: Vec<(SegmentId, bool)>,
     contracts: Vec<(ContractId, u64)>,
+    devices: (String, Vec<SeenHead>, Vec<Doom>, Vec<Revocation>),
 }
 
 /// A head on its way to one provider.
@@ -80,9 +93,20 @@ struct Send {
 }
 
 impl Heads {
+    /// What the machine is called, as heads say it.
+    pub(crate) fn call(&mut self, name: &str, now: Time) {
+        let mut end = name.len().min(MAX_NAME);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        name[..end].clone_into(&mut self.name);
+        self.touch(now);
+    }
+
     /// Takes durable rows up again. The head itself is not kept: the next one is made at once.
     pub(crate) fn restore(&mut self, own: OwnHead) {
         self.seq = own.seq;
+        self.hash = own.hash;
         self.named = own.named.into_iter().collect();
     }
 
@@ -109,12 +133,16 @@ impl Heads {
         Write::own_head(&OwnHead {
             seq: self.seq,
             named: self.named.iter().copied().collect(),
+            hash: self.hash,
         })
     }
 
     fn due(&self) -> Option<Time> {
-        self.changed
-            .map(|(first, last)| last.after(QUIET).min(first.after(LATEST)))
+        let news = self
+            .changed
+            .map(|(first, last)| last.after(QUIET).min(first.after(LATEST)));
+        let alive = self.newest.as_ref().and(self.made);
+        sooner(news, alive.map(|made| made.after(ALIVE)))
     }
 
     fn holding_newest(&self) -> usize {
@@ -126,7 +154,7 @@ impl Heads {
 impl Renter {
     /// After every step: a head that is due is made, and offered to whom it lacks.
     pub(crate) fn tend_head(&mut self, ctx: &mut Ctx<'_>) {
-        if ctx.me.cert.is_none() {
+        if ctx.me.cert.is_none() || self.devices.is_out() {
             return;
         }
         if wrote_what_heads_say(ctx.out) {
@@ -143,7 +171,7 @@ impl Renter {
 
     /// When a head is due to be made or offered again.
     pub(crate) fn heads_deadline(&self, me: &Identity, now: Time) -> Option<Time> {
-        if me.cert.is_none() || self.head_takers() == 0 {
+        if me.cert.is_none() || self.devices.is_out() || self.head_takers() == 0 {
             return None;
         }
         let due = self.heads.due();
@@ -157,9 +185,10 @@ impl Renter {
             .map(|at| at.max(now))
     }
 
-    /// Providers whose contract both have signed.
+    /// Providers with a contract that both have signed, of whichever device.
     fn head_takers(&self) -> usize {
-        self.usable_leases().count()
+        let providers = self.readable_leases().map(|(_, lease)| lease.provider);
+        providers.collect::<BTreeSet<NodeId>>().len()
     }
 
     /// How many must hold a head before it counts as kept.
@@ -170,7 +199,7 @@ impl Renter {
     fn lacking_head(&self) -> impl Iterator<Item = (&NodeId, &Lease)> {
         let seq = self.heads.seq;
         let some = self.heads.newest.is_some();
-        self.usable_leases()
+        self.readable_leases()
             .map(|(_, lease)| (&lease.provider, lease))
             .filter(move |(to, _)| some && self.heads.holders.get(to) != Some(&seq))
     }
@@ -180,10 +209,11 @@ impl Renter {
         let seq = self.heads.seq.saturating_add(1);
         let nameable = self.nameable();
         self.want_catalogue(ctx, &nameable);
-        let (head, fits) = self.compose(seq, &nameable);
+        let (head, fits) = self.compose(ctx, seq, &nameable);
         self.heads.changed = None;
         let says = Says::of(&head);
-        if self.heads.newest.as_ref().is_some_and(|n| n.says == says) {
+        let stale = self.heads.made.is_none_or(|made| made.after(ALIVE) <= ctx.now);
+        if !stale && self.heads.newest.as_ref().is_some_and(|n| n.says == says) {
             return;
         }
         let mut nonce = [0; 12];
@@ -192,6 +222,8 @@ impl Renter {
         let signed = SignedHead::seal(&head, nonce, &ctx.me.recovery, device, &ctx.me.genesis)
             .expect("the rooms of segments and contracts fit into a head");
         self.heads.seq = seq;
+        self.heads.hash = Some(signed.hash());
+        self.heads.made = Some(ctx.now);
         self.heads.named = nameable.iter().map(|e| e.manifest.segment).collect();
         // Durable before it is sent: of two heads of one number one would be lost.
         ctx.persist(vec![self.heads.row()]);
@@ -214,7 +246,8 @@ impl Renter {
         let mut entries: Vec<SegmentEntry> = self
             .segments
             .iter()
-            .filter(|(id, row)| !row.listed && self.is_nameable(id, row))
+            .filter(|(_, row)| row.of.is_none() && !row.listed)
+            .filter(|(id, row)| self.is_nameable(id, row))
             .filter_map(|(id, row)| entry(*id, row))
             .collect();
         entries.sort_by_key(|e| (!e.catalogue, !e.meta));
@@ -231,7 +264,7 @@ impl Renter {
     }
 
     /// A head, and whether all that is nameable fits in.
-    fn compose(&self, seq: u64, nameable: &[SegmentEntry]) -> (Head, bool) {
+    fn compose(&self, ctx: &Ctx<'_>, seq: u64, nameable: &[SegmentEntry]) -> (Head, bool) {
         let mut room = SEGMENTS_ROOM;
         let segments: Vec<SegmentEntry> = nameable
             .iter()
@@ -250,6 +283,7 @@ impl Renter {
                     provider: lease.provider,
                     revision: lease.leaf().revision,
                     addrs: self.addrs(&lease.provider),
+                    claim: lease.claim,
                 };
                 room = room.checked_sub(codec::encode(&contract).len())?;
                 Some(contract)
@@ -259,6 +293,13 @@ impl Renter {
             seq,
             segments,
             contracts,
+            time: ctx.now,
+            name: self.heads.name.clone(),
+            subkey: ctx.me.ledger_key.by(),
+            prev: self.heads.hash,
+            seen: self.devices.seen(),
+            dooms: self.devices.own.dooms.clone(),
+            revoked: self.devices.revocations(),
         };
         (head, fits)
     }
@@ -356,7 +397,9 @@ impl Renter {
 
     /// Whether a recovery would find all of these.
     pub(crate) fn is_covered(&self, segments: &[SegmentId]) -> bool {
-        segments.iter().all(|id| self.heads.kept.contains(id))
+        // What another device looks after its heads name.
+        let theirs = |id: &SegmentId| self.segments.get(id).is_some_and(|row| row.of.is_some());
+        segments.iter().all(|id| self.heads.kept.contains(id) || theirs(id))
     }
 }
 
@@ -370,6 +413,12 @@ impl Says {
                 .iter()
                 .map(|c| (c.contract, c.revision))
                 .collect(),
+            devices: (
+                head.name.clone(),
+                head.seen.clone(),
+                head.dooms.clone(),
+                head.revoked.clone(),
+            ),
         }
     }
 }

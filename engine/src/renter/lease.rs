@@ -5,6 +5,7 @@ use super::Renter;
 use super::audits::AuditDue;
 use super::leases::price_of;
 use super::trees::Pages;
+use crate::head::DeviceId;
 use crate::rows::RentedRow;
 use larder_contracts::{Revision, SignedLeaf, same_money};
 use larder_proofs::{ContentTree, ContractLeaf, ShardLeaf};
@@ -73,6 +74,10 @@ pub(crate) struct Lease {
     pub(crate) leaves_in: Option<Epoch>,
     /// The revision that takes shards back, and the last epoch in which it is waited for.
     pub(crate) reducing: Option<(u64, Epoch)>,
+    /// Which other device of the account revises it; `None`: this one.
+    pub(crate) of: Option<DeviceId>,
+    /// How often it has passed from one device to another.
+    pub(crate) claim: u32,
 }
 
 /// Refused shards in a row (half a minute of asking) after which the user is told of a provider.
@@ -110,6 +115,8 @@ impl Lease {
             renewing: false,
             leaves_in: None,
             reducing: None,
+            of: row.of,
+            claim: row.claim,
         }
     }
 
@@ -130,6 +137,8 @@ impl Lease {
             sig_provider: self.sig_provider,
             opened: self.opened,
             tried: self.tried.clone(),
+            of: self.of,
+            claim: self.claim,
         }
     }
 
@@ -171,6 +180,10 @@ impl Lease {
 
     /// What the account still owes it at a boundary after `epoch`.
     pub(crate) fn owes(&self, epoch: Epoch) -> Option<Amount> {
+        // What another device promised, it counts.
+        if self.of.is_some() {
+            return None;
+        }
         let due = |signed: &SignedLeaf| signed.leaf.start_epoch > epoch;
         let signed = Some(&self.signed).filter(|signed| due(signed) && self.money_pending());
         self.tried

@@ -16,7 +16,7 @@ use larder_ledger::{ForceRevision, Forced, Tx};
 use larder_proofs::{ContractLeaf, ShardLeaf};
 use larder_types::params::CHUNK;
 use larder_types::{Amount, ContractId, Epoch, Millis, NodeId, Params, Profile, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Wanted term, 30 days.
 pub(crate) const TERM: Millis = Millis(30 * 86_400_000);
@@ -34,6 +34,20 @@ impl Renter {
         self.leases
             .iter()
             .filter(|(_, lease)| lease.sig_provider.is_some() && !lease.is_over_soon())
+            .filter(|(_, lease)| lease.of.is_none())
+    }
+
+    /// The same, and those of the account's other devices: what lies there can be read.
+    pub(crate) fn readable_leases(&self) -> impl Iterator<Item = (&ContractId, &Lease)> {
+        self.leases
+            .iter()
+            .filter(|(_, lease)| lease.sig_provider.is_some() && !lease.is_over_soon())
+    }
+
+    /// How many providers shards can be placed with.
+    pub(crate) fn usable_providers(&self) -> usize {
+        let providers = self.usable_leases().map(|(_, lease)| lease.provider);
+        providers.collect::<BTreeSet<NodeId>>().len()
     }
 
     pub(crate) fn draft(
@@ -79,6 +93,8 @@ impl Renter {
             sig_provider: None,
             opened: false,
             tried: None,
+            of: None,
+            claim: 0,
         };
         ctx.persist(vec![Write::rented(&leaf.contract_id, Some(&row))]);
         self.leases.insert(leaf.contract_id, Lease::restore(row));
@@ -99,6 +115,13 @@ impl Renter {
             return;
         };
         if lease.busy || ctx.now < lease.retry_at || !ctx.chain.live {
+            return;
+        }
+        if lease.of.is_some() {
+            // Its own device does the rest.
+            if lease.unsure || lease.sig_provider.is_none() {
+                self.ask_latest(ctx, id);
+            }
             return;
         }
         if lease.faulted {
@@ -203,7 +226,14 @@ impl Renter {
         // Of all leaves that carry one nonce at most one is ever applied: what was not heard of
         // is replaced, not added to.
         let unheard = lease.tried.as_ref().and_then(|tried| tried.auth);
-        let usable = unheard.filter(|auth| auth.expiry > ctx.chain.height + NONCE_MARGIN);
+        // Another device may have spent it meanwhile.
+        let unspent = |auth: &Auth| {
+            let account = ctx.chain.account.as_ref();
+            account.is_none_or(|account| account.nonces.check(auth.nonce).is_ok())
+        };
+        let usable = unheard
+            .filter(|auth| auth.expiry > ctx.chain.height + NONCE_MARGIN)
+            .filter(unspent);
         let Some(auth) = usable.or_else(|| wallet.reserve(ctx)) else {
             return self.pause(ctx, id);
         };
@@ -299,7 +329,8 @@ impl Renter {
         let Some(lease) = self.leases.get_mut(id) else {
             return;
         };
-        if lease.busy || (lease.sig_provider.is_none() && lease.active.is_none()) {
+        let known = lease.active.is_some() || lease.of.is_some();
+        if lease.busy || (lease.sig_provider.is_none() && !known) {
             lease.unsure = false;
             return;
         }
@@ -404,7 +435,8 @@ impl Renter {
             let rows = self.unplace(&id);
             ctx.persist(rows);
             // With the contract the provider's bytes go: where they are needed, they are read first.
-            if active && !self.is_needed(&id) {
+            let ours = self.leases.get(&id).is_some_and(|l| l.of.is_none());
+            if active && ours && !self.is_needed(&id) {
                 wallet.close_faulted(ctx, id);
             }
         }
@@ -424,7 +456,8 @@ impl Renter {
 
     /// What providers have signed and do not post, we post. `docs/protocol.md` §3.3.
     fn force_overdue(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet) {
-        for lease in self.leases.values_mut().filter(|lease| !lease.faulted) {
+        let ours = |lease: &&mut Lease| !lease.faulted && lease.of.is_none();
+        for lease in self.leases.values_mut().filter(ours) {
             if let Some(revision) = lease.is_overdue() {
                 let force = ForceRevision {
                     provider: lease.provider,

@@ -206,6 +206,7 @@ impl Renter {
             || since < self.epoch
             || self.lacking.is_hurried(segment);
         let wanted = due
+            && row.of.is_none()
             && !missing(row).is_empty()
             && !self.is_at_work(segment)
             && self.readable(segment, row) >= row.code.k();

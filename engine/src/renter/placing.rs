@@ -51,10 +51,13 @@ impl Renter {
         }
         let chunks = row.shard_len / CHUNK;
         let (taken, holding) = self.taken(id, row);
-        let mut candidates = Vec::new();
+        let mut candidates: Vec<Candidate<'_>> = Vec::new();
         let mut short = Vec::new();
         for (contract, lease) in self.usable_leases() {
-            if holding.contains(contract) || self.in_trouble(&lease.provider, ctx.now) {
+            // Two contracts with one provider are one place.
+            let twice = candidates.iter().any(|c| c.provider == lease.provider);
+            if twice
+                || self.holds(&holding, contract, lease) || self.in_trouble(&lease.provider, ctx.now) {
                 continue;
             }
             if lease.spoken_chunks() + chunks > lease.leaf().capacity_chunks {
@@ -117,7 +120,7 @@ impl Renter {
         let candidates: Vec<Candidate<'_>> = self
             .usable_leases()
             .filter(|(contract, lease)| {
-                !holding.contains(contract)
+                !self.holds(&holding, contract, lease)
                     && !lease.is_suspect()
                     && !self.is_absent(&lease.provider, now)
                     && roomy(lease)
@@ -126,6 +129,15 @@ impl Renter {
             .collect();
         let lacks = row.holders.iter().filter(|h| h.is_none()).count();
         placement::choose(row.code, &taken, &candidates, lacks).len()
+    }
+
+    /// Whether a contract, or another one with the same provider, is among these.
+    fn holds(&self, these: &BTreeSet<ContractId>, contract: &ContractId, lease: &Lease) -> bool {
+        let same = |id: &ContractId| {
+            let other = self.leases.get(id);
+            other.is_some_and(|other| other.provider == lease.provider)
+        };
+        these.contains(contract) || these.iter().any(same)
     }
 
     /// Whether a provider has not answered for so long that nobody waits for it.

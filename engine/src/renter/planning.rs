@@ -99,11 +99,11 @@ impl Renter {
                 },
             );
         }
-        let signed = self.usable_leases().count();
+        let signed = self.usable_providers();
         let waiting = self
             .leases
             .values()
-            .any(|l| l.sig_provider.is_none() && !l.refused && !l.faulted);
+            .any(|l| l.of.is_none() && l.sig_provider.is_none() && !l.refused && !l.faulted);
         if waiting && !late {
             return None;
         }
@@ -146,7 +146,7 @@ impl Renter {
         planning: Planning,
     ) -> Result<(), NoRoom> {
         let fresh = self.unrented(ctx.now, &ctx.me.node());
-        let usable = self.usable_leases().count();
+        let usable = self.usable_providers();
         let wanted = (planning.class, planning.bytes);
         let tie = || ctx.rng.next_u64();
         let chosen = select(&ctx.me.params, fresh, usable, wanted, tie)?;
@@ -159,7 +159,8 @@ impl Renter {
 
     /// Offers of providers that could be rented from and are not yet.
     pub(crate) fn unrented(&self, now: Time, own: &NodeId) -> Vec<Offer> {
-        let leased: Vec<NodeId> = self.leases.values().map(|l| l.provider).collect();
+        let ours = self.leases.values().filter(|l| l.of.is_none());
+        let leased: Vec<NodeId> = ours.map(|l| l.provider).collect();
         self.rentable(now, own)
             .filter(|o| !leased.contains(&o.provider))
             .collect()

@@ -1,5 +1,6 @@
 //! A shard on its way to a provider: at most so many at once, acknowledged, or placed elsewhere.
 
+use super::lease::Lease;
 use super::uploads::Position;
 use super::{NoRoom, Renter};
 use crate::ctx::Ctx;
@@ -32,11 +33,14 @@ impl Renter {
         provider: NodeId,
         chunks: u64,
     ) {
-        let Some((contract, lease)) = self
-            .leases
-            .iter_mut()
-            .find(|(_, l)| l.provider == provider && l.sig_provider.is_some() && !l.is_over_soon())
-        else {
+        let fits = |l: &Lease| l.spoken_chunks() + chunks <= l.leaf().capacity_chunks;
+        let Some((contract, lease)) = self.leases.iter_mut().find(|(_, l)| {
+            l.provider == provider
+                && l.of.is_none()
+                && l.sig_provider.is_some()
+                && !l.is_over_soon()
+                && fits(l)
+        }) else {
             return;
         };
         let contract = *contract;

@@ -5,9 +5,10 @@
 use super::Renter;
 use super::lease::Lease;
 use crate::ctx::Ctx;
-use crate::head::SegmentEntry;
+use crate::head::{DeviceId, SegmentEntry, SignedHead};
 use crate::rows::{RentedRow, SegmentRow, Write};
 use crate::standing::RecoveryState;
+use crate::wallet::Wallet;
 use crate::view::RentedView;
 use larder_contracts::SignedLeaf;
 use larder_proofs::ContractLeaf;
@@ -16,33 +17,78 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl Renter {
     /// The heads were found: their segments are ours again, and our next head goes above theirs.
-    pub(crate) fn recovered(&mut self, ctx: &mut Ctx<'_>, seq: u64, entries: Vec<SegmentEntry>) {
-        let ids: Vec<SegmentId> = entries.iter().map(|e| e.manifest.segment).collect();
-        let mut rows = self.know(entries, false);
-        let open = |id: &SegmentId| self.segments.get(id).is_some_and(|row| !row.listed);
-        let named: Vec<SegmentId> = ids.into_iter().filter(open).collect();
-        self.heads.named.extend(named);
+    /// The devices that made them have a while to show that they live; unless none is in use
+    /// (`alone`).
+    pub(crate) fn recovered(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        wallet: &mut Wallet,
+        heads: Vec<SignedHead>,
+        alone: bool,
+    ) {
+        let seq = heads.iter().map(|head| head.seq).max().unwrap_or(0);
         self.heads.seq = self.heads.seq.max(seq);
-        rows.push(self.heads.row());
+        let mut rows = vec![self.heads.row()];
+        for signed in heads {
+            if signed.cert.device_pk == ctx.me.device_key.public() {
+                rows.extend(self.own_again(ctx, &signed));
+            } else {
+                self.merge(ctx, wallet, signed, Some(ctx.now));
+            }
+        }
         ctx.persist(rows);
+        if alone || !self.is_doubting() {
+            self.alone(ctx);
+        }
         self.heads.start_over(ctx.now);
     }
 
-    /// A catalogue was read: what it lists is ours again.
-    pub(crate) fn known(&mut self, ctx: &mut Ctx<'_>, entries: Vec<SegmentEntry>) {
-        let rows = self.know(entries, true);
+    /// What this device's own head said, before its home was lost in part.
+    fn own_again(&mut self, ctx: &Ctx<'_>, signed: &SignedHead) -> Vec<Write> {
+        let (account, net) = (ctx.me.account(), &ctx.me.genesis);
+        let Ok(head) = signed.open(&ctx.me.recovery, &account, net) else {
+            return Vec::new();
+        };
+        let ids: Vec<SegmentId> = head.segments.iter().map(|e| e.manifest.segment).collect();
+        let mut rows = self.know(head.segments, false, None);
+        let open = |id: &SegmentId| self.segments.get(id).is_some_and(|row| !row.listed);
+        let named: Vec<SegmentId> = ids.into_iter().filter(open).collect();
+        self.heads.named.extend(named);
+        rows.push(self.heads.row());
+        rows
+    }
+
+    /// A catalogue was read: what it lists is its device's.
+    pub(crate) fn known(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        catalogue: &SegmentId,
+        entries: Vec<SegmentEntry>,
+    ) {
+        let of = self.segments.get(catalogue).and_then(|row| row.of);
+        let rows = self.know(entries, true, of);
         ctx.persist(rows);
     }
 
     /// Takes descriptions of segments over, and finds who holds them. What we know already stays
     /// as it is.
-    fn know(&mut self, entries: Vec<SegmentEntry>, listed: bool) -> Vec<Write> {
+    pub(super) fn know(
+        &mut self,
+        entries: Vec<SegmentEntry>,
+        listed: bool,
+        of: Option<DeviceId>,
+    ) -> Vec<Write> {
         let at = self.places();
         let mut changed = BTreeSet::new();
         for entry in entries {
             let id = entry.manifest.segment;
             if let Some(row) = self.segments.get_mut(&id) {
-                if listed && !row.listed {
+                // Where nobody looks after it any more, or its device let another take it.
+                if row.of.is_some() && row.of != of && of.is_some() {
+                    row.of = of;
+                    changed.insert(id);
+                }
+                if listed && !row.listed && row.of == of {
                     row.listed = true;
                     self.heads.named.remove(&id);
                     changed.insert(id);
@@ -50,7 +96,7 @@ impl Renter {
                 continue;
             }
             if entry.manifest.check().is_ok() {
-                self.segments.insert(id, row_of(entry, listed, &at));
+                self.segments.insert(id, row_of(entry, listed, of, &at));
                 changed.insert(id);
             }
         }
@@ -60,29 +106,20 @@ impl Renter {
 
     /// Under which contract each shard stands that a provider answers for.
     fn places(&self) -> BTreeMap<ShardRoot, ContractId> {
-        let leaves = self.usable_leases().flat_map(|(id, lease)| {
+        let leaves = self.readable_leases().flat_map(|(id, lease)| {
             let sound = lease.content.leaves().iter().filter(|l| l.is_sound());
             sound.map(|leaf| (leaf.root, *id))
         });
         leaves.collect()
     }
 
-    /// Contracts of ours that the ledger holds and we do not know: of a device that was lost, or
-    /// whose agreement we never heard of. There is one per account and provider.
+    /// Contracts of the account that the ledger holds and we do not know: another device's, of
+    /// whose head we do not know yet, or of one that was lost.
     pub(crate) fn take_on(&mut self, ctx: &mut Ctx<'_>, rented: &[RentedView]) {
         let mut rows = Vec::new();
         for view in rented {
             let id = view.leaf.contract_id;
-            // One that the ledger had and has no more ends at this boundary: it is in nobody's way.
-            let ended = |id: &ContractId, lease: &Lease| {
-                lease.active.is_some() && !rented.iter().any(|v| v.leaf.contract_id == *id)
-            };
-            let known = self.leases.contains_key(&id)
-                || self
-                    .leases
-                    .iter()
-                    .any(|(i, l)| l.provider == view.provider && !ended(i, l));
-            if known || view.leaf.renter != ctx.me.account() {
+            if self.leases.contains_key(&id) || view.leaf.renter != ctx.me.account() {
                 continue;
             }
             let row = RentedRow {
@@ -91,6 +128,8 @@ impl Renter {
                 sig_provider: None,
                 opened: true,
                 tried: None,
+                of: self.finder(),
+                claim: 0,
             };
             rows.push(Write::rented(&id, Some(&row)));
             self.leases.insert(id, Lease::restore(row));
@@ -146,7 +185,12 @@ fn unsigned(leaf: &ContractLeaf) -> SignedLeaf {
     }
 }
 
-fn row_of(entry: SegmentEntry, listed: bool, at: &BTreeMap<ShardRoot, ContractId>) -> SegmentRow {
+fn row_of(
+    entry: SegmentEntry,
+    listed: bool,
+    of: Option<DeviceId>,
+    at: &BTreeMap<ShardRoot, ContractId>,
+) -> SegmentRow {
     let manifest = entry.manifest;
     SegmentRow {
         class: entry.class,
@@ -161,5 +205,6 @@ fn row_of(entry: SegmentEntry, listed: bool, at: &BTreeMap<ShardRoot, ContractId
         listed,
         denied: Vec::new(),
         dropped: false,
+        of,
     }
 }

@@ -101,7 +101,7 @@ impl Renter {
         if dropped.is_empty() {
             return dropping;
         }
-        for lease in self.leases.values().filter(|lease| !lease.faulted) {
+        for lease in self.leases.values().filter(|l| !l.faulted && l.of.is_none()) {
             let places = lease.places_of(&dropped);
             if places.is_empty() {
                 continue;
@@ -198,6 +198,7 @@ impl Lease {
     fn may_reduce(&self, epoch: Epoch) -> bool {
         let settled = self.sig_provider.is_some() && self.active.is_some() && self.tried.is_none();
         settled
+            && self.of.is_none()
             && !self.busy
             && !self.unsure
             && !self.money_pending()

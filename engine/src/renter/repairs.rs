@@ -120,7 +120,8 @@ impl Renter {
     /// Nothing is repaired before the ledger has said who is FAULTED, nor while some contract's
     /// tree is still being found out: what it holds would be rebuilt for nothing.
     fn may_repair(&self) -> bool {
-        let known = |lease: &Lease| lease.faulted || lease.tree_is_known();
+        // What lies under other devices' contracts they repair.
+        let known = |lease: &Lease| lease.faulted || self.is_anothers(lease) || lease.tree_is_known();
         self.informed && (self.is_idle() || self.leases.values().all(known))
     }
 

@@ -127,7 +127,8 @@ impl Renter {
         }
         let epoch = ctx.chain.epoch;
         let due = self.leases.iter().filter(|(id, lease)| {
-            lease.passes_for_the_ledger()
+            lease.of.is_none()
+                && lease.passes_for_the_ledger()
                 && self.audits.is_unproven(&lease.provider, epoch)
                 && self.asked.may(&lease.provider, id, epoch)
                 && !wallet.is_asking(id)

@@ -267,7 +267,7 @@ impl Renter {
     fn find(&mut self, id: &ContractId, fresh: &[ShardLeaf]) -> (Vec<Write>, BTreeSet<SegmentId>) {
         let fresh: BTreeSet<ShardRoot> = fresh.iter().map(|l| l.root).collect();
         let (mut rows, mut changed) = (Vec::new(), BTreeSet::new());
-        if fresh.is_empty() || !self.usable_leases().any(|(usable, _)| usable == id) {
+        if fresh.is_empty() || !self.readable_leases().any(|(readable, _)| readable == id) {
             return (rows, changed);
         }
         for (segment, row) in &mut self.segments {

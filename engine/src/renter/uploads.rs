@@ -108,7 +108,7 @@ impl Renter {
             // An earlier try lost its shards: the same segment codes to the same ones.
             return self.encode(ctx, segment);
         }
-        let Some(plan) = placement::choose_code(class, self.usable_leases().count()) else {
+        let Some(plan) = placement::choose_code(class, self.usable_providers()) else {
             return ctx.tell(Notice::SegmentFailed {
                 segment,
                 reason: NoRoom::NoProviders,
@@ -131,6 +131,7 @@ impl Renter {
             listed: false,
             denied: Vec::new(),
             dropped: false,
+            of: None,
         };
         self.segments.insert(segment, row);
         self.encode(ctx, segment);

@@ -66,6 +66,8 @@ fn keeper(content: &ContentTree, revision: u64) -> Node {
         sig_provider: Some(signed.sig_provider),
         opened: true,
         tried: None,
+        of: None,
+        claim: 0,
     };
     let n = u16::try_from(content.leaves().len()).unwrap();
     let segment = SegmentRow {
@@ -81,6 +83,7 @@ fn keeper(content: &ContentTree, revision: u64) -> Node {
         listed: false,
         denied: Vec::new(),
         dropped: false,
+        of: None,
     };
     let leaves = (0..).zip(content.leaves());
     let mut rows = vec![
