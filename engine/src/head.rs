@@ -7,13 +7,13 @@
 mod choose;
 mod device;
 
-pub use device::{Doom, DeviceId, Revocation, SeenHead};
+pub use device::{DeviceId, Doom, MAX_DOOMS, Revocation, SeenHead};
 pub use choose::{Chosen, FoundHead, MAX_ANSWER, StalePeer, choose};
 pub use larder_keys::RecoveryKeys;
 
 use larder_coding::manifest::{Manifest, ManifestError};
 use larder_coding::sealed::{MAX_SEALED, TooLong, open_message, seal_message};
-use larder_keys::{Signer, Tag, verify};
+use larder_keys::{Signer, Tag, sign_layout, verify};
 use larder_types::codec::{self, DecodeError};
 use larder_types::layout::Layout;
 use larder_types::{
@@ -29,6 +29,8 @@ pub const ADMIN_KEY: Tag = Tag("admin key");
 pub const DEVICE_CERT: Tag = Tag("device cert");
 /// The device's tag on a head.
 pub const HEAD: Tag = Tag("head");
+/// What a head's hash is derived under.
+const HEAD_LINK: Tag = Tag("head link");
 
 /// One segment, as a head or a catalogue describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -322,9 +324,9 @@ impl SignedHead {
 
     /// By what the next head of its device names it.
     #[must_use]
-    pub fn hash(&self) -> Hash {
+    pub fn hash(&self, net: &GenesisHash) -> Hash {
         let layout = Layout::new().var(&self.layout()).fixed(self.sig.0);
-        Hash(*blake3::hash(&layout.finish()).as_bytes())
+        Hash(sign_layout(HEAD_LINK, net, &layout.finish()))
     }
 
     /// What anyone can check: its length, the certificate, the device's signature.

@@ -83,6 +83,12 @@ impl Engine {
         self.renter.device_states(&self.me)
     }
 
+    /// Until when this device is certified; `None`: it is not.
+    #[must_use]
+    pub fn own_certificate(&self) -> Option<Time> {
+        self.me.cert.as_ref().map(|cert| cert.expiry)
+    }
+
     /// Whether the words have put this device out.
     #[must_use]
     pub const fn is_put_out(&self) -> bool {
@@ -94,6 +100,20 @@ impl Engine {
     #[must_use]
     pub fn unacknowledged(&self, seq: u64) -> Vec<DeviceId> {
         self.renter.unacknowledged(&self.me, seq)
+    }
+
+    /// The number of the first head that says what is about to go.
+    #[must_use]
+    pub const fn doomed_since(&self) -> u64 {
+        self.renter.devices.own.since
+    }
+
+    /// Whether every segment that other devices look after can be read.
+    #[must_use]
+    pub fn others_found(&self) -> bool {
+        let rows = self.renter.segments.values();
+        let mut theirs = rows.filter(|row| row.of.is_some() && !row.dropped);
+        theirs.all(|row| row.holders.iter().flatten().count() >= usize::from(row.code.k()))
     }
 
     /// The segments that other devices look after: they are not ours to let go.

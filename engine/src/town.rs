@@ -2,6 +2,7 @@
 //! active what providers post. Messages arrive at once, or not at all where a node is deaf.
 
 mod audits;
+mod devices;
 mod dropping;
 mod friends;
 mod heads;

@@ -580,11 +580,7 @@ pub fn recovery_keys() -> RecoveryKeys {
 }
 
 pub(crate) fn signed_head() -> Examples {
-    let head = Head {
-        seq: 22,
-        segments: Vec::new(),
-        contracts: Vec::new(),
-    };
+    let head = Head::empty(22);
     let by = (&signer(19), &cert());
     let sealed = SignedHead::seal(&head, [23; 12], &recovery_keys(), by, &NET);
     one("an empty head", &sealed.expect("it is short"))

@@ -253,18 +253,22 @@ structs! {
     SharingCert { account, sharing_pk, sig }
     DeviceCert { account, admin_pk, device_pk, expiry, sig_account, sig_admin }
     SignedHead { key, seq, sealed, cert, sig }
-    Head { seq, segments, contracts }
-    HeadContract { contract, provider, revision, addrs }
+    Head { seq, segments, contracts, time, name, subkey, prev, seen, dooms, revoked }
+    HeadContract { contract, provider, revision, addrs, claim }
+    SeenHead { device, seq }
+    Revocation { device, seq, sig }
+    DeviceRow { head, merged, doubted, lost, forked, revoked }
+    OwnDevice { sole, dooms, since, revoked }
     SegmentEntry { class, meta, catalogue, manifest }
     HeadRow { head, gone }
     LossRow { epoch, revision, places, lost, reduction }
     LossTotals { damaged, declared }
-    OwnHead { seq, named }
-    RentedRow { provider, signed, sig_provider, opened, tried }
+    OwnHead { seq, named, hash }
+    RentedRow { provider, signed, sig_provider, opened, tried, of, claim }
     RepairTotals { shards, bytes_read, bytes_written }
     SegmentRow {
         class, meta, code, len, shard_len, roots, holders, spooled, catalogue, listed,
-        denied, dropped,
+        denied, dropped, of,
     }
     ShardRow { contract, leaf, index, damaged }
 }
@@ -276,7 +280,7 @@ enums! {
         GetLatest { contract, have },
         GetOffers,
         PutHead(head),
-        GetHeads { key },
+        GetHeads { key, have },
         Audit(audit),
         Befriend(befriend),
         GetGift,

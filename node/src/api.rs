@@ -3,6 +3,7 @@
 
 mod backup;
 mod chain;
+mod device;
 mod friend;
 mod history;
 mod job;

@@ -12,7 +12,7 @@ mod trash;
 pub(crate) use self::addresses::is_loopback;
 pub use error::AppError;
 
-use self::addresses::tell_addresses;
+use self::addresses::{tell, tell_addresses};
 use self::opening::{open_shards, validate};
 use self::settings::Settings;
 use self::trash::empty_trash;
@@ -22,6 +22,7 @@ use crate::blocks;
 use crate::bulk::Streams;
 use crate::call::{Answer, Call};
 use crate::catalogue::Cataloguer;
+use crate::devices::{self, Others};
 use crate::chain::Chain;
 use crate::cli::options::{Ready, UpOptions};
 use crate::drills::Drills;
@@ -52,7 +53,7 @@ use crate::voting::{self, Voter};
 use crate::wallets::Wallets;
 use larder_backup::{Authority, Vault};
 use larder_engine::seating::Stage;
-use larder_engine::{Command, Engine, Identity, Input};
+use larder_engine::{Command, Engine, Identity};
 use larder_keys::Signer;
 use larder_ledger::Genesis;
 use larder_rpc::{Door, Endpoint, Feeds, RpcMetrics, serve};
@@ -348,6 +349,7 @@ async fn up(
     let allowance = home.config.renter.allowance();
     let allowance = allowance.map_err(AppError::Config)?;
     tell(&driver, Command::Allow(allowance)).await;
+    tell(&driver, devices::called()).await;
     let (token, announcing) = (
         stop.clone(),
         heads::announce(driver.clone(), net.clone(), Arc::clone(&calls.head)),
@@ -397,6 +399,13 @@ async fn up(
         token.run_until_cancelled(watch.run()).await;
         ("telling", Ok(()))
     });
+    if !recovers {
+        let others = Others::of(driver.clone(), &jobs, calls.devices).run(stop.clone());
+        tasks.spawn(async move {
+            others.await;
+            ("devices", Ok(()))
+        });
+    }
     let cataloguer = Cataloguer {
         driver: driver.clone(),
         vault: jobs.vault.clone(),
@@ -443,6 +452,7 @@ async fn up(
         device: home.keys.device.public(),
         genesis: genesis.hash(),
         home: home.dir.clone(),
+        alone: false,
     };
     let sharing = Sharing {
         home: home.dir.clone(),
@@ -589,11 +599,5 @@ async fn genesis(home: &Home, net: &NetHandle) -> Result<Genesis, AppError> {
         }
         tracing::warn!("no peer of the invite answers yet; trying again");
         tokio::time::sleep(GENESIS_WAIT).await;
-    }
-}
-
-async fn tell(driver: &driver::DriverHandle, command: Command) {
-    if driver.input(Input::Command(command)).await.is_err() {
-        tracing::debug!("the engine has stopped");
     }
 }

@@ -204,6 +204,8 @@ pub fn inbox() -> (DriverHandle, mpsc::Receiver<Msg>) {
 pub struct Calls {
     /// A catalogue is wanted.
     pub catalogue: Arc<Notify>,
+    /// Another device of the account has written something.
+    pub devices: Arc<Notify>,
     /// A head of somebody's was taken in: its key may have to be announced.
     pub head: Arc<Notify>,
 }
@@ -479,6 +481,7 @@ fn act(
         }
         Effect::Run { op, job, deadline } => shell.pool.run(op, job, deadline),
         Effect::Tell(Notice::CatalogueWanted) => shell.calls.catalogue.notify_one(),
+        Effect::Tell(Notice::DevicesChanged) => shell.calls.devices.notify_one(),
         Effect::Tell(notice) => waiting.tell(notice, &shell.handle),
     }
 }
@@ -564,7 +567,9 @@ impl Waiting {
             Notice::HeadKept { seq, holders } => {
                 tracing::debug!(seq, holders, "providers hold our head");
             }
-            Notice::CatalogueWanted => unreachable!("the cataloguer was called instead"),
+            Notice::CatalogueWanted | Notice::DevicesChanged => {
+                unreachable!("a task was called instead")
+            }
             Notice::TxEnded { tx, end } => {
                 self.ended.remove(&tx).map(|ended| ended.send(end).is_ok());
             }

@@ -12,6 +12,7 @@ pub mod chain;
 pub mod cli;
 pub mod configuring;
 pub mod demo;
+pub mod devices;
 pub mod doctor;
 pub mod doomed;
 pub mod drills;

@@ -75,6 +75,8 @@ pub struct Recovery {
     pub genesis: GenesisHash,
     /// The home, whose mark is taken away in the end.
     pub home: PathBuf,
+    /// Whether no other device of the account is in use.
+    pub alone: bool,
 }
 
 /// What the ledger says of the account.
@@ -125,8 +127,8 @@ impl Recovery {
         // Now, before contracts move on by what this node does.
         let uncovered = self.uncovered(&chosen);
         self.tell(Command::Recovered {
-            seq: chosen.seq,
-            entries: chosen.segments.clone(),
+            heads: chosen.heads.iter().map(|h| h.signed.clone()).collect(),
+            alone: self.alone,
         })
         .await?;
         self.settle(working).await?;
@@ -353,7 +355,10 @@ impl Recovery {
             let id = entry.manifest.segment;
             working.at("reading catalogues", id.to_string());
             match read_catalogue(id, vault, segments).await {
-                Ok(entries) => self.tell(Command::Known(entries)).await?,
+                Ok(entries) => {
+                    let catalogue = id;
+                    self.tell(Command::Known { catalogue, entries }).await?;
+                }
                 Err(reason) => {
                     tracing::warn!(catalogue = %id, "not read: {reason}");
                     lost.push(failure(id, reason));
@@ -408,7 +413,7 @@ impl Recovery {
 }
 
 /// What a catalogue describes.
-async fn read_catalogue(
+pub(crate) async fn read_catalogue(
     id: SegmentId,
     vault: &Vault,
     segments: &Arc<NetSegments>,

@@ -152,6 +152,7 @@ namespaces! {
     renter: RenterMethods,
     backup: BackupMethods,
     share: ShareMethods,
+    device: DeviceMethods,
     network: NetworkMethods,
     friend: FriendMethods,
     job: JobMethods,

@@ -19,7 +19,7 @@ pub mod types;
 pub mod values;
 
 pub use api::{
-    Api, BackupMethods, ChainMethods, FriendMethods, JobMethods, LedgerMethods, MarketMethods,
+    Api, BackupMethods, ChainMethods, DeviceMethods, FriendMethods, JobMethods, LedgerMethods, MarketMethods,
     Method, NetworkMethods, NodeMethods, ProviderMethods, RenterMethods, ShareMethods, TxMethods,
     WalletMethods,
 };

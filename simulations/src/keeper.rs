@@ -111,6 +111,7 @@ impl World {
             | Notice::Befriended { .. }
             | Notice::TxEnded { .. }
             | Notice::CatalogueWanted
+            | Notice::DevicesChanged
             | Notice::HeadKept { .. } => {}
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::faults::Fault;
 use larder_engine::io::{
-    BulkEffect, Command, Effect, Input, Job, Notice, Outcome, PeerInput, Submission,
+    BulkEffect, Command, DeviceCommand, Effect, Input, Job, Notice, Outcome, PeerInput, Submission,
 };
 use larder_types::{BlockHash, Time, codec};
 use serde::Serialize;
@@ -266,15 +266,32 @@ impl Trace {
                 self.number(until.0);
                 self.encoded(contracts);
             }
-            Command::Known(entries) => {
+            Command::Known { catalogue, entries } => {
                 self.kind(9);
+                self.0.update(&catalogue.0);
                 self.encoded(entries);
             }
-            Command::Recovered { seq, entries } => {
+            Command::Recovered { heads, alone } => {
                 self.kind(10);
-                self.number(*seq);
-                self.encoded(entries);
+                self.number(u64::from(*alone));
+                self.encoded(heads);
             }
+            Command::Device(command) => {
+                self.kind(30);
+                self.device(command);
+            }
+        }
+    }
+
+    fn device(&mut self, command: &DeviceCommand) {
+        match command {
+            DeviceCommand::Call(name) => self.encoded(name),
+            DeviceCommand::Merged { device, seq } => {
+                self.encoded(device);
+                self.number(*seq);
+            }
+            DeviceCommand::Doom(segments) => self.encoded(segments),
+            DeviceCommand::Revoke(revocation) => self.encoded(revocation),
         }
     }
 
@@ -387,6 +404,7 @@ impl Trace {
             | Notice::SegmentUnavailable { .. }
             | Notice::TxQueued { .. }
             | Notice::CatalogueWanted
+            | Notice::DevicesChanged
             | Notice::HeadKept { .. }
             | Notice::Befriended { .. }
             | Notice::TxEnded { .. } => self.text(notice),

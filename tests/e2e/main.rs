@@ -13,6 +13,7 @@ mod abuse;
 mod by_hand;
 mod clients;
 mod damage;
+mod devices;
 mod examples;
 mod fleet;
 mod folder;

@@ -28,6 +28,7 @@ async fn prune_in<S: Segments>(
 
 fn at(now: Epoch) -> PruneOptions {
     PruneOptions {
+        spare: std::collections::BTreeSet::new(),
         now,
         max_unused_ppm: 100_000,
         dry_run: false,

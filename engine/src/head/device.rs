@@ -16,6 +16,9 @@ pub const DEVICE_REVOKED: Tag = Tag("device revoked");
 #[serde(transparent)]
 pub struct DeviceId(#[serde(with = "serde_bytes")] pub [u8; 32]);
 
+/// Segments that a head can announce as about to go: 9 KiB.
+pub const MAX_DOOMS: usize = 1_024;
+
 /// How far a device has taken over what another one's heads say: an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -71,7 +71,9 @@ fn head(seq: u64, ids: &[u8]) -> Head {
             provider: peer_id(7),
             revision: 10 * seq,
             addrs: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+            claim: 0,
         }],
+        ..Head::empty(seq)
     }
 }
 

@@ -7,7 +7,7 @@
 use super::Renter;
 use super::lease::Lease;
 use crate::ctx::{Ctx, Identity};
-use crate::head::{DeviceId, Doom, Head, HeadContract, Revocation, SeenHead, SignedHead};
+use crate::head::{DeviceId, Doom, Head, MAX_DOOMS, HeadContract, Revocation, SeenHead, SignedHead};
 use crate::io::{Notice, Unreachable};
 use crate::ops::Pending;
 use crate::rows::{DeviceRow, OwnDevice, RentedRow, Write};
@@ -29,8 +29,6 @@ const ASKED: usize = 3;
 const POLLS_OF_GRACE: u64 = 5;
 /// Most other devices that are known: as many as a provider keeps heads of.
 pub(crate) const MAX_OTHERS: usize = 8;
-/// Segments that a head can announce as about to go: 9 KiB.
-pub const MAX_DOOMS: usize = 1_024;
 /// Who looks after what is found on the ledger and no head names.
 const NOBODY: DeviceId = DeviceId([0; 32]);
 
@@ -243,7 +241,7 @@ impl Renter {
         };
         let before = known.and_then(|k| k.row.head.as_ref());
         let follows = before.is_none_or(|before| {
-            head.seq != before.seq + 1 || head.prev == Some(before.hash())
+            head.seq != before.seq + 1 || head.prev == Some(before.hash(&ctx.me.genesis))
         });
         let is_alive = head.seen.iter().any(|seen| seen.device == me);
         let other = self.devices.others.entry(device).or_insert_with(|| Other {
@@ -472,6 +470,7 @@ impl Renter {
         dooms.sort_unstable();
         if dooms != self.devices.own.dooms {
             self.devices.own.dooms = dooms;
+            self.devices.own.since = self.heads.seq.saturating_add(1);
             ctx.persist(vec![Write::own_device(&self.devices.own)]);
             self.heads.touch(ctx.now);
         }

@@ -48,6 +48,8 @@ pub(crate) struct Heads {
     /// When something changed that the newest one does not say, first and last.
     changed: Option<(Time, Time)>,
     newest: Option<Newest>,
+    /// Whether enough providers have held a head of ours since the start.
+    published: bool,
     /// What the machine is called.
     pub(crate) name: String,
     /// The newest one's hash.
@@ -222,7 +224,7 @@ impl Renter {
         let signed = SignedHead::seal(&head, nonce, &ctx.me.recovery, device, &ctx.me.genesis)
             .expect("the rooms of segments and contracts fit into a head");
         self.heads.seq = seq;
-        self.heads.hash = Some(signed.hash());
+        self.heads.hash = Some(signed.hash(&ctx.me.genesis));
         self.heads.made = Some(ctx.now);
         self.heads.named = nameable.iter().map(|e| e.manifest.segment).collect();
         // Durable before it is sent: of two heads of one number one would be lost.
@@ -376,6 +378,7 @@ impl Renter {
             && let Some(newest) = &self.heads.newest
         {
             self.heads.kept.clone_from(&newest.covers);
+            self.heads.published = true;
         }
         ctx.tell(Notice::HeadKept {
             seq: self.heads.seq,
@@ -399,7 +402,10 @@ impl Renter {
     pub(crate) fn is_covered(&self, segments: &[SegmentId]) -> bool {
         // What another device looks after its heads name.
         let theirs = |id: &SegmentId| self.segments.get(id).is_some_and(|row| row.of.is_some());
-        segments.iter().all(|id| self.heads.kept.contains(id) || theirs(id))
+        let covered = |id: &SegmentId| self.heads.kept.contains(id) || theirs(id);
+        // Nor is this device known before it has said anything.
+        let is_known = self.heads.published || !segments.iter().any(theirs);
+        is_known && segments.iter().all(covered)
     }
 }
 

@@ -33,6 +33,9 @@ pub struct OwnDevice {
     pub sole: bool,
     /// The segments that this device is about to let go.
     pub dooms: Vec<Doom>,
+    /// The number of the first head that says so.
+    #[serde(default)]
+    pub since: u64,
     /// The words have put this device out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revocation>,

@@ -19,11 +19,7 @@ fn seq(town: &Town, i: usize) -> u64 {
 /// A head of the words `words` by device `device`, that says nothing.
 fn signed(words: u8, device: u8, seq: u64) -> SignedHead {
     let me = identity(device, words);
-    let head = Head {
-        seq,
-        segments: Vec::new(),
-        contracts: Vec::new(),
-    };
+    let head = Head::empty(seq);
     let device = (&me.device_key, me.cert.as_ref().unwrap());
     SignedHead::seal(&head, [1; 12], &me.recovery, device, &NET).unwrap()
 }
@@ -33,7 +29,7 @@ fn put(town: &mut Town, head: SignedHead) -> Response {
 }
 
 fn kept(town: &mut Town, key: Hash) -> Vec<u64> {
-    let Response::Heads(heads) = town.ask(0, Request::GetHeads { key }) else {
+    let Response::Heads(heads) = town.ask(0, Request::GetHeads { key, have: Vec::new() }) else {
         panic!("no heads")
     };
     let mut seqs: Vec<u64> = heads.iter().map(|h| h.seq).collect();
@@ -144,11 +140,7 @@ fn a_provider_keeps_the_newest_head_of_its_own_renters_devices() {
         START,
         &NET,
     ));
-    let head = Head {
-        seq: 9,
-        segments: Vec::new(),
-        contracts: Vec::new(),
-    };
+    let head = Head::empty(9);
     let device = (&past.device_key, past.cert.as_ref().unwrap());
     let head = SignedHead::seal(&head, [1; 12], &past.recovery, device, &NET).unwrap();
     assert_eq!(put(&mut town, head), Response::Denied(Deny::BadSignature));
@@ -240,6 +232,7 @@ fn catalogues_keep_a_head_small() {
         0,
         Request::GetHeads {
             key: me.recovery.key,
+            have: Vec::new(),
         },
     ) else {
         panic!("no heads")

@@ -10,7 +10,7 @@ fn look_up(town: &mut Town, i: usize, peers: usize) -> Chosen {
     let mut answers: Vec<(NodeId, Vec<SignedHead>)> = Vec::new();
     for peer in 0..peers {
         let from = town.nodes[peer].me.node();
-        if let Response::Heads(heads) = town.ask(peer, Request::GetHeads { key }) {
+        if let Response::Heads(heads) = town.ask(peer, Request::GetHeads { key, have: Vec::new() }) {
             answers.push((from, heads));
         }
     }
@@ -19,8 +19,8 @@ fn look_up(town: &mut Town, i: usize, peers: usize) -> Chosen {
 
 fn recover(town: &mut Town, i: usize, chosen: &Chosen) {
     let command = Command::Recovered {
-        seq: chosen.seq,
-        entries: chosen.segments.clone(),
+        heads: chosen.heads.iter().map(|h| h.signed.clone()).collect(),
+        alone: true,
     };
     town.command(i, command);
 }

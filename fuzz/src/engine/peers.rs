@@ -12,7 +12,7 @@ impl Shell {
             6 => (Request::PutHead(Box::new(head_of(from, dice))), Asked::Else),
             7 => {
                 let key = recovery_keys().key;
-                (Request::GetHeads { key }, Asked::Else)
+                (Request::GetHeads { key, have: Vec::new() }, Asked::Else)
             }
             8 => {
                 let contract = self.a_contract(dice);
@@ -285,11 +285,7 @@ pub(super) fn acked(place: &PlaceShard, key: &Signer, dice: &mut Dice<'_>) -> Sh
 pub(super) fn head_of(seed: u8, dice: &mut Dice<'_>) -> SignedHead {
     let (device, expiry) = (signer(dice.byte()), Time(u64::MAX));
     let cert = DeviceCert::sign(&signer(seed), &signer(90), device.public(), expiry, &NET);
-    let head = Head {
-        seq: Make::make(dice),
-        segments: Vec::new(),
-        contracts: Vec::new(),
-    };
+    let head = Head::empty(Make::make(dice));
     let sealed = SignedHead::seal(&head, [1; 12], &recovery_keys(), (&device, &cert), &NET);
     let mut signed = sealed.expect("it is short");
     if dice.once_in(4) {

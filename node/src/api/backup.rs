@@ -1,6 +1,7 @@
 //! `backup_*`: snapshots in, files out.
 
 use super::NodeApi;
+use crate::recovery::Recovery;
 use crate::home::{Config, HomeError, PolicyEntry, now};
 use crate::jobs::{browse_error, paths, resolve_error};
 use crate::policies::{self, PolicyError};
@@ -12,7 +13,7 @@ use larder_engine::Engine;
 use larder_engine::survival::{Domain, Group, Shared};
 use larder_engine::whatif::{Gone, LeftClass};
 use larder_rpc::values::PAGE_MAX;
-use larder_rpc::{
+use larder_rpc::{RecoverParams, 
     BackupCheck, BackupMethods, BackupParams, BrowseParams, CheckDataParams, Code, DiffParams,
     Difference, DomainKind, DomainLoss, Done, Drill, DrillParams, Dropping, Durability,
     DurabilityGroup, Empty, Entry, Estimate, EstimateParams, FindParams, ForgetParams,
@@ -382,9 +383,13 @@ impl BackupMethods for NodeApi {
         })
     }
 
-    async fn backup_recover(&self, _: Empty) -> Result<JobStarted, RpcError> {
+    async fn backup_recover(&self, params: RecoverParams) -> Result<JobStarted, RpcError> {
+        let recovery = Recovery {
+            alone: params.alone,
+            ..self.recovery.clone()
+        };
         Ok(JobStarted {
-            job: self.jobs.recover(self.recovery.clone())?,
+            job: self.jobs.recover(recovery)?,
         })
     }
 

@@ -24,3 +24,10 @@ pub(super) async fn tell_addresses(driver: &DriverHandle, net: &NetHandle) {
         tracing::debug!("the engine has stopped");
     }
 }
+
+/// Tells the engine something at the start.
+pub(super) async fn tell(driver: &DriverHandle, command: Command) {
+    if driver.input(Input::Command(command)).await.is_err() {
+        tracing::debug!("the engine has stopped");
+    }
+}

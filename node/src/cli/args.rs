@@ -1,6 +1,7 @@
 //! The words of the command line, their help and their examples.
 
 mod call;
+mod device;
 mod friend;
 mod look;
 mod network;
@@ -9,6 +10,7 @@ mod share;
 mod wallet;
 
 pub(crate) use self::call::{CallArgs, TokenCommand};
+pub(crate) use self::device::{DeviceCommand, RecoverArgs};
 pub(crate) use self::friend::FriendCommand;
 mod health;
 mod policy;
@@ -67,7 +69,7 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Bring a lost home back from its words.
     #[command(
-        after_help = "Examples:\n  larder recover --join INVITE\n  larder --home new recover --join INVITE --words-file words.txt\n\nThe words are asked for unless a file is named. Interrupted, the same command goes on. Stop the\nold home's node first, if it still runs somewhere: two devices of one account are not synchronised."
+        after_help = "Examples:\n  larder recover --join INVITE\n  larder --home new recover --join INVITE --words-file words.txt\n\nThe words are asked for unless a file is named. Interrupted, the same command goes on. Other\ndevices of the account may go on meanwhile; what those looked after that do not show themselves within\nminutes passes to the new home."
     )]
     Recover(RecoverArgs),
     /// Run the node.
@@ -126,6 +128,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  larder friend add anna --give 50GiB\n  larder friend accept larderfriend1… --name bob --give 20GiB\n  larder friend list\n  larder friend remove anna"
     )]
     Friend(FriendCommand),
+    /// The devices of the account: list them, or put one out.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  larder device list\n  larder device revoke laptop --words-file words.txt\n\nA device joins with the words: `larder recover` on its machine, while the others go on."
+    )]
+    Device(DeviceCommand),
     /// List the valid offers of providers.
     Offers,
     /// List the connected peers.
@@ -198,16 +206,6 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "INVITE")]
     pub(crate) join: Option<String>,
     /// Use the words in this file instead of new ones.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) words_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RecoverArgs {
-    /// The invite string of the network that the account is on.
-    #[arg(long, value_name = "INVITE")]
-    pub(crate) join: String,
-    /// Read the words from this file instead of asking for them.
     #[arg(long, value_name = "FILE")]
     pub(crate) words_file: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@ mod backup;
 mod call;
 mod connect;
 mod cost;
+mod device;
 mod doctor;
 mod dump;
 mod exit;

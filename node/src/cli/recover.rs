@@ -10,7 +10,7 @@ use super::{up, words};
 use crate::app::{AppError, run_recovery};
 use crate::home::rebirth::{Reborn, rebirth, unmake};
 use larder_keys::Signer;
-use larder_rpc::{Client, Empty, JobResult, RecoverSummary};
+use larder_rpc::{Client, JobResult, RecoverParams, RecoverSummary};
 use larder_types::Bytes;
 use serde_json::json;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(super) fn recover(home: &Path, args: RecoverArgs, out: Out) -> Asked {
     let account = words::seed(&words)?.account();
     let reborn = rebirth(home, words, args.join).map_err(|e| Failure::new(e.exit_code(), e))?;
     up::log(out, "error");
-    let ended = with_node(home, account, out);
+    let ended = with_node(home, account, args.alone, out);
     match ended {
         // Nobody's words: as if nothing had been done. A home that was there before stays.
         Err(failure) if failure.exit == WRONG_WORDS && reborn == Reborn::Made => {
@@ -39,7 +39,7 @@ pub(super) fn recover(home: &Path, args: RecoverArgs, out: Out) -> Asked {
 }
 
 /// Runs the home's node and has it recover.
-fn with_node(home: &Path, account: Signer, out: Out) -> Asked {
+fn with_node(home: &Path, account: Signer, alone: bool, out: Out) -> Asked {
     let stop = CancellationToken::new();
     let (ready, is_ready) = oneshot::channel();
     let node = std::thread::spawn({
@@ -54,7 +54,7 @@ fn with_node(home: &Path, account: Signer, out: Out) -> Asked {
     let asked = runtime()?.block_on(async {
         wait_until_ready(is_ready).await?;
         let client = Client::of_home(home)?;
-        let job = client.backup_recover(&Empty {}).await?.job;
+        let job = client.backup_recover(&RecoverParams { alone }).await?.job;
         let JobResult::Recover(summary) = watch(&client, job, out).await? else {
             return Err(Failure::new(FAILED, "the node answered with another job"));
         };

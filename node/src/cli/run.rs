@@ -4,7 +4,7 @@ use super::args::{Cli, Command, LookCommand, PolicyCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, call, cost, doctor, dump, friend, health, init, listing, look, market, network, offer,
+    backup, call, cost, device, doctor, dump, friend, health, init, listing, look, market, network, offer,
     policy, recover, repairs, restore, retention, schedule, share, simulate, status, texts, token,
     up, upkeep, volume, wallet,
 };
@@ -63,6 +63,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Network(command) => network::network(&home, command, out),
         Command::Volume(command) => volume::volume(&home, command, out),
         Command::Friend(command) => friend::run(&home, command, out),
+        Command::Device(command) => device::run(&home, command, out),
         Command::Offers => market::offers(&home, out),
         Command::Peers => status::peers(&home, out),
         Command::Contracts(args) => market::contracts(&home, args.command, out),

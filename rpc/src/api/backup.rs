@@ -1,6 +1,6 @@
 //! `backup_*`: snapshots in, files out.
 
-use crate::types::{
+use crate::types::{RecoverParams, 
     BackupCheck, BackupParams, BrowseParams, CheckDataParams, DiffParams, Difference, Done, Drill,
     DrillParams, Dropping, Durability, Entry, Estimate, EstimateParams, FindParams, ForgetParams,
     FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Policy, PruneParams, ReduceParams,
@@ -55,7 +55,7 @@ super::methods! {
     /// Begins a schedule's backup though it is not due, with its commands.
     "backup_runSchedule" backup_run_schedule(ScheduleParams) -> JobStarted, Admin;
     /// Begins to find the account's data again, in a home made from its words.
-    "backup_recover" backup_recover(Empty) -> JobStarted, Admin;
+    "backup_recover" backup_recover(RecoverParams) -> JobStarted, Admin;
     /// Which snapshots would be forgotten: the marks for the admin key to sign.
     "backup_forget" backup_forget(ForgetParams) -> MarkPlan, Admin;
     /// Which forgotten snapshots would be brought back: the marks for the admin key to sign.

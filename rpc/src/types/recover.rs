@@ -5,6 +5,16 @@ use larder_types::AccountId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// What to know before a recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RecoverParams {
+    /// Whether no other device of the account is in use: what they looked after is this one's at once,
+    /// and not only when they have not shown that they live.
+    #[serde(default)]
+    pub alone: bool,
+}
+
 /// What the account's heads said: the small records that providers keep for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -230,6 +230,10 @@ pub struct PruneSummary {
     pub genesis: Text<GenesisHash>,
     /// Marks to be signed and handed to `backup_mark`: that these segments go. DAG-CBOR in `0x` hex.
     pub marks: Vec<String>,
+    /// The account's other devices that have not said yet that they need nothing of it: nothing goes
+    /// before they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<String>,
 }
 
 /// A revision of a contract that gives shards back.

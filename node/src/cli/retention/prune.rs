@@ -121,6 +121,7 @@ fn say(found: &PruneSummary, done: Option<(u64, &Dropping)>, out: Out) -> Asked 
         "bytes_given_back": given_back,
         "providers_agreed": agreed,
         "providers_behind": behind,
+        "waits_for": found.waits_for,
     }))?;
     let would = if done.is_some() { "" } else { "would " };
     out.line(format_args!(
@@ -136,6 +137,12 @@ fn say(found: &PruneSummary, done: Option<(u64, &Dropping)>, out: Out) -> Asked 
         out.remark(format_args!(
             "{} forgotten snapshots can still be brought back, and keep what they need",
             found.locked
+        ))?;
+    }
+    for device in &found.waits_for {
+        out.line(format_args!(
+            "nothing goes before {device} has read of it: start it, or put it out with `larder device \
+             revoke`, and run `larder prune` again"
         ))?;
     }
     if done.is_none() {
