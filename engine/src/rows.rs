@@ -157,14 +157,10 @@ pub struct RentedRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<DeviceId>,
     /// How often it has passed from one device to another.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::head::is_default")]
     pub claim: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_zero(n: &u32) -> bool {
-    *n == 0
-}
 
 /// What audits of a provider have shown of late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,6 @@ use larder_types::{Hash, NodeId, SegmentId, SubKeyId, Time};
 
 /// How another device of the account stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 pub struct DeviceState {
     /// Its key.
     pub device: DeviceId,

@@ -7,7 +7,7 @@ use larder_types::{AccountId, GenesisHash, SegmentId, Signature};
 use serde::{Deserialize, Serialize};
 
 /// The admin key's tag on a revocation.
-pub const DEVICE_REVOKED: Tag = Tag("device revoked");
+const DEVICE_REVOKED: Tag = Tag("device revoked");
 
 /// A device of an account: its key.
 #[derive(

@@ -69,9 +69,10 @@ impl Other {
 }
 
 fn poll(params: &Params) -> Millis {
-    match params.profile {
-        Profile::Dev => POLL_DEV,
-        _ => POLL,
+    if params.profile == Profile::Dev {
+        POLL_DEV
+    } else {
+        POLL
     }
 }
 
