@@ -152,8 +152,10 @@ impl<'a, S: Segments> Rebuild<'a, S> {
         // A backup drops what was pending: what read metadata lists may be here again. They are
         // read once more.
         let is_new = |s: &KnownSegment| !known.contains(&s.id);
-        let again =
-            again && list.iter().any(|s| s.kind == SegmentKind::Data && is_new(s));
+        let again = again
+            && list
+                .iter()
+                .any(|s| s.kind == SegmentKind::Data && is_new(s));
         let is_due = |s: &KnownSegment| s.kind == SegmentKind::Meta && (again || is_new(s));
         let due: Vec<_> = list.into_iter().filter(is_due).collect();
         progress.segments_total(due.len() as u64);

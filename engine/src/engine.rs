@@ -7,8 +7,8 @@ use crate::ops::{Ops, Pending};
 use crate::provider::acks::Acks;
 use crate::provider::gifts::Gifts;
 use crate::provider::{Provide, Provider};
-use crate::renter::{Renter, devices};
 use crate::renter::leases::price_of;
+use crate::renter::{Renter, devices};
 use crate::rows::{RowError, Snapshot, Tables};
 use crate::view::BlockInput;
 use crate::wallet::Wallet;
@@ -77,7 +77,9 @@ impl Engine {
         let mut renter = Renter::restore(tables.rented, tables.rented_leaves, tables.segments);
         renter.totals = tables.repairs;
         renter.heads.restore(tables.own_head);
-        renter.devices.restore(tables.own_device, tables.devices, &me);
+        renter
+            .devices
+            .restore(tables.own_device, tables.devices, &me);
         renter.audits.restore(tables.audited);
         renter.asked.restore(tables.asked);
         let friends = Friends::restore(tables.friends, tables.invited);
@@ -162,7 +164,8 @@ impl Engine {
             self.renter.fetches_deadline(self.now),
             self.renter.repairs_deadline(self.now),
             self.renter.heads_deadline(&self.me, self.now),
-            live.then(|| self.renter.devices_deadline(&self.me)).flatten(),
+            live.then(|| self.renter.devices_deadline(&self.me))
+                .flatten(),
             self.renter.audits_deadline(current),
             (live && self.chain.authorised)
                 .then(|| self.renter.revoking_deadline(self.now))

@@ -7,8 +7,8 @@
 mod choose;
 mod device;
 
-pub use device::{DeviceId, Doom, MAX_DOOMS, Revocation, SeenHead};
 pub use choose::{Chosen, FoundHead, MAX_ANSWER, StalePeer, choose};
+pub use device::{DeviceId, Doom, MAX_DOOMS, Revocation, SeenHead};
 pub use larder_keys::RecoveryKeys;
 
 use larder_coding::manifest::{Manifest, ManifestError};

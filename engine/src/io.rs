@@ -13,8 +13,8 @@ use larder_contracts::{ShardAck, SignedOffer};
 use larder_ledger::{ProofAck, Reduction, Tx};
 use larder_proofs::{Challenge, Commitment};
 use larder_types::{
-    AccountId, Amount, Bytes, Class, ContractId, Epoch, NodeId, SegmentId, ShardRoot, SlotNo,
-    Time, TxId,
+    AccountId, Amount, Bytes, Class, ContractId, Epoch, NodeId, SegmentId, ShardRoot, SlotNo, Time,
+    TxId,
 };
 use std::sync::Arc;
 

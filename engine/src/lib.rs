@@ -40,8 +40,8 @@ pub mod wire;
 pub use ctx::Identity;
 pub use engine::Engine;
 pub use io::{
-    Command, DeviceCommand, Effect, FriendsCommand, Input, Job, Notice, OpId, Outcome, PeerInput, ProviderCommand,
-    Token,
+    Command, DeviceCommand, Effect, FriendsCommand, Input, Job, Notice, OpId, Outcome, PeerInput,
+    ProviderCommand, Token,
 };
 pub use provider::{Disks, Provide, Taking};
 pub use renter::NoRoom;

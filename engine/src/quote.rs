@@ -91,7 +91,11 @@ impl Engine {
         provider: &NodeId,
         size: Bytes,
     ) -> Result<Quoted, RentRefusal> {
-        let rents = self.renter.leases.values().any(|l| l.of.is_none() && l.provider == *provider);
+        let rents = self
+            .renter
+            .leases
+            .values()
+            .any(|l| l.of.is_none() && l.provider == *provider);
         if rents {
             return Err(RentRefusal::Rented);
         }

@@ -161,7 +161,6 @@ pub struct RentedRow {
     pub claim: u32,
 }
 
-
 /// What audits of a provider have shown of late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRow {

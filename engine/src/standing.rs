@@ -119,7 +119,9 @@ impl Engine {
     #[must_use]
     pub fn others_segments(&self) -> Vec<SegmentId> {
         let rows = self.renter.segments.iter();
-        rows.filter(|(_, row)| row.of.is_some()).map(|(id, _)| *id).collect()
+        rows.filter(|(_, row)| row.of.is_some())
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// The rendezvous keys of the heads that this node keeps for others: to be announced.

@@ -102,7 +102,11 @@ impl Others {
         self.drop_dropped().await?;
         let mut whole = self.read_catalogues(read).await?;
         whole &= self.wait_until_found().await?;
-        let dooms = devices.iter().flat_map(|d| &d.dooms).map(|doom| doom.0).collect();
+        let dooms = devices
+            .iter()
+            .flat_map(|d| &d.dooms)
+            .map(|doom| doom.0)
+            .collect();
         let merged = self.vault.merge(&self.segments, &dooms, stop).await?;
         self.drop_dropped().await?;
         whole &= merged.lost.is_empty();
@@ -121,12 +125,14 @@ impl Others {
     /// What marks say is gone, the others' too, is looked for no more.
     async fn drop_dropped(&self) -> Result<(), MergeError> {
         let dropped = self.vault.dropped().await.map_err(RebuildError::from)?;
-        self.tell(Command::Drop(dropped.into_iter().collect())).await?;
+        self.tell(Command::Drop(dropped.into_iter().collect()))
+            .await?;
         Ok(())
     }
 
     async fn merged(&self, device: DeviceId, seq: u64) -> Result<(), Stopping> {
-        self.tell(Command::Device(DeviceCommand::Merged { device, seq })).await
+        self.tell(Command::Device(DeviceCommand::Merged { device, seq }))
+            .await
     }
 
     async fn tell(&self, command: Command) -> Result<(), Stopping> {
@@ -139,7 +145,10 @@ impl Others {
         let (known, theirs) = self.driver.query(known).await?;
         let theirs: BTreeSet<SegmentId> = theirs.into_iter().collect();
         let mut whole = true;
-        for it in known.iter().filter(|s| s.catalogue && theirs.contains(&s.segment)) {
+        for it in known
+            .iter()
+            .filter(|s| s.catalogue && theirs.contains(&s.segment))
+        {
             let catalogue = it.segment;
             if read.contains(&catalogue) {
                 continue;

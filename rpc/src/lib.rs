@@ -19,9 +19,9 @@ pub mod types;
 pub mod values;
 
 pub use api::{
-    Api, BackupMethods, ChainMethods, DeviceMethods, FriendMethods, JobMethods, LedgerMethods, MarketMethods,
-    Method, NetworkMethods, NodeMethods, ProviderMethods, RenterMethods, ShareMethods, TxMethods,
-    WalletMethods,
+    Api, BackupMethods, ChainMethods, DeviceMethods, FriendMethods, JobMethods, LedgerMethods,
+    MarketMethods, Method, NetworkMethods, NodeMethods, ProviderMethods, RenterMethods,
+    ShareMethods, TxMethods, WalletMethods,
 };
 pub use client::{Client, ClientError};
 pub use endpoint::Endpoint;

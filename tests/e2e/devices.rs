@@ -111,7 +111,9 @@ fn two_machines_of_one_account_back_up_at_once_and_a_third_finds_it_all() {
     let made = larder(&fleet.path("elsewhere"), &["init", "--new-network"]).done();
     fs::write(&nobody, made["words"].as_str().unwrap()).unwrap();
     let all = devices(&third);
-    let alive = all.iter().find(|d| d["this"] == false && d["state"] == "alive");
+    let alive = all
+        .iter()
+        .find(|d| d["this"] == false && d["state"] == "alive");
     let key = alive.unwrap()["device"].as_str().unwrap().to_owned();
     let revoke = |words: &Path| {
         let file = words.to_str().unwrap();
@@ -124,7 +126,8 @@ fn two_machines_of_one_account_back_up_at_once_and_a_third_finds_it_all() {
     until("it is out, there too", SOON, || {
         let out = |node: &Node| {
             let all = devices(node);
-            all.iter().any(|d| d["device"] == key.as_str() && d["state"] == "revoked")
+            all.iter()
+                .any(|d| d["device"] == key.as_str() && d["state"] == "revoked")
         };
         (out(&third) && out(&second)).then_some(())
     });

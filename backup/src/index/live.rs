@@ -66,12 +66,10 @@ impl Index {
     pub(crate) async fn doom_others(&self, begin: &BTreeSet<[u8; 8]>) -> Result<(), IndexError> {
         let mut tx = self.pool.begin().await?;
         for begin in begin {
-            sqlx::query(
-                "UPDATE segments SET doomed = 2 WHERE doomed = 0 AND substr(id, 1, 8) = ?",
-            )
-            .bind(begin.to_vec())
-            .execute(&mut *tx)
-            .await?;
+            sqlx::query("UPDATE segments SET doomed = 2 WHERE doomed = 0 AND substr(id, 1, 8) = ?")
+                .bind(begin.to_vec())
+                .execute(&mut *tx)
+                .await?;
         }
         tx.commit().await?;
         Ok(())
@@ -82,7 +80,9 @@ impl Index {
         &self,
         ids: &BTreeSet<SegmentId>,
     ) -> Result<BTreeSet<i64>, IndexError> {
-        let rows = sqlx::query("SELECT no, id FROM segments").fetch_all(&self.pool).await?;
+        let rows = sqlx::query("SELECT no, id FROM segments")
+            .fetch_all(&self.pool)
+            .await?;
         let mut numbers = BTreeSet::new();
         for row in &rows {
             if ids.contains(&SegmentId(id32(row, 1)?)) {

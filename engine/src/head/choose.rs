@@ -82,7 +82,11 @@ pub fn choose(
     }
     let put_out = revoked(&opened, account, net);
     let before = opened.len();
-    opened.retain(|(signed, head)| put_out.get(&signed.device()).is_none_or(|seq| head.seq <= *seq));
+    opened.retain(|(signed, head)| {
+        put_out
+            .get(&signed.device())
+            .is_none_or(|seq| head.seq <= *seq)
+    });
     let late = u32::try_from(before - opened.len()).unwrap_or(u32::MAX);
     refused = refused.saturating_add(late);
     let heads = newest(opened);

@@ -85,6 +85,12 @@ impl Revocation {
     /// Whether this admin key of the account said so.
     #[must_use]
     pub fn verify(&self, account: &AccountId, admin_pk: &[u8; 32], net: &GenesisHash) -> bool {
-        verify(admin_pk, DEVICE_REVOKED, net, &self.layout(account), &self.sig)
+        verify(
+            admin_pk,
+            DEVICE_REVOKED,
+            net,
+            &self.layout(account),
+            &self.sig,
+        )
     }
 }

@@ -136,7 +136,8 @@ impl Provider {
         }
         let theirs = self.contracts.values();
         let theirs = theirs.filter(|held| held.leaf().renter == leaf.renter);
-        if theirs.take(MAX_DEVICES).count() == MAX_DEVICES || self.contracts.len() >= MAX_CONTRACTS {
+        if theirs.take(MAX_DEVICES).count() == MAX_DEVICES || self.contracts.len() >= MAX_CONTRACTS
+        {
             return Err(Deny::Busy);
         }
         Ok(None)

@@ -376,7 +376,11 @@ impl Renter {
 /// Whether there is something to ask for, and someone who should have it.
 pub(super) fn is_auditable(lease: &Lease) -> bool {
     let holds = lease.active.is_some_and(|leaf| leaf.used_chunks > 0);
-    holds && lease.of.is_none() && lease.sig_provider.is_some() && !lease.faulted && lease.tree_is_known()
+    holds
+        && lease.of.is_none()
+        && lease.sig_provider.is_some()
+        && !lease.faulted
+        && lease.tree_is_known()
 }
 
 fn period(params: &Params) -> Millis {

@@ -7,7 +7,9 @@
 use super::Renter;
 use super::lease::Lease;
 use crate::ctx::{Ctx, Identity};
-use crate::head::{DeviceId, Doom, Head, MAX_DOOMS, HeadContract, Revocation, SeenHead, SignedHead};
+use crate::head::{
+    DeviceId, Doom, Head, HeadContract, MAX_DOOMS, Revocation, SeenHead, SignedHead,
+};
 use crate::io::{Notice, Unreachable};
 use crate::ops::Pending;
 use crate::rows::{DeviceRow, OwnDevice, RentedRow, Write};
@@ -119,7 +121,9 @@ impl Devices {
     /// Every revocation that is known.
     pub(crate) fn revocations(&self) -> Vec<Revocation> {
         let others = self.others.values();
-        others.filter_map(|other| other.row.revoked.clone()).collect()
+        others
+            .filter_map(|other| other.row.revoked.clone())
+            .collect()
     }
 
     /// Which one of how many devices this is that take nonces.
@@ -155,9 +159,11 @@ impl Renter {
             let until = at.after(grace);
             until <= ctx.now && heard.is_some_and(|heard| heard >= until)
         };
-        let silent = self.devices.others.iter().filter(|(_, other)| {
-            other.lives() && other.row.doubted.as_ref().is_some_and(over)
-        });
+        let silent = self
+            .devices
+            .others
+            .iter()
+            .filter(|(_, other)| other.lives() && other.row.doubted.as_ref().is_some_and(over));
         let silent: Vec<DeviceId> = silent.map(|(device, _)| *device).collect();
         for device in silent {
             self.take_over(ctx, &device);
@@ -198,7 +204,12 @@ impl Renter {
             seq: u64::MAX,
         });
         let (turn, key) = (self.devices.turn, ctx.me.recovery.key);
-        for to in all.iter().cycle().skip(turn % all.len()).take(ASKED.min(all.len())) {
+        for to in all
+            .iter()
+            .cycle()
+            .skip(turn % all.len())
+            .take(ASKED.min(all.len()))
+        {
             let have = have.clone();
             ctx.request(*to, Request::GetHeads { key, have }, Pending::Heads);
         }
@@ -217,18 +228,12 @@ impl Renter {
         };
         self.devices.heard = Some(ctx.now);
         for signed in heads.into_iter().take(crate::head::MAX_ANSWER) {
-            self.merge(ctx, wallet, signed, None);
+            self.merge(ctx, wallet, signed);
         }
     }
 
     /// Takes over what a head of another device says, if it is news.
-    pub(crate) fn merge(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        wallet: &mut Wallet,
-        signed: SignedHead,
-        doubted: Option<Time>,
-    ) {
+    pub(crate) fn merge(&mut self, ctx: &mut Ctx<'_>, wallet: &mut Wallet, signed: SignedHead) {
         let (device, me) = (signed.device(), own(ctx.me));
         let known = self.devices.others.get(&device);
         let full = known.is_none() && self.devices.others.len() >= MAX_OTHERS;
@@ -249,7 +254,7 @@ impl Renter {
             row: DeviceRow {
                 head: None,
                 merged: 0,
-                doubted,
+                doubted: None,
                 lost: false,
                 forked: false,
                 revoked: None,
@@ -263,7 +268,10 @@ impl Renter {
             (other.row.doubted, other.row.lost) = (None, false);
             self.devices.own.sole = false;
         }
-        let rows = vec![self.devices.write(&device), Write::own_device(&self.devices.own)];
+        let rows = vec![
+            self.devices.write(&device),
+            Write::own_device(&self.devices.own),
+        ];
         ctx.persist(rows);
         for revocation in &head.revoked {
             self.revoke_device(ctx, revocation);
@@ -332,8 +340,7 @@ impl Renter {
 
     /// Another device looks after what we did: it took us for lost.
     fn cede_segments(&mut self, ctx: &mut Ctx<'_>, to: DeviceId, head: &Head) {
-        let named: BTreeSet<SegmentId> =
-            head.segments.iter().map(|e| e.manifest.segment).collect();
+        let named: BTreeSet<SegmentId> = head.segments.iter().map(|e| e.manifest.segment).collect();
         let mut ceded = Vec::new();
         for (id, row) in &mut self.segments {
             let busy = self.uploads.contains_key(id) || self.repairs.contains_key(id);
@@ -375,7 +382,11 @@ impl Renter {
 
     fn take_all_of(&mut self, ctx: &mut Ctx<'_>, device: &DeviceId) {
         let mut rows = Vec::new();
-        for (id, lease) in self.leases.iter_mut().filter(|(_, l)| l.of == Some(*device)) {
+        for (id, lease) in self
+            .leases
+            .iter_mut()
+            .filter(|(_, l)| l.of == Some(*device))
+        {
             // Of what only a head spoke we know too little: its provider or the ledger is to say more.
             let told = lease.sig_provider.is_some() || lease.active.is_some();
             lease.of = (!told).then_some(NOBODY);
@@ -384,7 +395,10 @@ impl Renter {
             lease.unsure = true;
             rows.push(Write::rented(id, Some(&lease.row())));
         }
-        let theirs = self.segments.iter().filter(|(_, row)| row.of == Some(*device));
+        let theirs = self
+            .segments
+            .iter()
+            .filter(|(_, row)| row.of == Some(*device));
         let theirs: Vec<SegmentId> = theirs.map(|(id, _)| *id).collect();
         for id in theirs {
             if let Some(row) = self.segments.get_mut(&id) {
@@ -397,11 +411,7 @@ impl Renter {
     }
 
     /// The words put a device out. What it stored stays, and passes to who is told so first.
-    pub(crate) fn revoke_device(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        revocation: &Revocation,
-    ) {
+    pub(crate) fn revoke_device(&mut self, ctx: &mut Ctx<'_>, revocation: &Revocation) {
         let Some(cert) = &ctx.me.cert else { return };
         if !revocation.verify(&ctx.me.account(), &cert.admin_pk, &ctx.me.genesis) {
             return;
@@ -440,11 +450,7 @@ impl Renter {
     }
 
     /// The words put a device out, here: what it looked after is ours.
-    pub(crate) fn put_out(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        revocation: &Revocation,
-    ) {
+    pub(crate) fn put_out(&mut self, ctx: &mut Ctx<'_>, revocation: &Revocation) {
         self.revoke_device(ctx, revocation);
         let device = revocation.device;
         let is_out = |other: &Other| other.row.revoked.is_some();
@@ -483,8 +489,15 @@ impl Renter {
         let waits = |other: &Other| {
             other.has_seen(&own).is_none_or(|seen| seen < seq) || other.row.merged < other.seq()
         };
-        let living = self.devices.others.iter().filter(|(_, other)| other.lives());
-        living.filter(|(_, other)| waits(other)).map(|(device, _)| *device).collect()
+        let living = self
+            .devices
+            .others
+            .iter()
+            .filter(|(_, other)| other.lives());
+        living
+            .filter(|(_, other)| waits(other))
+            .map(|(device, _)| *device)
+            .collect()
     }
 
     /// How the account's other devices stand.
@@ -496,14 +509,20 @@ impl Renter {
         };
         let state = |(device, other): (&DeviceId, &Other)| DeviceState {
             device: *device,
-            name: other.head.as_ref().map_or_else(String::new, |h| h.name.clone()),
+            name: other
+                .head
+                .as_ref()
+                .map_or_else(String::new, |h| h.name.clone()),
             subkey: other.head.as_ref().and_then(|h| h.subkey),
             until: other.row.head.as_ref().map(|h| h.cert.expiry),
             seq: other.seq(),
             time: other.head.as_ref().map_or(Time(0), |h| h.time),
             acknowledged: other.has_seen(&own).unwrap_or(0),
             merged: other.row.merged,
-            dooms: other.head.as_ref().map_or_else(Vec::new, |h| h.dooms.clone()),
+            dooms: other
+                .head
+                .as_ref()
+                .map_or_else(Vec::new, |h| h.dooms.clone()),
             revoked: other.row.revoked.is_some(),
             lost: other.row.lost,
             doubted: other.row.doubted.is_some(),
@@ -543,9 +562,23 @@ impl Renter {
         (!self.devices.own.sole).then_some(NOBODY)
     }
 
+    /// The words brought the account back here: this device is to show that it lives.
+    pub(super) fn doubt(&mut self, ctx: &mut Ctx<'_>, device: &DeviceId) {
+        let me = own(ctx.me);
+        if let Some(other) = self.devices.others.get_mut(device)
+            && other.lives()
+            && other.has_seen(&me).is_none()
+        {
+            other.row.doubted = Some(ctx.now);
+            ctx.persist(vec![self.devices.write(device)]);
+        }
+    }
+
     /// Whether another device repairs what lies under a contract.
     pub(super) fn is_anothers(&self, lease: &Lease) -> bool {
-        lease.of.is_some_and(|of| of != NOBODY || !self.devices.own.sole)
+        lease
+            .of
+            .is_some_and(|of| of != NOBODY || !self.devices.own.sole)
     }
 
     /// Whether some device has yet to show that it lives.

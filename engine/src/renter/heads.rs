@@ -6,9 +6,7 @@
 use super::Renter;
 use super::lease::Lease;
 use crate::ctx::{Ctx, Identity, backoff, sooner};
-use crate::head::{
-    Doom, Head, HeadContract, Revocation, SeenHead, SegmentEntry, SignedHead,
-};
+use crate::head::{Doom, Head, HeadContract, Revocation, SeenHead, SegmentEntry, SignedHead};
 use crate::io::{Effect, Notice, OpId, Unreachable};
 use crate::ops::Pending;
 use crate::rows::{Kind, OwnHead, SegmentRow, Write};
@@ -214,7 +212,10 @@ impl Renter {
         let (head, fits) = self.compose(ctx, seq, &nameable);
         self.heads.changed = None;
         let says = Says::of(&head);
-        let stale = self.heads.made.is_none_or(|made| made.after(ALIVE) <= ctx.now);
+        let stale = self
+            .heads
+            .made
+            .is_none_or(|made| made.after(ALIVE) <= ctx.now);
         if !stale && self.heads.newest.as_ref().is_some_and(|n| n.says == says) {
             return;
         }

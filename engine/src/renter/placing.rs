@@ -57,7 +57,9 @@ impl Renter {
             // Two contracts with one provider are one place.
             let twice = candidates.iter().any(|c| c.provider == lease.provider);
             if twice
-                || self.holds(&holding, contract, lease) || self.in_trouble(&lease.provider, ctx.now) {
+                || self.holds(&holding, contract, lease)
+                || self.in_trouble(&lease.provider, ctx.now)
+            {
                 continue;
             }
             if lease.spoken_chunks() + chunks > lease.leaf().capacity_chunks {

@@ -8,8 +8,8 @@ use crate::ctx::Ctx;
 use crate::head::{DeviceId, SegmentEntry, SignedHead};
 use crate::rows::{RentedRow, SegmentRow, Write};
 use crate::standing::RecoveryState;
-use crate::wallet::Wallet;
 use crate::view::RentedView;
+use crate::wallet::Wallet;
 use larder_contracts::SignedLeaf;
 use larder_proofs::ContractLeaf;
 use larder_types::{ContractId, SegmentId, ShardRoot, Signature, Time};
@@ -33,7 +33,9 @@ impl Renter {
             if signed.cert.device_pk == ctx.me.device_key.public() {
                 rows.extend(self.own_again(ctx, &signed));
             } else {
-                self.merge(ctx, wallet, signed, Some(ctx.now));
+                let device = signed.device();
+                self.merge(ctx, wallet, signed);
+                self.doubt(ctx, &device);
             }
         }
         ctx.persist(rows);

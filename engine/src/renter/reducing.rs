@@ -101,7 +101,11 @@ impl Renter {
         if dropped.is_empty() {
             return dropping;
         }
-        for lease in self.leases.values().filter(|l| !l.faulted && l.of.is_none()) {
+        for lease in self
+            .leases
+            .values()
+            .filter(|l| !l.faulted && l.of.is_none())
+        {
             let places = lease.places_of(&dropped);
             if places.is_empty() {
                 continue;

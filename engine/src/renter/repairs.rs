@@ -121,7 +121,8 @@ impl Renter {
     /// tree is still being found out: what it holds would be rebuilt for nothing.
     fn may_repair(&self) -> bool {
         // What lies under other devices' contracts they repair.
-        let known = |lease: &Lease| lease.faulted || self.is_anothers(lease) || lease.tree_is_known();
+        let known =
+            |lease: &Lease| lease.faulted || self.is_anothers(lease) || lease.tree_is_known();
         self.informed && (self.is_idle() || self.leases.values().all(known))
     }
 

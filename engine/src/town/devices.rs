@@ -51,7 +51,10 @@ fn known(town: &Town, i: usize) -> Vec<SegmentId> {
 
 fn ours(town: &Town, i: usize) -> Vec<ContractId> {
     let leases = town.nodes[i].engine().renter.leases.iter();
-    leases.filter(|(_, l)| l.of.is_none()).map(|(id, _)| *id).collect()
+    leases
+        .filter(|(_, l)| l.of.is_none())
+        .map(|(id, _)| *id)
+        .collect()
 }
 
 /// Two machines of one account with contracts of their own and a segment each.
@@ -63,7 +66,10 @@ fn two(town: &mut Town) -> (usize, usize, SegmentId, SegmentId) {
     town.pass(Millis(2 * params().epoch.0));
     let b = join(town, a, 51);
     town.until("its head", |town| {
-        town.nodes[b].engine().head_state().is_some_and(|h| h.holders > 0)
+        town.nodes[b]
+            .engine()
+            .head_state()
+            .is_some_and(|h| h.holders > 0)
     });
     town.until("a sign of life", |town| {
         state(town, b, a).is_some_and(|a| !a.doubted && !a.lost)
@@ -87,7 +93,15 @@ fn two_machines_of_one_account_write_at_once_and_neither_loses_anything() {
     let ids = [(a, 3), (b, 4)].map(|(i, id)| {
         let segment = SegmentId([id; 32]);
         let (class, meta, len) = (Class::Normal, false, 64 << 10);
-        town.command(i, Command::Store { segment, class, meta, len });
+        town.command(
+            i,
+            Command::Store {
+                segment,
+                class,
+                meta,
+                len,
+            },
+        );
         segment
     });
     town.until("all four", |town| {
@@ -113,10 +127,21 @@ fn two_machines_of_one_account_write_at_once_and_neither_loses_anything() {
     assert_eq!(found.len(), 2);
     let c = town.keeper(52, 50);
     let alone = true;
-    town.command(c, Command::Recovered { heads: found, alone });
-    town.until("every tree", |town| town.nodes[c].engine().recovery_state().settled);
+    town.command(
+        c,
+        Command::Recovered {
+            heads: found,
+            alone,
+        },
+    );
+    town.until("every tree", |town| {
+        town.nodes[c].engine().recovery_state().settled
+    });
     let state = town.nodes[c].engine().recovery_state();
-    assert_eq!((state.segments, state.restorable, state.strangers), (4, 4, 0));
+    assert_eq!(
+        (state.segments, state.restorable, state.strangers),
+        (4, 4, 0)
+    );
     town.until("its head", |town| {
         let held = heads_of(town, c);
         held.is_some_and(|seq| seq > 0)
@@ -143,12 +168,20 @@ fn a_head_is_acknowledged_once_what_it_says_was_read() {
         state(town, b, a).is_some_and(|a| !a.dooms.is_empty())
     });
     town.pass(Millis(40_000));
-    assert_eq!(waits(&town), [device(&town, b)], "its vault has not read it");
+    assert_eq!(
+        waits(&town),
+        [device(&town, b)],
+        "its vault has not read it"
+    );
     merge(&mut town, b);
     town.until("its answer", |town| {
         state(town, a, b).is_some_and(|b| b.acknowledged >= since)
     });
-    assert_eq!(waits(&town), [device(&town, b)], "our vault has not read its answer");
+    assert_eq!(
+        waits(&town),
+        [device(&town, b)],
+        "our vault has not read its answer"
+    );
     merge(&mut town, a);
     assert!(waits(&town).is_empty());
 }
@@ -179,7 +212,11 @@ fn what_a_silent_machine_looked_after_passes_on_and_comes_to_no_harm_if_it_wakes
     town.prepare(a);
     let third = town.store(a, 3);
     town.until("both know all", |town| {
-        let all = |i: usize| [first, second, third].iter().all(|id| known(town, i).contains(id));
+        let all = |i: usize| {
+            [first, second, third]
+                .iter()
+                .all(|id| known(town, i).contains(id))
+        };
         all(a) && all(b)
     });
 }
@@ -196,7 +233,10 @@ fn a_machine_that_the_words_put_out_counts_no_more_and_what_it_stored_stays() {
         Command::Device(DeviceCommand::Revoke(it))
     };
     town.command(a, revoke(&Signer::from_seed(&[1; 32])));
-    assert!(!state(&town, a, b).unwrap().revoked, "another key says nothing");
+    assert!(
+        !state(&town, a, b).unwrap().revoked,
+        "another key says nothing"
+    );
     town.command(a, revoke(&Signer::from_seed(&[0x60 ^ 50; 32])));
     assert!(state(&town, a, b).unwrap().revoked);
     town.until("it hears of it", |town| town.nodes[b].engine().is_put_out());
@@ -206,12 +246,15 @@ fn a_machine_that_the_words_put_out_counts_no_more_and_what_it_stored_stays() {
     assert!(!ours(&town, a).is_empty());
     assert!(town.nodes[a].engine().unacknowledged(u64::MAX).is_empty());
     // What it writes later counts for nobody.
-    town.command(b, Command::Store {
-        segment: SegmentId([9; 32]),
-        class: Class::Normal,
-        meta: false,
-        len: 64 << 10,
-    });
+    town.command(
+        b,
+        Command::Store {
+            segment: SegmentId([9; 32]),
+            class: Class::Normal,
+            meta: false,
+            len: 64 << 10,
+        },
+    );
     town.pass(Millis(60_000));
     assert!(!known(&town, a).contains(&SegmentId([9; 32])));
 }

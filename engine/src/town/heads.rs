@@ -29,7 +29,13 @@ fn put(town: &mut Town, head: SignedHead) -> Response {
 }
 
 fn kept(town: &mut Town, key: Hash) -> Vec<u64> {
-    let Response::Heads(heads) = town.ask(0, Request::GetHeads { key, have: Vec::new() }) else {
+    let Response::Heads(heads) = town.ask(
+        0,
+        Request::GetHeads {
+            key,
+            have: Vec::new(),
+        },
+    ) else {
         panic!("no heads")
     };
     let mut seqs: Vec<u64> = heads.iter().map(|h| h.seq).collect();

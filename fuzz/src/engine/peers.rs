@@ -12,7 +12,13 @@ impl Shell {
             6 => (Request::PutHead(Box::new(head_of(from, dice))), Asked::Else),
             7 => {
                 let key = recovery_keys().key;
-                (Request::GetHeads { key, have: Vec::new() }, Asked::Else)
+                (
+                    Request::GetHeads {
+                        key,
+                        have: Vec::new(),
+                    },
+                    Asked::Else,
+                )
             }
             8 => {
                 let contract = self.a_contract(dice);

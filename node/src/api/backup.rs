@@ -1,10 +1,10 @@
 //! `backup_*`: snapshots in, files out.
 
 use super::NodeApi;
-use crate::recovery::Recovery;
 use crate::home::{Config, HomeError, PolicyEntry, now};
 use crate::jobs::{browse_error, paths, resolve_error};
 use crate::policies::{self, PolicyError};
+use crate::recovery::Recovery;
 use crate::searching::{Taking, Window, below, diff, find};
 use crate::shown::{entry, internal};
 use larder_backup::exclude::Globs;
@@ -13,14 +13,14 @@ use larder_engine::Engine;
 use larder_engine::survival::{Domain, Group, Shared};
 use larder_engine::whatif::{Gone, LeftClass};
 use larder_rpc::values::PAGE_MAX;
-use larder_rpc::{RecoverParams, 
+use larder_rpc::{
     BackupCheck, BackupMethods, BackupParams, BrowseParams, CheckDataParams, Code, DiffParams,
     Difference, DomainKind, DomainLoss, Done, Drill, DrillParams, Dropping, Durability,
     DurabilityGroup, Empty, Entry, Estimate, EstimateParams, FindParams, ForgetParams,
     ForgottenSnapshot, FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Moment, Page,
-    PageParams, Policy, PruneParams, ReduceParams, RestoreParams, RpcError, Schedule,
-    ScheduleParams, SetPolicyParams, SetScheduleParams, Snapshot, SnapshotsParams, TagParams, Text,
-    UndeleteParams, VaultStats, WhatIf, WhatIfClass, WhatIfParams,
+    PageParams, Policy, PruneParams, RecoverParams, ReduceParams, RestoreParams, RpcError,
+    Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams, Snapshot, SnapshotsParams,
+    TagParams, Text, UndeleteParams, VaultStats, WhatIf, WhatIfClass, WhatIfParams,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -44,7 +44,13 @@ impl NodeApi {
     async fn devices(&self) -> Result<DeviceList, RpcError> {
         let look = |e: &Engine| {
             let ours = e.contracts().iter().filter(|c| c.rented).count();
-            (e.devices(), e.head_state(), e.own_certificate(), ours, e.is_put_out())
+            (
+                e.devices(),
+                e.head_state(),
+                e.own_certificate(),
+                ours,
+                e.is_put_out(),
+            )
         };
         let (others, head, until, all, is_out) = self.engine(look).await?;
         let theirs: usize = others.iter().map(|d| d.contracts as usize).sum();
@@ -70,7 +76,9 @@ impl NodeApi {
             account: Text(self.account),
             admin: authority.map_or_else(String::new, |a| hex(&a.admin)),
             genesis: Text(self.genesis.hash()),
-            devices: std::iter::once(this).chain(others.iter().map(shown)).collect(),
+            devices: std::iter::once(this)
+                .chain(others.iter().map(shown))
+                .collect(),
         })
     }
 }

@@ -43,8 +43,12 @@ fn list(all: &DeviceList, out: Out) -> Asked {
         };
         let this = if it.this { " (this one)" } else { "" };
         let forked = if it.forked { ", used by two homes" } else { "" };
-        let time = it.head_time.map_or_else(String::new, |t| format!(" of {t}"));
-        let until = it.until.map_or_else(String::new, |t| format!(", certified until {t}"));
+        let time = it
+            .head_time
+            .map_or_else(String::new, |t| format!(" of {t}"));
+        let until = it
+            .until
+            .map_or_else(String::new, |t| format!(", certified until {t}"));
         out.line(format_args!(
             "{:<16} {}  head {}{time}, has read ours up to {}{until}{state}{forked}{this}",
             it.name,
@@ -77,12 +81,7 @@ fn named<'a>(all: &'a DeviceList, name: &str) -> Result<&'a DeviceShown, Failure
     }
 }
 
-async fn revoke(
-    node: &Client,
-    name: &str,
-    words_file: Option<PathBuf>,
-    out: Out,
-) -> Asked {
+async fn revoke(node: &Client, name: &str, words_file: Option<PathBuf>, out: Out) -> Asked {
     let all = node.device_list(&Empty {}).await?;
     let it = named(&all, name)?;
     let wrong = || Failure::new(FAILED, "the node names a device by no key");

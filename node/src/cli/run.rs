@@ -4,9 +4,9 @@ use super::args::{Cli, Command, LookCommand, PolicyCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, call, cost, device, doctor, dump, friend, health, init, listing, look, market, network, offer,
-    policy, recover, repairs, restore, retention, schedule, share, simulate, status, texts, token,
-    up, upkeep, volume, wallet,
+    backup, call, cost, device, doctor, dump, friend, health, init, listing, look, market, network,
+    offer, policy, recover, repairs, restore, retention, schedule, share, simulate, status, texts,
+    token, up, upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;

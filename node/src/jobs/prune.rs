@@ -61,15 +61,25 @@ impl Jobs {
                 dry_run: false,
                 ..options
             };
-            done = self.prune_for_good(&options, done.bytes_repacked, working).await?;
+            done = self
+                .prune_for_good(&options, done.bytes_repacked, working)
+                .await?;
             // Another device may have backed up against what is doomed before it heard of it.
             let told = done.doomed.iter().take(MAX_DOOMS).copied();
             let told: Vec<SegmentId> = told.collect();
-            if self.driver.query(|e| !e.devices().is_empty()).await.map_err(stopping)? {
+            if self
+                .driver
+                .query(|e| !e.devices().is_empty())
+                .await
+                .map_err(stopping)?
+            {
                 waits_for = self.acknowledged(&told, working).await?;
                 let first = std::mem::take(&mut done);
-                done = self.prune_for_good(&options, first.bytes_repacked, working).await?;
-                done.doomed.retain(|id| waits_for.is_empty() && told.contains(id));
+                done = self
+                    .prune_for_good(&options, first.bytes_repacked, working)
+                    .await?;
+                done.doomed
+                    .retain(|id| waits_for.is_empty() && told.contains(id));
             }
         }
         Ok(PruneSummary {
@@ -100,7 +110,8 @@ impl Jobs {
     ) -> Result<larder_backup::PruneSummary, RpcError> {
         if bytes > 0 {
             working.note(format!("making room for {bytes} bytes"));
-            self.prepare(Class::default(), bytes, &working.cancel).await?;
+            self.prepare(Class::default(), bytes, &working.cancel)
+                .await?;
         }
         let done = self.prune_once(options.clone(), working).await?;
         if done.repacked > 0 {
@@ -125,18 +136,27 @@ impl Jobs {
         working: &Working,
     ) -> Result<Vec<String>, RpcError> {
         let doom = Command::Device(DeviceCommand::Doom(doomed.to_vec()));
-        self.driver.input(Input::Command(doom)).await.map_err(stopping)?;
+        self.driver
+            .input(Input::Command(doom))
+            .await
+            .map_err(stopping)?;
         let began = Instant::now();
         loop {
             let look = |e: &Engine| {
                 let since = e.doomed_since();
                 let is_out = e.head_state().is_some_and(|head| head.seq >= since);
                 let waits = e.unacknowledged(if is_out { since } else { u64::MAX });
-                let all = e.devices().into_iter().filter(|d| waits.contains(&d.device));
+                let all = e
+                    .devices()
+                    .into_iter()
+                    .filter(|d| waits.contains(&d.device));
                 all.map(|d| (d.name, hex(&d.device.0))).collect::<Vec<_>>()
             };
             let waits = self.driver.query(look).await.map_err(stopping)?;
-            let names: Vec<String> = waits.iter().map(|(name, key)| format!("{name} ({key})")).collect();
+            let names: Vec<String> = waits
+                .iter()
+                .map(|(name, key)| format!("{name} ({key})"))
+                .collect();
             if names.is_empty() || began.elapsed() >= ACKNOWLEDGE {
                 return Ok(names);
             }
