@@ -7,10 +7,12 @@ use larder_coding::{Code, IndexEntry, Listing, Manifest, Place, RepairManifest};
 use larder_contracts::{
     Auth, Gift, Offer, Pact, Party, Refusal, Revision, ShardAck, SignedLeaf, SignedOffer, Voucher,
 };
-use larder_engine::head::{DeviceCert, Head, HeadContract, SegmentEntry, SignedHead};
+use larder_engine::head::{
+    DeviceCert, DeviceId, Doom, Head, HeadContract, Revocation, SeenHead, SegmentEntry, SignedHead,
+};
 use larder_engine::rows::{
-    AskedRow, AuditRow, FriendRow, HeadRow, InvitedRow, LossRow, LossTotals, OwnHead, RentedRow,
-    RepairTotals, RevokingRow, SegmentRow, ShardRow, VolumeId,
+    AskedRow, AuditRow, DeviceRow, FriendRow, HeadRow, InvitedRow, LossRow, LossTotals, OwnDevice,
+    OwnHead, RentedRow, RepairTotals, RevokingRow, SegmentRow, ShardRow, VolumeId,
 };
 use larder_engine::share::{
     SegmentShare, Share, SharedBlob, SharedPlace, SharedProvider, SignedShare,
@@ -374,6 +376,18 @@ impl Make for Signature {
 }
 
 /// Up to three that were spent out of turn.
+impl Make for DeviceId {
+    fn make(dice: &mut Dice<'_>) -> Self {
+        Self(Hash::make(dice).0)
+    }
+}
+
+impl Make for Doom {
+    fn make(dice: &mut Dice<'_>) -> Self {
+        Self(u64::make(dice).to_be_bytes())
+    }
+}
+
 impl Make for Nonces {
     fn make(dice: &mut Dice<'_>) -> Self {
         let base = u64::make(dice) >> 1;

@@ -385,6 +385,9 @@ async fn up(
             token.run_until_cancelled(scheduling).await;
             ("schedules", Ok(()))
         });
+        let others = Others::of(driver.clone(), &jobs, calls.devices);
+        let following = others.run(stop.clone());
+        tasks.spawn(async move { ("devices", Ok(following.await)) });
     }
     let board = Board::default();
     let watch = Watch {
@@ -399,13 +402,6 @@ async fn up(
         token.run_until_cancelled(watch.run()).await;
         ("telling", Ok(()))
     });
-    if !recovers {
-        let others = Others::of(driver.clone(), &jobs, calls.devices).run(stop.clone());
-        tasks.spawn(async move {
-            others.await;
-            ("devices", Ok(()))
-        });
-    }
     let cataloguer = Cataloguer {
         driver: driver.clone(),
         vault: jobs.vault.clone(),
