@@ -49,7 +49,8 @@ pub async fn announce(driver: DriverHandle, net: NetHandle, kept: Arc<Notify>) {
 
 /// The heads that `peer` keeps under `key`; `None` if it does not answer.
 pub async fn ask(net: &NetHandle, peer: NodeId, key: Hash) -> Option<Vec<SignedHead>> {
-    let call = codec::encode(&Call::Engine(Request::GetHeads { key }));
+    let have = Vec::new();
+    let call = codec::encode(&Call::Engine(Request::GetHeads { key, have }));
     let answer = match net.request(peer, call, ANSWER_WAIT).await {
         Ok(bytes) => codec::decode::<Answer>(&bytes),
         Err(e) => {

@@ -276,6 +276,14 @@ impl Trace {
                 self.number(u64::from(*alone));
                 self.encoded(heads);
             }
+            Command::Drop(segments) => {
+                self.kind(31);
+                self.encoded(segments);
+            }
+            Command::Reduce(reductions) => {
+                self.kind(32);
+                self.encoded(reductions);
+            }
             Command::Device(command) => {
                 self.kind(30);
                 self.device(command);
