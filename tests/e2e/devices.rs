@@ -41,6 +41,11 @@ fn lists(node: &Node, all: &[&Value]) {
     });
 }
 
+/// The snapshot that a backup of the folder makes.
+fn backed_up(node: &Node, folder: &Path) -> Value {
+    saved(&node.larder(&["backup", folder.to_str().unwrap()]))["snapshot"].clone()
+}
+
 /// Restores a snapshot and compares it with the folder that it was made of.
 fn comes_back(node: &Node, snapshot: &Value, folder: &Path, target: &Path) {
     let (id, to) = (snapshot.as_str().unwrap(), target.to_str().unwrap());
@@ -75,11 +80,8 @@ fn two_machines_of_one_account_back_up_at_once_and_a_third_finds_it_all() {
     // Both at the same time, each something else.
     noise(&one.join("later"), 99, 500_000);
     let (a, b) = std::thread::scope(|scope| {
-        let backup = |node: &Node, folder: &Path| {
-            saved(&node.larder(&["backup", folder.to_str().unwrap()]))["snapshot"].clone()
-        };
-        let other = scope.spawn(|| backup(&second, &two));
-        (backup(&first, &one), other.join().unwrap())
+        let other = scope.spawn(|| backed_up(&second, &two));
+        (backed_up(&first, &one), other.join().unwrap())
     });
     let all = [&before["snapshot"], &a, &b];
     lists(&first, &all);
