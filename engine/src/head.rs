@@ -325,7 +325,7 @@ impl SignedHead {
     /// By what the next head of its device names it.
     #[must_use]
     pub fn hash(&self, net: &GenesisHash) -> Hash {
-        let layout = Layout::new().var(&self.layout()).fixed(self.sig.0);
+        let layout = Layout::new().var(self.layout()).fixed(self.sig.0);
         Hash(sign_layout(HEAD_LINK, net, &layout.finish()))
     }
 
