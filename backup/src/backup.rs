@@ -138,6 +138,7 @@ impl Vault {
         let left = if options.dry_run {
             Vec::new()
         } else {
+            self.face_losses(segments.as_ref()).await?;
             self.left_over(segments.as_ref()).await?
         };
         let tools = self.tools(segments, progress, &stop, &lock);
@@ -267,6 +268,21 @@ impl Vault {
         let packer = packing?;
         let reading = reading.map_err(|(Stop::Cancelled | Stop::Closed)| BackupError::Cancelled)?;
         Ok((reading, packer))
+    }
+
+    /// Durable segments that nobody can give back any more do not count as stored: what lies in them
+    /// is stored again where it is met. Only [`Vault::verify`] takes that back.
+    async fn face_losses<S: Segments>(&self, segments: &S) -> Result<(), BackupError> {
+        let mut gone = self.durable_segment_ids().await?;
+        let kept: HashSet<_> = segments.list().await?.iter().map(|s| s.id).collect();
+        gone.retain(|id| !kept.contains(id));
+        if !gone.is_empty() {
+            tracing::warn!(
+                "{} segments are lost: what is in them is new again",
+                gone.len()
+            );
+        }
+        Ok(self.index.set_lost(&gone, true).await?)
     }
 
     /// What an earlier run left: segments to send again. Pending segments without a file were

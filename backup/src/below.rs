@@ -60,7 +60,7 @@ impl Below {
 
     /// What is made from here on comes from somebody else: it is ours, sets no other's rights, and is no
     /// device.
-    pub(crate) fn from_others(mut self) -> Self {
+    pub(crate) fn of_others(mut self) -> Self {
         (self.owns, self.foreign) = (false, true);
         self
     }
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn what_others_share_gets_no_rights_and_is_no_device() {
         let target = tempfile::tempdir().unwrap();
-        let mut below = Below::open(target.path()).unwrap().from_others();
+        let mut below = Below::open(target.path()).unwrap().of_others();
         below.make_file(b"x", 1).unwrap();
         let meta = Meta {
             mode: 0o6755,

@@ -22,7 +22,7 @@ const OPEN: usize = 8;
 const AHEAD: usize = 16_384;
 /// No entry is longer: attributes are at most 1 MiB, holes 300 KiB, name, target and inline pieces
 /// below 5 KiB each.
-const ENTRY: usize = 2 << 20;
+pub(crate) const ENTRY: usize = 2 << 20;
 
 /// Why a blob cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -263,6 +263,18 @@ impl<S: Segments> Drop for Source<S> {
     }
 }
 
+/// What gives the plaintext of blobs: a [`Source`], or the store of a view, which remembers.
+pub(crate) trait Blobs {
+    /// The blob, checked.
+    fn blob(&mut self, piece: Piece) -> Result<Vec<u8>, FetchError>;
+}
+
+impl<S: Segments> Blobs for Source<S> {
+    fn blob(&mut self, piece: Piece) -> Result<Vec<u8>, FetchError> {
+        self.read(piece)
+    }
+}
+
 /// The pieces of a content, one after another; lists are read as they are reached.
 #[derive(Debug)]
 pub(crate) struct PieceCursor {
@@ -290,18 +302,11 @@ impl PieceCursor {
         Ok(Self { levels })
     }
 
-    pub(crate) fn next<S: Segments>(
-        &mut self,
-        source: &mut Source<S>,
-    ) -> Result<Option<Piece>, FetchError> {
+    pub(crate) fn next(&mut self, source: &mut impl Blobs) -> Result<Option<Piece>, FetchError> {
         self.pull(source, self.levels.len() - 1)
     }
 
-    fn pull<S: Segments>(
-        &mut self,
-        source: &mut Source<S>,
-        level: usize,
-    ) -> Result<Option<Piece>, FetchError> {
+    fn pull(&mut self, source: &mut impl Blobs, level: usize) -> Result<Option<Piece>, FetchError> {
         loop {
             if let Some(piece) = self.levels[level].pieces.pop_front() {
                 return Ok(Some(piece));
@@ -317,7 +322,7 @@ impl PieceCursor {
                     Err(FetchError::List)
                 };
             };
-            let bytes = source.read(list)?;
+            let bytes = source.blob(list)?;
             let at = &mut self.levels[level];
             at.carry.extend_from_slice(&bytes);
             at.pieces = drain_pieces(&mut at.carry).into();

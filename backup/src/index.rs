@@ -25,7 +25,7 @@ use std::time::Duration;
 const ROWS: usize = 1_000;
 
 /// Each brings the schema before it to its own version; a fresh index takes all of them.
-const SCHEMAS: [&str; 4] = [FIRST, LISTED, MARKS, DOOMED];
+const SCHEMAS: [&str; 5] = [FIRST, LISTED, MARKS, DOOMED, LOST];
 
 const FIRST: &str = "
 CREATE TABLE segments (
@@ -65,6 +65,13 @@ PRAGMA user_version = 3;
 const DOOMED: &str = "
 ALTER TABLE segments ADD COLUMN doomed INTEGER NOT NULL DEFAULT 0;
 PRAGMA user_version = 4;
+";
+
+/// Which segments were found to be lost: what lies in them is stored again by the next backup that
+/// meets it.
+const LOST: &str = "
+ALTER TABLE segments ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version = 5;
 ";
 
 /// Why the index cannot be used.
@@ -141,7 +148,8 @@ impl Index {
         Ok(Self { pool })
     }
 
-    /// Which of `ids` lie in a segment of at least `class`, durable or under way, that is to stay.
+    /// Which of `ids` lie in a segment of at least `class`, durable or under way, that is to stay and
+    /// is not lost.
     pub(crate) async fn known(
         &self,
         ids: &[BlobId],
@@ -151,7 +159,7 @@ impl Index {
         for ids in ids.chunks(ROWS) {
             let mut query = QueryBuilder::new(
                 "SELECT b.id FROM blobs b JOIN segments s ON s.no = b.segment \
-                 WHERE s.doomed = 0 AND s.class >= ",
+                 WHERE s.doomed = 0 AND s.lost = 0 AND s.class >= ",
             );
             query.push_bind(class_number(class)).push(" AND b.id IN (");
             bind_ids(&mut query, ids);
@@ -162,7 +170,8 @@ impl Index {
         Ok(known)
     }
 
-    /// Where `ids` lie in durable segments; of several places any, if possible one that is to stay.
+    /// Where `ids` lie in durable segments; of several places any, if possible one that is
+    /// not lost and to stay.
     pub(crate) async fn locate(
         &self,
         ids: &[BlobId],
@@ -174,7 +183,7 @@ impl Index {
                  JOIN segments s ON s.no = b.segment WHERE s.durable = 1 AND b.id IN (",
             );
             bind_ids(&mut query, ids);
-            query.push(" ORDER BY s.doomed DESC");
+            query.push(" ORDER BY s.lost DESC, s.doomed DESC");
             for row in query.build().fetch_all(&self.pool).await? {
                 let place = Place {
                     segment: row.try_get(1)?,
@@ -282,7 +291,7 @@ impl Index {
             "SELECT s.no, s.id, s.class, s.len FROM segments s \
              LEFT JOIN segments m ON m.no = s.listed_in \
              WHERE s.kind = 0 AND s.durable = 1 AND s.doomed = 0 AND s.no > ? \
-             AND (m.no IS NULL OR m.doomed = 1 OR m.class < MIN(s.class, ?)) \
+             AND (m.no IS NULL OR m.doomed = 1 OR m.lost = 1 OR m.class < MIN(s.class, ?)) \
              ORDER BY s.no LIMIT 1",
         )
         .bind(after)

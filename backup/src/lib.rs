@@ -44,6 +44,7 @@ pub mod summary;
 pub mod tree;
 pub mod vault;
 pub mod verify;
+pub mod view;
 mod walk;
 
 pub use attrs::Xattr;
@@ -70,3 +71,4 @@ pub use snapshot::{Snapshot, SnapshotId};
 pub use summary::Summary;
 pub use vault::Vault;
 pub use verify::{Verified, VerifyError};
+pub use view::{Attr, Item, Sort, Tell, Toward, View, ViewError};

@@ -228,7 +228,7 @@ mod tests {
             mark(2, 6, back.clone()),
             mark(3, 7, forget.clone())
         ]));
-        let both = [mark(1, 5, forget.clone()), mark(1, 5, back.clone())];
+        let both = [mark(1, 5, forget.clone()), mark(1, 5, back)];
         assert!(!forgotten(&both), "what keeps the data counts");
         let tagged = mark(4, 9, Say::Tags(vec!["a".into()]));
         assert!(forgotten(&[mark(3, 7, forget), tagged]));

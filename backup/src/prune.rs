@@ -113,14 +113,14 @@ struct Chosen {
 
 /// Which of `uses` are dead and which are repacked: those with the greatest share of unused bytes
 /// first, until what stays unused is at most `max_unused_ppm` of what is needed. What is doomed already is
-/// finished in any case.
+/// finished in any case. What is lost and still needed waits for better days: it cannot be read.
 fn choose(uses: Vec<Use>, max_unused_ppm: u32) -> Chosen {
     let needed: u128 = uses.iter().map(|u| u128::from(u.live)).sum();
     let most = needed * u128::from(max_unused_ppm) / WHOLE;
     let mut chosen = Chosen::default();
     let mut rest = Vec::new();
     for it in uses {
-        if it.marks {
+        if it.marks || it.lost && it.live > 0 {
             chosen.unused += it.len - it.live;
         } else if it.live == 0 {
             chosen.dead.push(it);
@@ -343,6 +343,7 @@ mod tests {
             stored: len * 2,
             doomed: false,
             marks: false,
+            lost: false,
         }
     }
 
@@ -378,5 +379,15 @@ mod tests {
             ..part(3, 100, 99)
         };
         assert_eq!(chosen(&[marks, doomed], 1_000_000), (vec![], vec![3], 10));
+    }
+
+    #[test]
+    fn what_is_lost_goes_once_nothing_needs_it_and_is_never_read() {
+        let lost = |no, live| Use {
+            lost: true,
+            ..part(no, 100, live)
+        };
+        let uses = [lost(1, 0), lost(2, 10), part(3, 100, 10)];
+        assert_eq!(chosen(&uses, 0), (vec![1], vec![3], 90));
     }
 }

@@ -177,7 +177,7 @@ impl Reader {
             source,
         })?;
         if how.foreign {
-            below = below.from_others();
+            below = below.of_others();
         }
         let run = Run {
             reader: self,

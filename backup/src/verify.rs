@@ -74,7 +74,8 @@ impl From<BackupError> for VerifyError {
 }
 
 impl Vault {
-    /// Reads these segments and everything in them, then names the files that damage befell.
+    /// Reads these segments and everything in them, then names the files that damage befell. What is
+    /// lost is remembered: the next backup does not count on it.
     ///
     /// # Errors
     /// [`VerifyError`] if the index cannot be read or no segment be fetched; damage is no error.
@@ -88,6 +89,7 @@ impl Vault {
         progress.phase(Phase::Reading);
         progress.segments_total(ids.len() as u64);
         let mut verified = Verified::default();
+        let all = ids.clone();
         let mut reading = JoinSet::new();
         loop {
             while reading.len() < AT_ONCE
@@ -108,6 +110,15 @@ impl Vault {
             // What a read found to be bad is not counted as kept any more.
             verified.sort_out(&segments.list().await?);
         }
+        // So that the next backup stores again what is lost, if it still meets it.
+        let gone: Vec<_> = verified.lost.iter().copied().collect();
+        self.index.set_lost(&gone, true).await?;
+        let out_of_reach = |id: &SegmentId| verified.unreached.contains(id);
+        let well = all.into_iter();
+        let well = well.filter(|id| !verified.lost.contains(id) && !out_of_reach(id));
+        self.index
+            .set_lost(&well.collect::<Vec<_>>(), false)
+            .await?;
         if !verified.damaged.is_empty() {
             verified.paths = self.befallen(&verified, segments, cancel).await?;
         }

@@ -379,7 +379,7 @@ impl Friends {
                     gift.offer.provider == node && good
                 };
                 let gift = gift.filter(|gift| is_good(gift));
-                gift.map_or(Gave::Nothing, |gift| Gave::This(gift))
+                gift.map_or(Gave::Nothing, Gave::This)
             }
             Ok(Response::Denied(Deny::Stranger)) => {
                 self.strangers.insert(node);

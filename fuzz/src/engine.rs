@@ -318,13 +318,13 @@ impl Shell {
 
     fn commands(&mut self, dice: &mut Dice<'_>) {
         let segment = SegmentId([dice.byte() % 8; 32]);
-        let command = match dice.below(11) {
+        let command = match dice.below(13) {
             0 | 1 => Command::Prepare {
                 job: 1,
                 class: Class::make(dice),
                 bytes: dice.below(1 << 30),
             },
-            2 | 3 => {
+            2..=5 => {
                 // A segment's id is used once.
                 self.segments = self.segments.wrapping_add(1);
                 Command::Store {
@@ -334,24 +334,24 @@ impl Shell {
                     len: 1 + dice.below(1 << 26),
                 }
             }
-            4 => Command::Fetch { segment },
-            5 => Command::Release { segment },
-            6 => Command::Send {
+            6 => Command::Fetch { segment },
+            7 => Command::Release { segment },
+            8 => Command::Send {
                 job: 2,
                 to: Make::make(dice),
                 amount: Make::make(dice),
             },
-            7 => Command::Damaged(vec![ShardRoot([dice.byte(); 32])]),
-            8 => Command::Provider(provider_command(dice)),
-            9 => self.rarer(dice),
+            9 => Command::Damaged(vec![ShardRoot([dice.byte(); 32])]),
+            10 => Command::Provider(provider_command(dice)),
+            11 => self.rarer(dice, segment),
             _ => Command::Addresses(Make::make(dice)),
         };
         self.feed(Input::Command(command));
     }
 
     /// What a person asks for now and then.
-    fn rarer(&self, dice: &mut Dice<'_>) -> Command {
-        match dice.below(7) {
+    fn rarer(&self, dice: &mut Dice<'_>, segment: SegmentId) -> Command {
+        match dice.below(9) {
             0 => Command::Rent {
                 provider: signer(peer(dice)).node(),
                 size: Bytes(dice.below(1 << 30)),
@@ -365,6 +365,8 @@ impl Shell {
             2 => Command::Allow(None),
             3 => Command::Allow(Make::make(dice)),
             4 | 5 => Command::Friends(self.friends_command(dice)),
+            6 => Command::Drop(vec![segment]),
+            7 => Command::Reduce(Make::make(dice)),
             _ => Command::Provider(provider_command(dice)),
         }
     }

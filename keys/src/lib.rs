@@ -3,6 +3,8 @@
 
 pub mod account;
 pub mod batch;
+pub mod keyring;
+pub mod passphrase;
 pub mod recovery;
 pub mod sealed_key;
 pub mod sharing;
@@ -12,8 +14,10 @@ pub mod words;
 
 pub use account::{AccountSigner, signing_key};
 pub use batch::{Claim, verify_all};
+pub use keyring::{HomeKey, Keyring, KeyringError, NewKey, Opener, Secrets};
+pub use passphrase::{OpenError, Stretch, is_name};
 pub use recovery::RecoveryKeys;
-pub use sealed_key::{OpenError, SealedKey, Stretch};
+pub use sealed_key::SealedKey;
 pub use sharing::{GivenKey, SharingCert, SharingKey};
 pub use signing::{Signer, Tag, sign_layout, verify, verify_key};
 pub use vault::VaultKeys;

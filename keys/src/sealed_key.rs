@@ -1,52 +1,12 @@
-//! An account key that rests in a file: under a passphrase, or in the clear where its owner chose none.
-//! The passphrase is stretched by Argon2id, whose parameters and salt lie beside what it seals; the seal is
-//! AES-256-GCM over the key, bound to the account. `docs/protocol.md` §3.1 *Wallet files*.
+//! An account key that rests in a file: under a passphrase, or in the clear where its owner chose none. The
+//! seal is bound to the account. `docs/protocol.md` §3.1 *Wallet files*.
 
 use crate::Signer;
-use argon2::{Algorithm, Argon2, Params, Version};
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use crate::passphrase::{KEY, OpenError, Stretch, Wrapped};
 use larder_types::AccountId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use zeroize::Zeroizing;
-
-/// Bytes of a key.
-const KEY: usize = 32;
-/// Every salt is random, so every sealing key is used once, and its nonce may be the same.
-const NONCE: [u8; 12] = [0; 12];
-
-/// How costly it is to try a passphrase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stretch {
-    /// Memory, KiB.
-    pub memory: u32,
-    /// Passes over it.
-    pub passes: u32,
-    /// Lanes.
-    pub lanes: u32,
-}
-
-impl Stretch {
-    /// For new files: RFC 9106's second choice, about 0.15 s of one core.
-    pub const USUAL: Self = Self {
-        memory: 64 << 10,
-        passes: 3,
-        lanes: 1,
-    };
-    /// What a file may ask for at most, so that a file from elsewhere does not exhaust the machine.
-    pub const MOST: Self = Self {
-        memory: 1 << 20,
-        passes: 64,
-        lanes: 16,
-    };
-
-    const fn is_bearable(self) -> bool {
-        self.memory <= Self::MOST.memory
-            && self.passes <= Self::MOST.passes
-            && self.lanes <= Self::MOST.lanes
-    }
-}
 
 /// What keeps a key from whoever reads its file.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,13 +15,7 @@ enum Lock {
     /// Only the file's mode: the key itself.
     None(#[serde(with = "serde_bytes")] [u8; KEY]),
     /// A passphrase.
-    Passphrase {
-        stretch: Stretch,
-        #[serde(with = "serde_bytes")]
-        salt: [u8; 16],
-        #[serde(with = "serde_bytes")]
-        sealed: Vec<u8>,
-    },
+    Passphrase(Wrapped),
 }
 
 /// An account and its key at rest.
@@ -73,31 +27,11 @@ pub struct SealedKey {
     lock: Lock,
 }
 
-/// Why a key does not come out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// It is sealed, and no passphrase is at hand.
-    #[error("a passphrase is needed")]
-    Needed,
-    /// Not this passphrase; or the file was changed, which cannot be told apart.
-    #[error("the passphrase is wrong")]
-    Wrong,
-    /// The file asks for more than [`Stretch::MOST`], or for what Argon2id does not do.
-    #[error("the file asks for more memory or time than is sound")]
-    Costly,
-    /// The key is not that of the account that the file names.
-    #[error("the file holds another account's key")]
-    Other,
-}
-
 impl SealedKey {
     /// Seals an account's key under a passphrase; without one it lies in the clear.
     ///
     /// # Errors
     /// [`OpenError::Costly`] if `stretch` is beyond what [`SealedKey::open`] takes.
-    ///
-    /// # Panics
-    /// Never: 32 bytes can be sealed.
     pub fn seal(
         key: &Signer,
         passphrase: Option<&str>,
@@ -110,18 +44,8 @@ impl SealedKey {
             let lock = Lock::None(*seed);
             return Ok(Self { account, lock });
         };
-        let sealing = stretched(passphrase, stretch, &salt)?;
-        // With room for the tag: a vector that grows would leave the seed where it was before.
-        let mut sealed = Vec::with_capacity(seed.len() + AES_256_GCM.tag_len());
-        sealed.extend_from_slice(&*seed);
-        sealing
-            .seal_in_place_append_tag(nonce(), Aad::from(account.0), &mut sealed)
-            .expect("32 bytes can be sealed");
-        let lock = Lock::Passphrase {
-            stretch,
-            salt,
-            sealed,
-        };
+        let wrapped = Wrapped::seal(&seed, passphrase, (stretch, salt), &account.0)?;
+        let lock = Lock::Passphrase(wrapped);
         Ok(Self { account, lock })
     }
 
@@ -134,7 +58,7 @@ impl SealedKey {
     /// Whether it takes a passphrase.
     #[must_use]
     pub const fn is_sealed(&self) -> bool {
-        matches!(self.lock, Lock::Passphrase { .. })
+        matches!(self.lock, Lock::Passphrase(_))
     }
 
     /// The key.
@@ -144,22 +68,9 @@ impl SealedKey {
     pub fn open(&self, passphrase: Option<&str>) -> Result<Signer, OpenError> {
         let seed = match (&self.lock, passphrase) {
             (Lock::None(seed), _) => Zeroizing::new(*seed),
-            (Lock::Passphrase { .. }, None) => return Err(OpenError::Needed),
-            (
-                Lock::Passphrase {
-                    stretch,
-                    salt,
-                    sealed,
-                },
-                Some(passphrase),
-            ) => {
-                let opening = stretched(passphrase, *stretch, salt)?;
-                let mut sealed = Zeroizing::new(sealed.clone());
-                let opened = opening
-                    .open_in_place(nonce(), Aad::from(self.account.0), &mut sealed)
-                    .map_err(|_| OpenError::Wrong)?;
-                let seed = <[u8; KEY]>::try_from(&*opened).map_err(|_| OpenError::Wrong)?;
-                Zeroizing::new(seed)
+            (Lock::Passphrase(_), None) => return Err(OpenError::Needed),
+            (Lock::Passphrase(wrapped), Some(passphrase)) => {
+                wrapped.open(passphrase, &self.account.0)?
             }
         };
         let key = Signer::from_seed(&seed);
@@ -168,30 +79,6 @@ impl SealedKey {
             false => Err(OpenError::Other),
         }
     }
-}
-
-fn nonce() -> Nonce {
-    Nonce::assume_unique_for_key(NONCE)
-}
-
-/// The key that a passphrase stands for.
-fn stretched(passphrase: &str, stretch: Stretch, salt: &[u8]) -> Result<LessSafeKey, OpenError> {
-    if !stretch.is_bearable() {
-        return Err(OpenError::Costly);
-    }
-    let Stretch {
-        memory,
-        passes,
-        lanes,
-    } = stretch;
-    let params = Params::new(memory, passes, lanes, Some(KEY)).map_err(|_| OpenError::Costly)?;
-    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let mut key = Zeroizing::new([0; KEY]);
-    argon
-        .hash_password_into(passphrase.as_bytes(), salt, &mut *key)
-        .map_err(|_| OpenError::Costly)?;
-    let key = UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| OpenError::Costly)?;
-    Ok(LessSafeKey::new(key))
 }
 
 impl fmt::Debug for SealedKey {
@@ -270,17 +157,11 @@ mod tests {
         };
         let refused = SealedKey::seal(&key(), Some("p"), greedy, [3; 16]);
         assert_eq!(refused.unwrap_err(), OpenError::Costly);
-        let Lock::Passphrase { salt, sealed, .. } = sealed(Some("p")).lock else {
+        let mut file = sealed(Some("p"));
+        let Lock::Passphrase(wrapped) = &mut file.lock else {
             panic!("it is sealed");
         };
-        let file = SealedKey {
-            account: key().account(),
-            lock: Lock::Passphrase {
-                stretch: greedy,
-                salt,
-                sealed,
-            },
-        };
+        wrapped.stretch = greedy;
         assert_eq!(file.open(Some("p")).unwrap_err(), OpenError::Costly);
     }
 

@@ -311,7 +311,7 @@ mod tests {
         let (_, cert) = person(1);
         assert!(cert.is_good(&NET));
         assert!(!cert.is_good(&GenesisHash([6; 32])));
-        let mut other = cert.clone();
+        let mut other = cert;
         other.sharing_pk = person(2).1.sharing_pk;
         assert!(!other.is_good(&NET));
         other.account = person(2).1.account;

@@ -59,7 +59,6 @@ use larder_ledger::Genesis;
 use larder_rpc::{Door, Endpoint, Feeds, RpcMetrics, serve};
 use larder_types::size::MIB;
 use larder_types::{Bytes, Schedule, codec};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -72,12 +71,11 @@ const GENESIS_WAIT: Duration = Duration::from_secs(1);
 /// How long the stopping tasks may take.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
-/// Runs the node in `home` until SIGINT, SIGTERM or `node_shutdown`.
+/// Runs the node of an opened home until SIGINT, SIGTERM or `node_shutdown`.
 ///
 /// # Errors
 /// [`AppError`].
-pub fn run(home: &Path, options: UpOptions, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
-    let home = Home::open(home)?;
+pub fn run(home: Home, options: UpOptions, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
     let settings = Settings::of(&home, options)?;
     let runtime = runtime()?;
     let stop = CancellationToken::new();
@@ -89,19 +87,18 @@ pub fn run(home: &Path, options: UpOptions, ready: impl FnOnce(Ready)) -> Result
     ended
 }
 
-/// Runs the node in `home` for a recovery until `stop`: it listens nowhere, offers nothing and asks
+/// Runs the node of an opened home for a recovery until `stop`: it listens nowhere, offers nothing and asks
 /// the faucet for nothing. It signs with the account key, which the words at hand give: providers
 /// may not know the new device's key yet. The key stays in memory.
 ///
 /// # Errors
 /// [`AppError`].
 pub fn run_recovery(
-    home: &Path,
+    home: Home,
     account: Signer,
     stop: CancellationToken,
     ready: impl FnOnce(Ready),
 ) -> Result<(), AppError> {
-    let home = Home::open(home)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(up(home, Settings::recovery(account), stop, ready));
     runtime.shutdown_timeout(STOP_WAIT);
@@ -378,6 +375,7 @@ async fn up(
         drills.clone(),
         stop.child_token(),
     );
+    tasks.spawn(jobs.clone().mounts_ended(stop.clone()));
     let schedules = Schedules::new(jobs.clone(), config.clone());
     if !recovers {
         let (token, scheduling) = (stop.clone(), schedules.clone().run());
@@ -452,6 +450,7 @@ async fn up(
     };
     let sharing = Sharing {
         home: home.dir.clone(),
+        safe: home.safe.clone(),
         genesis: genesis.hash(),
         account,
         device: home.keys.device.clone(),

@@ -1,32 +1,39 @@
-//! A home: the folder that holds one node. Keys in files of mode 0600, the network in
+//! A home: the folder that holds one node. Keys in files of mode 0600, or sealed; the network in
 //! `config.toml` and `genesis.cbor`, everything else in folders beside them. One process at a
 //! time: an operating-system lock that dies with its holder.
 
 mod config;
+mod keys;
 pub mod rebirth;
+mod safe;
+mod sealing;
 mod sharing;
 mod standing;
+mod steps;
 
 pub use config::{
     AlertConfig, Config, HistoryConfig, NetworkConfig, PolicyEntry, RenterConfig, RpcConfig,
     ScheduleEntry, UpConfig, VolumeEntry, configured,
 };
-pub use sharing::{give_sharing, read_sharing};
-pub use standing::Standing;
+pub use keys::Keys;
+pub use safe::{Safe, is_sealed, read_ring};
+pub use sealing::{add_key, change_passphrase, remove_key};
+pub use sharing::{give_sharing, read_sharing, read_sharing_cert};
+pub use standing::{Standing, WayBack};
 
-use standing::{checkpoint, genesis_hash, read_config};
+use standing::{checkpoint, genesis_hash, read_config, read_genesis};
 
 use crate::cli::options::{InitOptions, InitOutcome, Network};
 use crate::invite::{Invite, InviteError};
 use larder_engine::head::DeviceCert;
-use larder_keys::{AccountSigner, RecoveryKeys, Seed, Signer, VaultKeys, Words, WordsError};
+use larder_keys::{KeyringError, OpenError, RecoveryKeys, Seed, Signer, Words, WordsError};
 use larder_ledger::{Consensus, Delegate, Founding, Genesis, Grant, May, Supply, VERSION};
 use larder_proofs::{Checkpoint, bls};
 use larder_types::{AccountId, Amount, GenesisHash, Millis, Params, SubKeyId, Time, codec};
 use rand::Rng as _;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -62,6 +69,20 @@ pub enum HomeError {
     /// Something else lies in the folder.
     #[error("{0} is not empty; choose another --home")]
     Occupied(PathBuf),
+    /// It is sealed, and no passphrase is at hand.
+    #[error(
+        "{0} is sealed: name a file with its passphrase by --passphrase-file or LARDER_PASSPHRASE_FILE, or run this in a terminal, which asks for it"
+    )]
+    Locked(PathBuf),
+    /// It is sealed, and does not open.
+    #[error("{0} does not open: {1}; `larder key list` shows which keys there are")]
+    Shut(PathBuf, OpenError),
+    /// It has no passphrase that could be changed or removed.
+    #[error("{0} has no passphrase: `larder key add` gives it one, and seals it")]
+    Unsealed(PathBuf),
+    /// Its keys stay as they are.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
     /// The words are no words.
     #[error("{0}; check the words and their order")]
     Words(#[from] WordsError),
@@ -95,39 +116,23 @@ impl HomeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Missing(_) => 10,
-            Self::Busy(_) => 11,
-            Self::Words(_) => 12,
+            Self::Busy(_) | Self::Locked(_) => 11,
+            Self::Words(_)
+            | Self::Shut(_, OpenError::Wrong | OpenError::Needed)
+            | Self::Keyring(KeyringError::Open(OpenError::Wrong | OpenError::Needed)) => 12,
             Self::Exists(_)
             | Self::Old(_)
             | Self::Other(_)
             | Self::Occupied(_)
             | Self::Invite(_)
             | Self::Epoch(_)
+            | Self::Shut(_, OpenError::Costly | OpenError::Other)
+            | Self::Unsealed(_)
+            | Self::Keyring(_)
             | Self::Damaged { .. }
             | Self::Io { .. } => 1,
         }
     }
-}
-
-/// The keys that rest on the device. The words, the account key and the admin key never do.
-#[derive(Debug)]
-pub struct Keys {
-    /// The node: libp2p identity, provider id, and the validator's block key.
-    pub node: Signer,
-    /// The device: it signs heads.
-    pub device: Signer,
-    /// What certifies the device; none in homes made before there were heads.
-    pub cert: Option<DeviceCert>,
-    /// What the rendezvous key is derived from; none in homes made before there were heads.
-    pub rendezvous: Option<Zeroizing<[u8; 32]>>,
-    /// The device's ledger sub-key: it signs for the account.
-    pub ledger: Signer,
-    /// What authorises it.
-    pub delegation: Delegate,
-    /// What the vault's data is named, sealed and masked with.
-    pub vault: VaultKeys,
-    /// The BLS key of the validator that this node is, or may be one day.
-    pub bls: bls::SecretKey,
 }
 
 /// An opened home, held by this process.
@@ -139,23 +144,47 @@ pub struct Home {
     pub config: Config,
     /// Its keys.
     pub keys: Keys,
+    /// Where they lie.
+    pub safe: Safe,
     _lock: File,
 }
 
 impl Home {
-    /// Opens the home in `dir` and holds it.
+    /// Opens the home in `dir`, with a passphrase if it is sealed, and holds it.
     ///
     /// # Errors
     /// [`HomeError`].
-    pub fn open(dir: &Path) -> Result<Self, HomeError> {
+    pub fn open(dir: &Path, passphrase: Option<&str>) -> Result<Self, HomeError> {
         let config = read_config(dir)?;
         let lock = lock(dir)?;
-        Ok(Self {
+        let safe = Safe::open(dir, passphrase)?;
+        safe.sweep()?;
+        let home = Self {
             dir: dir.to_owned(),
             config,
-            keys: Keys::read(dir)?,
+            keys: Keys::read(dir, &safe)?,
+            safe,
             _lock: lock,
-        })
+        };
+        home.certified()?;
+        Ok(home)
+    }
+
+    /// A certificate, if there is one, is this device's and by this account: whoever has the device and
+    /// not the words could else put one of their own there, and words that this home then obeys.
+    fn certified(&self) -> Result<(), HomeError> {
+        let keys = &self.keys;
+        let is_ours = |cert: &DeviceCert, net: &GenesisHash| {
+            let named = cert.account == keys.account() && cert.device_pk == keys.device.public();
+            named && cert.verify(net)
+        };
+        match &keys.cert {
+            Some(cert) if !is_ours(cert, &self.genesis_hash()?) => Err(HomeError::Damaged {
+                path: cert_path(&self.dir),
+                why: "it does not certify this home's device for this home's account".to_owned(),
+            }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The network's genesis hash.
@@ -179,21 +208,7 @@ impl Home {
     /// # Errors
     /// If the file is damaged.
     pub fn genesis(&self) -> Result<Option<Genesis>, HomeError> {
-        let path = self.genesis_path();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(HomeError::Io { path, source }),
-        };
-        let genesis: Genesis = codec::decode(&bytes).map_err(|e| HomeError::Damaged {
-            path: path.clone(),
-            why: e.to_string(),
-        })?;
-        if genesis.hash() != self.genesis_hash()? {
-            let why = "it is another network's genesis".to_owned();
-            return Err(HomeError::Damaged { path, why });
-        }
-        Ok(Some(genesis))
+        read_genesis(&self.dir, &self.genesis_hash()?)
     }
 
     /// Keeps the genesis document.
@@ -201,11 +216,8 @@ impl Home {
     /// # Errors
     /// If it cannot be written.
     pub fn keep_genesis(&self, genesis: &Genesis) -> Result<(), HomeError> {
-        write(&self.genesis_path(), &codec::encode(genesis), 0o644)
-    }
-
-    fn genesis_path(&self) -> PathBuf {
-        self.dir.join("genesis.cbor")
+        let path = self.dir.join("genesis.cbor");
+        write(&path, &codec::encode(genesis), 0o644)
     }
 
     /// The name and the seal of the account's heads. A home that knows no rendezvous has no
@@ -217,48 +229,6 @@ impl Home {
         let tag = self.keys.rendezvous.as_deref().unwrap_or(&[0; 32]);
         let genesis = self.genesis_hash()?;
         Ok(RecoveryKeys::new(tag, &self.keys.vault, &genesis))
-    }
-}
-
-impl Keys {
-    /// The account.
-    #[must_use]
-    pub const fn account(&self) -> AccountId {
-        self.delegation.account
-    }
-
-    /// The device's sub-key.
-    #[must_use]
-    pub fn sub_key(&self) -> SubKeyId {
-        SubKeyId(self.ledger.public())
-    }
-
-    /// What signs for the account: the sub-key.
-    #[must_use]
-    pub fn ledger_key(&self) -> AccountSigner {
-        AccountSigner::sub(self.account(), self.ledger.clone())
-    }
-
-    fn read(dir: &Path) -> Result<Self, HomeError> {
-        let bls = key_path(dir, "validator-bls");
-        if !bls.exists() {
-            // Homes of an earlier version have one only where a network was founded.
-            write(&bls, &*random_key(), 0o600)?;
-        }
-        let rendezvous = key_path(dir, "rendezvous");
-        Ok(Self {
-            cert: read_cert(dir)?,
-            rendezvous: match rendezvous.exists() {
-                true => Some(read_key(&rendezvous)?),
-                false => None,
-            },
-            node: Signer::from_seed(&*read_key(&key_path(dir, "node"))?),
-            device: Signer::from_seed(&*read_key(&key_path(dir, "device"))?),
-            ledger: Signer::from_seed(&*read_key(&key_path(dir, "ledger"))?),
-            delegation: read_delegation(dir)?,
-            vault: VaultKeys::from_root(&*read_key(&key_path(dir, "vault"))?),
-            bls: bls::SecretKey::from_seed(&*read_key(&bls)?),
-        })
     }
 }
 
@@ -306,7 +276,8 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitOutcome, HomeError> 
     write(&key_path(dir, "ledger"), &*ledger, 0o600)?;
     write(&key_path(dir, "vault"), seed.vault(0).root(), 0o600)?;
     write(&key_path(dir, "rendezvous"), &*seed.rendezvous(), 0o600)?;
-    sharing::write_sharing(dir, &seed, &network.genesis)?;
+    let safe = Safe::open(dir, None)?;
+    sharing::write_sharing(dir, &safe, &seed, &network.genesis)?;
     let cert = certify(&seed, &device, &network.genesis);
     write(&cert_path(dir), &cert.to_bytes(), 0o600)?;
     let delegation = delegate(&seed, &ledger, &network.genesis);
@@ -540,28 +511,8 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), HomeError> {
 
 /// Writes a file whole or not at all, durably.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
-    let at = |source| HomeError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let fresh = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(&fresh)
-        .map_err(at)?;
-    file.set_permissions(fs::Permissions::from_mode(mode))
-        .map_err(at)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(at)?;
-    fs::rename(&fresh, path).map_err(at)?;
-    let parent = path.parent().unwrap_or(Path::new("."));
-    File::open(parent)
-        .and_then(|dir| dir.sync_all())
-        .map_err(at)
+    let bytes = Zeroizing::new(bytes.to_vec());
+    steps::carry_out(&steps::put(path, bytes, mode))
 }
 
 /// Holds the home for this process; the kernel lets go when the process ends, however it does.

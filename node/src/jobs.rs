@@ -6,10 +6,12 @@ mod prune;
 
 mod checking;
 mod drilling;
+mod mounting;
 mod parts;
 mod scheduled;
 mod told;
 
+pub(crate) use self::mounting::{MOUNTED, UNREADABLE};
 use self::told::left_out;
 pub(crate) use self::told::{failures, note_failures};
 use crate::drills::Drills;
@@ -38,6 +40,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Jobs that wait or run at once; the vault lets one of them write at a time.
 const MAX_OPEN: usize = 16;
@@ -57,6 +60,7 @@ pub struct Jobs {
     drills: Drills,
     /// Held by the drill that runs.
     drilling: Arc<tokio::sync::Mutex<()>>,
+    mounts: TaskTracker,
     all: Arc<Mutex<BTreeMap<u64, Entry>>>,
     stop: CancellationToken,
 }
@@ -89,6 +93,7 @@ impl Jobs {
             home,
             drills,
             drilling: Arc::default(),
+            mounts: TaskTracker::new(),
             all: Arc::default(),
             stop,
         }

@@ -144,7 +144,7 @@ impl Recovery {
             .map_err(|e| rebuild_error(&e))?;
         // What the old home was about to take back, this one takes back, and does not look for.
         let dropped = vault.dropped().await.map_err(internal)?;
-        self.tell(Command::Drop(dropped.into_iter().collect()))
+        self.tell(Command::Drop(dropped.iter().copied().collect()))
             .await?;
         working.at("publishing", String::new());
         let kept = heads::kept(&self.driver, KEPT_WAIT).await;
@@ -153,8 +153,10 @@ impl Recovery {
         if state.strangers == 0 {
             recovered(&self.home).map_err(|e| RpcError::new(Code::Internal, e))?;
         }
-        lost.extend(failures(&rebuilt));
+        lost.extend(failures(&rebuilt, &dropped));
         let found = heads_found(&chosen);
+        let state = self.driver.query(Engine::recovery_state).await;
+        let state = state.map_err(stopping)?;
         let mut summary = self.summary(vault, &state, lost, found).await?;
         summary.providers_silent = count(silent.len() as u64);
         summary.uncovered = uncovered;
@@ -440,8 +442,13 @@ fn heads_found(chosen: &Chosen) -> HeadsFound {
     }
 }
 
-fn failures(rebuilt: &RebuildSummary) -> impl Iterator<Item = SegmentFailure> {
+/// What could not be read, without what marks say is gone.
+fn failures(
+    rebuilt: &RebuildSummary,
+    dropped: &BTreeSet<SegmentId>,
+) -> impl Iterator<Item = SegmentFailure> {
     let lost = rebuilt.lost.iter();
+    let lost = lost.filter(|(id, _)| !dropped.contains(id));
     lost.map(|(id, why)| failure(*id, why.clone()))
 }
 

@@ -15,10 +15,8 @@ use crate::jobs::Jobs;
 use crate::settings::ConfigFile;
 use jiff::tz::TimeZone;
 use larder_engine::alerts::ScheduleFacts;
-use larder_rpc::{
-    BackupParams, BackupSummary, Code, JobKind, Moment, RpcError, Schedule, SetScheduleParams, Text,
-};
-use larder_types::{Millis, Time};
+use larder_rpc::{BackupParams, Code, Moment, RpcError, Schedule, SetScheduleParams, Text};
+use larder_types::Time;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

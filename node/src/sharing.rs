@@ -8,7 +8,7 @@ mod opening;
 pub use masks::Masks;
 
 use crate::driver::DriverHandle;
-use crate::home::{now, read_sharing};
+use crate::home::{Safe, now, read_sharing};
 use crate::jobs::{Jobs, browse_error, resolve_error};
 use crate::net::NetHandle;
 use crate::shown::{internal, stopping};
@@ -48,6 +48,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Sharing {
     /// The home, in which the sharing key lies.
     pub home: PathBuf,
+    /// The home's secrets.
+    pub safe: Safe,
     /// The network.
     pub genesis: GenesisHash,
     /// The home's account.
@@ -85,7 +87,7 @@ struct Made {
 
 impl Sharing {
     fn key(&self) -> Result<(SharingKey, SharingCert), RpcError> {
-        let read = read_sharing(&self.home).map_err(internal)?;
+        let read = read_sharing(&self.home, &self.safe).map_err(internal)?;
         read.ok_or_else(|| {
             let why = "this home is older than shares: give it its sharing key with \
                 `larder shared address --words-file FILE`";

@@ -17,8 +17,6 @@ use zeroize::Zeroizing;
 
 /// The home's own account, which no key file is named after.
 pub const HOME: &str = "home";
-/// Longest name of a wallet.
-const NAME: usize = 32;
 /// Most wallets of a home: each is in memory, and its account in the index.
 const MAX_WALLETS: usize = 1_000;
 /// For how long a wallet may be unlocked at most: a day.
@@ -358,8 +356,7 @@ impl Entry {
 }
 
 fn is_name(name: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
-    (1..=NAME).contains(&name.len()) && name != HOME && name.bytes().all(fits)
+    name != HOME && larder_keys::is_name(name)
 }
 
 impl std::fmt::Debug for Wallets {

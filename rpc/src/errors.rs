@@ -137,6 +137,8 @@ codes! {
     NoSchedule = 1410, "no_schedule", false, 1;
     /// The command before a scheduled backup failed.
     HookFailed = 1411, "hook_failed", true, 1;
+    /// This machine has no FUSE, or not for the user that runs the node.
+    NoFuse = 1412, "no_fuse", false, 1;
     /// The share is damaged, or sealed to another account.
     BadShare = 1420, "bad_share", false, 1;
     /// The owner has taken the share back.

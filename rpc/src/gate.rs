@@ -19,8 +19,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Calls at once, of all connections: each holds a task and its parameters.
-const CALLS_AT_ONCE: usize = 4_096;
 /// How long a running call may take to end by itself once the node stops.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -59,6 +57,7 @@ impl Gate {
     pub(crate) fn new(
         tokens: Arc<Tokens>,
         stop: CancellationToken,
+        calls: usize,
         max_response: usize,
         counts: RpcMetrics,
     ) -> Self {
@@ -69,7 +68,7 @@ impl Gate {
         Self {
             scopes: scopes.chain(leave).collect(),
             tokens,
-            calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+            calls: Arc::new(Semaphore::new(calls)),
             stop,
             max_response,
             counts,

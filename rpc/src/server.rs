@@ -1,6 +1,8 @@
 //! One port for everything local: JSON-RPC over HTTP and WebSocket at `/rpc`, `/healthz`,
 //! `/readyz` and `/metrics`. Limits lie here: connections, times, sizes of requests, lengths of batches.
 
+mod invalid;
+
 use crate::access::{Cookie, Guard, admitted, local_only};
 use crate::api::{Api, auth, dispatch};
 use crate::discover::{DISCOVER, document};
@@ -10,7 +12,7 @@ use crate::metrics::{Refused, RpcMetrics};
 use crate::probes::{self, Probes};
 use crate::tokens::Tokens;
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH};
@@ -45,6 +47,8 @@ use tower::layer::util::Identity;
 struct Limits {
     /// Connections at once, WebSockets included.
     connections: usize,
+    /// Calls at once, of all connections: each holds a task and its parameters.
+    calls: usize,
     /// How long a caller may take over a request's head, and stay silent between two requests.
     head: Duration,
     /// How long a caller may take over a request's body.
@@ -56,6 +60,7 @@ struct Limits {
 /// A thousand subscribers, and room for programs.
 const LIMITS: Limits = Limits {
     connections: 1_280,
+    calls: 4_096,
     head: Duration::from_secs(15),
     body: Duration::from_secs(15),
     answer: Duration::from_secs(60),
@@ -215,6 +220,7 @@ async fn serve_methods<P: Probes>(
         gate: Arc::new(Gate::new(
             Arc::clone(&tokens),
             stop.clone(),
+            limits.calls,
             MAX_RESPONSE as usize,
             counts.clone(),
         )),
@@ -375,8 +381,8 @@ impl fmt::Debug for Rpc {
 }
 
 async fn call(State(rpc): State<Rpc>, request: Request) -> Response {
-    let request = match whole(request, rpc.limits.body).await {
-        Ok(request) => request,
+    let (request, body) = match whole(request, rpc.limits.body).await {
+        Ok(whole) => whole,
         Err(refused) => return refused,
     };
     let gate = rpc.gate;
@@ -389,7 +395,7 @@ async fn call(State(rpc): State<Rpc>, request: Request) -> Response {
         .set_rpc_middleware(gated)
         .build(rpc.methods, rpc.stop);
     match service.call(request).await {
-        Ok(response) => response.map(Body::new),
+        Ok(response) => invalid::told(response.map(Body::new), &body).await,
         Err(error) => {
             tracing::debug!(%error, "an RPC request broke off");
             StatusCode::BAD_REQUEST.into_response()
@@ -397,8 +403,8 @@ async fn call(State(rpc): State<Rpc>, request: Request) -> Response {
     }
 }
 
-/// The request with its body read, in time and within bounds; an upgrade has none.
-async fn whole(request: Request, time: Duration) -> Result<Request, Response> {
+/// The request and its body, read in time and within bounds; an upgrade has none.
+async fn whole(request: Request, time: Duration) -> Result<(Request, Bytes), Response> {
     let (parts, body) = request.into_parts();
     let declared = parts.headers.get(CONTENT_LENGTH);
     let declared: Option<u64> = declared.and_then(|n| n.to_str().ok()?.parse().ok());
@@ -409,7 +415,7 @@ async fn whole(request: Request, time: Duration) -> Result<Request, Response> {
         ));
     }
     match tokio::time::timeout(time, to_bytes(body, MAX_REQUEST as usize)).await {
-        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Ok(bytes)) => Ok((Request::from_parts(parts, Body::from(bytes.clone())), bytes)),
         Ok(Err(_)) => Err(refuse(
             StatusCode::PAYLOAD_TOO_LARGE,
             "a request has at most 1 MiB, and comes whole\n",

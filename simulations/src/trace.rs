@@ -202,10 +202,10 @@ impl Trace {
                 self.0.update(&segment.0);
             }
             Command::Probe { segment } => {
-                self.kind(17);
+                self.kind(19);
                 self.0.update(&segment.0);
             }
-            Command::Repair => self.kind(18),
+            Command::Repair => self.kind(20),
             Command::Send { job, to, amount } => {
                 self.kind(5);
                 self.number(*job);

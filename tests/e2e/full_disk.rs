@@ -20,7 +20,7 @@ const WAIT: Duration = Duration::from_secs(180);
 const RESERVE: usize = 256;
 
 /// The words that give a process a mount namespace: root may, others need a user namespace.
-fn unshare() -> Vec<&'static str> {
+pub(crate) fn unshare() -> Vec<&'static str> {
     let mut words = vec!["unshare", "--mount"];
     if !rustix::process::geteuid().is_root() {
         words.extend(["--user", "--map-root-user"]);
@@ -29,7 +29,7 @@ fn unshare() -> Vec<&'static str> {
 }
 
 /// Whether this machine lets us mount. Some containers forbid it, and nothing else fills a disk.
-fn mounts() -> bool {
+pub(crate) fn mounts() -> bool {
     let words = unshare();
     let mut probe = Command::new(words[0]);
     probe.args(&words[1..]);
@@ -77,7 +77,7 @@ fn remount_read_only(node: &Node, folder: &str) {
 }
 
 /// Writes until the disk is full.
-fn fill(path: &Path) {
+pub(crate) fn fill(path: &Path) {
     let mut file = File::create(path).unwrap();
     for block in [1 << 20, 4 << 10] {
         while file.write_all(&vec![0; block]).is_ok() {}

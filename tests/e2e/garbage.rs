@@ -4,7 +4,7 @@ use crate::by_hand::saved;
 use crate::fleet::{Fleet, Node, offered};
 use crate::folder::{copy_of, facts, noise, plain};
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -112,6 +112,10 @@ fn said(to: SocketAddr, what: &[u8]) -> String {
     stream.set_read_timeout(wait).unwrap();
     stream.write_all(what).ok();
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok();
+    // A reset is a hang-up too.
+    if let Err(why) = stream.read_to_end(&mut answer) {
+        let waits = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+        assert!(!waits.contains(&why.kind()), "{to} does not hang up: {why}");
+    }
     String::from_utf8_lossy(&answer).into_owned()
 }

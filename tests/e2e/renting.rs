@@ -23,8 +23,10 @@ fn a_contract_ends_by_notice_and_what_lay_there_lies_elsewhere_before() {
     let whole = || keeper.repairs()["full_redundancy"] == true;
     until("all is whole", SOON, || whole().then_some(()));
 
-    let used = |it: &larder_rpc::RenterContract| it.used > 0;
-    let leaves = keeper.contracts().into_iter().find(used).unwrap();
+    let begun = |it: &larder_rpc::RenterContract| it.used > 0 && it.settled;
+    let leaves = until("a contract has begun", SOON, || {
+        keeper.contracts().into_iter().find(begun)
+    });
     let id = leaves.contract.to_string();
     let others = fleet.path("others.txt");
     fs::write(

@@ -1,7 +1,7 @@
 //! What is needed: the blobs that snapshots reach, and how much of each segment they are. The set lies in a
 //! table of a connection of its own, so that memory is bounded, and goes with it.
 //!
-//! A blob in several segments is needed in one: of the highest class; of these in one that is to stay; of
+//! A blob in several segments is needed in one: that is not lost; of these of the highest class; of these in one that is to stay; of
 //! these in the newest.
 
 use super::{Index, IndexError, ROWS, blob, class_of, id32, unsigned};
@@ -14,8 +14,9 @@ use std::collections::BTreeSet;
 /// That the blob `b` of segment `s` is needed there, and nowhere else.
 const NEEDED: &str = "b.id IN (SELECT id FROM temp.live) AND NOT EXISTS (\
     SELECT 1 FROM blobs o JOIN segments t ON t.no = o.segment \
-    WHERE o.id = b.id AND t.durable = 1 AND t.no != s.no AND (t.class > s.class \
-    OR t.class = s.class AND (t.doomed < s.doomed OR t.doomed = s.doomed AND t.no > s.no)))";
+    WHERE o.id = b.id AND t.durable = 1 AND t.no != s.no AND (t.lost < s.lost \
+    OR t.lost = s.lost AND (t.class > s.class \
+    OR t.class = s.class AND (t.doomed < s.doomed OR t.doomed = s.doomed AND t.no > s.no))))";
 
 /// That bytes of it are no waste: it is needed, or marks, or says what lies in segments that stay. (8 and 6
 /// are [`BlobKind::Marks`] and [`BlobKind::Listing`].)
@@ -37,6 +38,8 @@ pub(crate) struct Use {
     pub(crate) doomed: bool,
     /// Whether it holds marks: then it stays.
     pub(crate) marks: bool,
+    /// Whether nobody can give it back: what is needed of it cannot be moved.
+    pub(crate) lost: bool,
 }
 
 /// Blobs that are needed.
@@ -108,6 +111,27 @@ impl Index {
     }
 }
 
+impl Index {
+    /// These are lost, or are not after all: nothing is deduplicated against what is.
+    pub(crate) async fn set_lost(&self, ids: &[SegmentId], lost: bool) -> Result<(), IndexError> {
+        for ids in ids.chunks(ROWS) {
+            let mut query = QueryBuilder::<Sqlite>::new("UPDATE segments SET lost = ");
+            query
+                .push_bind(lost)
+                .push(" WHERE lost != ")
+                .push_bind(lost);
+            query.push(" AND id IN (");
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(id.0.to_vec());
+            }
+            list.push_unseparated(")");
+            query.build().execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Live {
     /// These are needed.
     pub(crate) async fn add(&mut self, ids: &[BlobId]) -> Result<(), IndexError> {
@@ -131,7 +155,7 @@ impl Live {
              (SELECT COALESCE(SUM(b.len), 0) FROM blobs b WHERE b.segment = s.no AND (",
         );
         query.push(USED).push(NEEDED).push(
-            ")), EXISTS (SELECT 1 FROM marks k WHERE k.segment = s.no) FROM segments s WHERE s.durable = 1 AND s.kind = ",
+            ")), EXISTS (SELECT 1 FROM marks k WHERE k.segment = s.no), s.lost FROM segments s WHERE s.durable = 1 AND s.kind = ",
         );
         query
             .push_bind(super::kind_number(kind))
@@ -147,6 +171,7 @@ impl Live {
                     len: unsigned(row, 4)?,
                     live: unsigned(row, 5)?,
                     marks: row.try_get(6)?,
+                    lost: row.try_get(7)?,
                 })
             })
             .collect()

@@ -150,3 +150,25 @@ async fn a_store_that_refuses_ends_the_backup_with_its_reason_and_nothing_is_los
     assert!(bench.spooled().is_empty());
     bench.check_restore("out").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_is_stored_again_by_the_next_backup_and_older_snapshots_heal_with_it() {
+    let bench = Bench::new().await;
+    bench.write("first", &noise(1, 3_000_000));
+    bench.backup().await;
+    let (_, old) = bench.vault.resolve("latest").await.unwrap();
+    for id in bench.kept(SegmentKind::Data).await {
+        std::fs::remove_file(bench.segments.path(id).unwrap()).unwrap();
+    }
+    // Nothing changed, and still the file's bytes are new.
+    let again = bench.backup().await;
+    assert!(again.bytes_new >= 3_000_000, "{again:?}");
+    bench.check_restore("out").await;
+    let mut options = bench.restore_options("old").await;
+    options.snapshot = old;
+    let out = below(&options.target, &bench.src());
+    let summary = bench.restore(options).await;
+    assert_eq!(summary.incomplete.count, 0, "{summary:?}");
+    crate::common::same(&look(&bench.src()), &look(&out));
+    assert!(bench.backup().await.bytes_new < 1_000, "and once is enough");
+}

@@ -13,3 +13,4 @@ mod retention;
 mod shared;
 mod unchanged;
 mod verify;
+mod view;

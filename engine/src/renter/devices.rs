@@ -2,7 +2,7 @@
 //! is taken over: their segments can be read and deduplicated against, their contracts are followed
 //! and never revised. When a device is put out by the words, or shows no sign of life after they
 //! brought the account back elsewhere, what it looked after passes to this one. `docs/protocol.md`
-//! §3.9, ADR 20.
+//! §3.9, ADR 21.
 
 use super::Renter;
 use super::lease::Lease;

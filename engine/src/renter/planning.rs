@@ -211,8 +211,8 @@ impl Renter {
             let tried = lease.tried.as_ref().map(|tried| tried.leaf.rate);
             lease.leaf().rate.max(tried.unwrap_or_default())
         };
-        let all = others.map(|(_, lease)| rate(lease)).chain(rates);
-        let per_epoch = all.fold(Some(Amount::ZERO), |sum, rate| sum?.checked_add(rate));
+        let mut all = others.map(|(_, lease)| rate(lease)).chain(rates);
+        let per_epoch = all.try_fold(Amount::ZERO, Amount::checked_add);
         let month = |rate: Amount| rate.mul_div(TERM.0, params.epoch.0.max(1));
         let needed = per_epoch.and_then(month).unwrap_or(Amount(u64::MAX));
         if needed > allowed {

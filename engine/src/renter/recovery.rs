@@ -159,12 +159,15 @@ impl Renter {
         };
         let mut ours: BTreeSet<ShardRoot> = BTreeSet::new();
         for row in self.segments.values().filter(|row| !row.roots.is_empty()) {
+            ours.extend(&row.roots);
+            if row.dropped {
+                continue;
+            }
             let held = row.holders.iter().flatten().count();
             state.segments += 1;
             state.restorable += u64::from(held >= usize::from(row.code.k()));
             state.positions += row.holders.len() as u64;
             state.found += held as u64;
-            ours.extend(&row.roots);
         }
         let leaves = self.leases.values().flat_map(|l| l.content.leaves());
         let strange = leaves.filter(|l| l.is_sound() && !ours.contains(&l.root));

@@ -129,7 +129,7 @@ fn a_provider_gives_nothing_up_without_a_good_signature() {
         town.ask(i, ask(&good, Vec::new())),
         denied(Deny::WrongBytes)
     );
-    let mut other = good.clone();
+    let mut other = good;
     other.signed.leaf.end_epoch -= 7;
     assert_eq!(town.ask(i, ask(&other, vec![0])), denied(Deny::Stale));
     town.pass(Millis(2 * params().epoch.0));

@@ -17,8 +17,8 @@ use larder_rpc::{
     BackupCheck, BackupMethods, BackupParams, BrowseParams, CheckDataParams, Code, DiffParams,
     Difference, DomainKind, DomainLoss, Done, Drill, DrillParams, Dropping, Durability,
     DurabilityGroup, Empty, Entry, Estimate, EstimateParams, FindParams, ForgetParams,
-    ForgottenSnapshot, FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Moment, Page,
-    PageParams, Policy, PruneParams, RecoverParams, ReduceParams, RestoreParams, RpcError,
+    ForgottenSnapshot, FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Moment, MountParams,
+    Page, PageParams, Policy, PruneParams, RecoverParams, ReduceParams, RestoreParams, RpcError,
     Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams, Snapshot, SnapshotsParams,
     TagParams, Text, UndeleteParams, VaultStats, WhatIf, WhatIfClass, WhatIfParams,
 };
@@ -397,6 +397,13 @@ impl BackupMethods for NodeApi {
         paths(std::slice::from_ref(&params.target))?;
         Ok(JobStarted {
             job: self.jobs.restore(params)?,
+        })
+    }
+
+    async fn backup_mount(&self, params: MountParams) -> Result<JobStarted, RpcError> {
+        paths(std::slice::from_ref(&params.target))?;
+        Ok(JobStarted {
+            job: self.jobs.mount(params)?,
         })
     }
 }

@@ -95,6 +95,10 @@ impl RenterMethods for NodeApi {
             );
             return Err(RpcError::new(Code::StillNeeded, why));
         }
+        if self.state(|state| state.contract(&id).is_none()) {
+            let why = "the contract has not begun: notice can be given from the next epoch on";
+            return Err(RpcError::new(Code::NotReady, why));
+        }
         let key = self.key_that_takes_back(&params.words)?;
         let most = self.genesis.params.max_expiry;
         let expiry = self.state(|state| state.head().height) + most;

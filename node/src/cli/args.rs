@@ -3,6 +3,7 @@
 mod call;
 mod device;
 mod friend;
+mod key;
 mod look;
 mod network;
 pub(crate) mod retention;
@@ -17,9 +18,10 @@ mod policy;
 mod schedule;
 
 pub(crate) use self::health::{DrillArgs, DrillCommand};
+pub(crate) use self::key::{ExportArgs, KeyCommand, UnlockArgs};
 pub(crate) use self::look::{
-    ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, QuoteArgs,
-    StatsArgs,
+    ConfigCommand, ContractsArgs, ContractsCommand, DiffArgs, FindArgs, LookCommand, MountArgs,
+    QuoteArgs, StatsArgs,
 };
 pub(crate) use self::network::{ConsensusArg, NetworkCommand, PeerArg};
 pub(crate) use self::policy::{ClassCommand, ExcludeCommand, PolicyCommand};
@@ -41,7 +43,7 @@ use std::path::PathBuf;
     name = "larder",
     version,
     propagate_version = true,
-    after_help = "Examples:\n  larder demo                                   the whole thing on this machine\n  larder --home a init --new-network            found a network\n  larder --home a up --validate                 run its first node\n  larder --home b init --join \"$(larder --home a invite)\"\n  larder --home b up --provide 20GiB            offer disk space\n  larder backup ~/Documents && larder snapshots\n  larder restore latest --target /tmp/back\n\nExit codes: 0 done, 1 failed, 2 usage, 3 done in part, 10 no such home, 11 locked or not running,\n12 wrong words, 20 saved below the class's durability, 21 no quota, credit or peers, 22 damage,\n130 interrupted."
+    after_help = "Examples:\n  larder demo                                   the whole thing on this machine\n  larder --home a init --new-network            found a network\n  larder --home a up --validate                 run its first node\n  larder --home b init --join \"$(larder --home a invite)\"\n  larder --home b up --provide 20GiB            offer disk space\n  larder backup ~/Documents && larder snapshots\n  larder restore latest --target /tmp/back\n\nExit codes: 0 done, 1 failed, 2 usage, 3 done in part, 10 no such home, 11 locked or not running,\n12 wrong words or passphrase, 20 saved below the class's durability, 21 no quota, credit or peers,\n22 damage, 130 interrupted."
 )]
 pub(crate) struct Cli {
     /// The folder that holds identity, config and data.
@@ -74,7 +76,7 @@ pub(crate) enum Command {
     Recover(RecoverArgs),
     /// Run the node.
     #[command(
-        after_help = "Examples:\n  larder up\n  larder up --provide 20GiB --price 2 --region de --operator me\n  larder up --validate --rpc 127.0.0.1:0"
+        after_help = "Examples:\n  larder up\n  larder up --provide 20GiB --price 2 --region de --operator me\n  larder up --validate --rpc 127.0.0.1:0\n  larder up --passphrase-file pass.txt        a sealed home; asked for without it"
     )]
     Up(UpArgs),
     /// Print the network's invite string: joining is one paste.
@@ -105,6 +107,12 @@ pub(crate) enum Command {
     /// Credit: address, balance, payments.
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// The passphrases that open this home, and a page for the day when it is gone.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  larder key add                          the first one seals the home\n  larder key add laptop --new-passphrase-file new.txt\n  larder key list\n  larder key passwd\n  larder key remove laptop\n  larder key remove key-1 --unseal        the last one: the home lies open again\n  larder key export --paper --html --out page.html\n\nStop the node first; `export` and `list` may run beside it."
+    )]
+    Key(KeyCommand),
     /// The provider's own offer and its way out.
     #[command(
         after_help = "Examples:\n  larder offer\n  larder offer set --price 1.5 --quota 40GiB\n  larder offer pause\n  larder offer maintenance --in 2d --for 1\n  larder offer shrink 10GiB\n  larder offer exit\n  larder offer withdraw"
@@ -242,6 +250,8 @@ pub(crate) struct UpArgs {
     /// Where validators' consensus listens [default: the port after the first of --listen].
     #[arg(long, value_name = "MULTIADDR", env = "LARDER_CONSENSUS_LISTEN")]
     pub(crate) consensus_listen: Option<String>,
+    #[command(flatten)]
+    pub(crate) unlock: UnlockArgs,
 }
 
 #[derive(Debug, Args)]
@@ -467,127 +477,4 @@ pub(crate) struct SimulateArgs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_words_fit_together() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn words_of_the_surface_parse() {
-        for line in [
-            "larder init --new-network --epoch 8s --profile dev",
-            "larder --home x --json init --join abc --words-file w",
-            "larder init --new-network --consensus bft",
-            "larder network params",
-            "larder network validators --json",
-            "larder network add-validator 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
-            "larder offer withdraw 5",
-            "larder offer withdraw",
-            "larder recover --join abc --words-file w --json",
-            "larder up --listen /ip4/127.0.0.1/tcp/0 --rpc 127.0.0.1:0 --provide 2GiB --price 2 \
-             --region eu --operator me --validate --consensus-listen /ip4/127.0.0.1/tcp/0",
-            "larder backup a b --class high --tag x --tag y --exclude *.o -n",
-            "larder class set a high",
-            "larder class list --json",
-            "larder class unset a",
-            "larder exclude add *.o target/ --path a",
-            "larder exclude remove *.o",
-            "larder exclude list --path a",
-            "larder schedule set a b --every 24h --before x --after y --warn-after 3d",
-            "larder schedule set a --at 03:00 --name n --class high --tag t",
-            "larder schedule list",
-            "larder schedule remove n",
-            "larder schedule run n",
-            "larder check --read-data",
-            "larder check --read-data-subset 5% --json",
-            "larder repair",
-            "larder stats --what-if lose=de --what-if lose=ann",
-            "larder dump latest:/a",
-            "larder drill",
-            "larder drill 3f2a --sample 1GiB",
-            "larder drill --every 30d --sample 1%",
-            "larder drill list",
-            "larder restore latest:/a --target t --include x --exclude y --verify",
-            "larder share latest:/a --to x --name n --expires 90d --file f --json",
-            "larder share refresh 3f2a --file f",
-            "larder shares --json",
-            "larder unshare 3f2a",
-            "larder shared",
-            "larder shared list --json",
-            "larder shared address --words-file w",
-            "larder shared open f --target t",
-            "larder wallet balance --json",
-            "larder wallet new --words-file w",
-            "larder wallet sign --tx t.json --words-file w",
-            "larder wallet submit -",
-            "larder wallet fee 2",
-            "larder wallet create shop --no-passphrase",
-            "larder wallet unlock shop --for 1h --passphrase-file p",
-            "larder wallet history --wallet shop --limit 3",
-            "larder simulate churn --seed 7 --nodes 50 --years 1",
-            "larder demo --json --providers 12 --kill 4 --validators 1 --epoch 8s",
-            "larder simulate faults --seed 7 --nodes 12 --days 1 --quick --json",
-            "larder simulate split --seed 7",
-            "larder simulate adversaries --seed 7 --days 3 --json",
-            "larder contracts",
-            "larder offer",
-            "larder offer show --json",
-            "larder offer set --price 2 --quota 3GiB --region eu --operator me",
-            "larder offer pause",
-            "larder offer resume",
-            "larder offer maintenance --in 2d --for 2",
-            "larder offer maintenance --from 12",
-            "larder offer shrink 1GiB",
-            "larder offer exit",
-            "larder volume list",
-            "larder volume add /mnt/a --size 1TiB",
-            "larder volume resize /mnt/a 2TiB",
-            "larder volume remove /mnt/a --lost",
-        ] {
-            let words = line.split_whitespace();
-            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
-        }
-        for line in [
-            "larder",
-            "larder init",
-            "larder init --new-network --join x",
-            "larder init --join x --epoch 8s",
-            "larder init --join x --consensus bft",
-            "larder init --new-network --consensus raft",
-            "larder recover",
-            "larder recover --words-file w",
-            "larder network add-validator",
-            "larder network add-validator nobody",
-            "larder backup",
-            "larder backup a --class best",
-            "larder class set a best",
-            "larder exclude add",
-            "larder stats --what-if de",
-            "larder dump",
-            "larder schedule set a",
-            "larder schedule set a --every 1h --at 03:00",
-            "larder schedule set --every 1h",
-            "larder up --provide lots",
-            "larder restore latest",
-            "larder demo --kill some",
-            "larder demo --validators 0",
-            "larder offer set",
-            "larder offer maintenance",
-            "larder offer maintenance --in 2d --from 3",
-            "larder volume remove",
-            "larder wallet sign",
-            "larder share latest:/a",
-            "larder share --to x",
-            "larder unshare",
-            "larder wallet create shop --no-passphrase --passphrase-file p",
-        ] {
-            let words = line.split_whitespace();
-            let refused = Cli::try_parse_from(words).unwrap_err();
-            assert_eq!(refused.exit_code(), 2, "{line}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,10 @@
 //! From the command line to the node of a home: check that the home is one, find its node, ask
 //! within a small runtime.
 
+use super::args::UnlockArgs;
 use super::exit::{FAILED, Failure, NO_HOME};
+use super::words;
+use crate::home::Home;
 use larder_rpc::Client;
 use std::future::Future;
 use std::path::Path;
@@ -22,6 +25,13 @@ pub(crate) fn require_home(home: &Path) -> Result<(), Failure> {
             home.display()
         ),
     ))
+}
+
+/// Opens a home for this process, with a passphrase if it is sealed.
+pub(super) fn open_home(home: &Path, unlock: &UnlockArgs) -> Result<Home, Failure> {
+    require_home(home)?;
+    let passphrase = words::of_home(home, unlock)?;
+    Home::open(home, words::shown(passphrase.as_ref())).map_err(|e| Failure::new(e.exit_code(), e))
 }
 
 /// A runtime on this thread: a client waits far more than it works.

@@ -73,7 +73,10 @@ fn checked(it: &CheckSummary, out: Out) -> Asked {
     if !it.ok {
         let mend = match lost {
             0 => "mend it with `larder repair`",
-            _ => "mend what can be mended with `larder repair`; back up again what is lost",
+            _ => {
+                "mend what can be mended with `larder repair`; `larder backup` of the same paths \
+                 stores again what is lost, as far as it is there; then `larder prune` lets go of it"
+            }
         };
         return Err(Failure::new(
             DAMAGE,

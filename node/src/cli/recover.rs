@@ -9,6 +9,7 @@ use super::progress::watch;
 use super::{up, words};
 use crate::app::{AppError, run_recovery};
 use crate::home::rebirth::{Reborn, rebirth, unmake};
+use crate::home::{Home, HomeError};
 use larder_keys::Signer;
 use larder_rpc::{Client, JobResult, RecoverParams, RecoverSummary};
 use larder_types::Bytes;
@@ -25,27 +26,35 @@ const READY_WAIT: Duration = Duration::from_secs(30);
 pub(super) fn recover(home: &Path, args: RecoverArgs, out: Out) -> Asked {
     let words = words::text(args.words_file.as_deref())?;
     let account = words::seed(&words)?.account();
-    let reborn = rebirth(home, words, args.join).map_err(|e| Failure::new(e.exit_code(), e))?;
+    let passphrase = words::of_home(home, &args.unlock)?;
+    let passphrase = words::shown(passphrase.as_ref());
+    let reborn = rebirth(home, (words, passphrase), args.join).map_err(of_home)?;
     up::log(out, "error");
-    let ended = with_node(home, account, args.alone, out);
+    let opened = Home::open(home, passphrase).map_err(of_home)?;
+    let ended = with_node(opened, account, args.alone, out);
     match ended {
         // Nobody's words: as if nothing had been done. A home that was there before stays.
         Err(failure) if failure.exit == WRONG_WORDS && reborn == Reborn::Made => {
-            unmake(home).map_err(|e| Failure::new(e.exit_code(), e))?;
+            unmake(home).map_err(of_home)?;
             Err(failure)
         }
         ended => ended,
     }
 }
 
+fn of_home(error: HomeError) -> Failure {
+    Failure::new(error.exit_code(), error)
+}
+
 /// Runs the home's node and has it recover.
-fn with_node(home: &Path, account: Signer, alone: bool, out: Out) -> Asked {
+fn with_node(home: Home, account: Signer, alone: bool, out: Out) -> Asked {
+    let dir = home.dir.clone();
     let stop = CancellationToken::new();
     let (ready, is_ready) = oneshot::channel();
     let node = std::thread::spawn({
-        let (home, stop) = (home.to_owned(), stop.clone());
+        let stop = stop.clone();
         move || {
-            run_recovery(&home, account, stop, |_| {
+            run_recovery(home, account, stop, |_| {
                 // Whoever waited may have given up.
                 ready.send(()).ok();
             })
@@ -53,7 +62,7 @@ fn with_node(home: &Path, account: Signer, alone: bool, out: Out) -> Asked {
     });
     let asked = runtime()?.block_on(async {
         wait_until_ready(is_ready).await?;
-        let client = Client::of_home(home)?;
+        let client = Client::of_home(&dir)?;
         let job = client.backup_recover(&RecoverParams { alone }).await?.job;
         let JobResult::Recover(summary) = watch(&client, job, out).await? else {
             return Err(Failure::new(FAILED, "the node answered with another job"));
@@ -63,7 +72,7 @@ fn with_node(home: &Path, account: Signer, alone: bool, out: Out) -> Asked {
     stop.cancel();
     let ended = join(node);
     match (asked, ended) {
-        (Ok(summary), Ok(())) => report(&summary, home, out),
+        (Ok(summary), Ok(())) => report(&summary, &dir, out),
         // The node's own reason says more than that nobody answered.
         (Err(failure), Ok(())) => Err(failure),
         (_, Err(e)) => Err(Failure::new(e.exit_code(), e)),

@@ -63,7 +63,9 @@ pub(super) fn report(summary: &RestoreSummary, out: Out) -> Asked {
         return Err(Failure::new(
             IN_PART,
             format_args!(
-                "{} paths are incomplete: when more providers are reachable, restore again",
+                "{} paths are incomplete, the rest is restored: find out what they lack with \
+                 `larder check --read-data`, mend it with `larder repair`, then restore again; what is \
+                 merely out of reach (`larder repairs`) comes back with its providers",
                 summary.errors
             ),
         ));

@@ -4,9 +4,9 @@ use super::args::{Cli, Command, LookCommand, PolicyCommand};
 use super::exit::{FAILED, Failure};
 use super::output::Out;
 use super::{
-    backup, call, cost, device, doctor, dump, friend, health, init, listing, look, market, network,
-    offer, policy, recover, repairs, restore, retention, schedule, share, simulate, status, texts,
-    token, up, upkeep, volume, wallet,
+    backup, call, cost, device, doctor, dump, friend, health, init, key, listing, look, market,
+    mount, network, offer, policy, recover, repairs, restore, retention, schedule, share, simulate,
+    status, texts, token, up, upkeep, volume, wallet,
 };
 use clap::Parser as _;
 use etcetera::BaseStrategy as _;
@@ -58,6 +58,7 @@ fn obey(command: Command, home: PathBuf, out: Out) -> Result<(), Failure> {
         Command::Snapshots(args) => listing::snapshots(&home, &args, out),
         Command::Ls(args) => listing::ls(&home, &args, out),
         Command::Restore(args) => restore::restore(&home, args, out),
+        Command::Key(command) => key::key(&home, command, out),
         Command::Wallet(command) => wallet::wallet(&home, command, out),
         Command::Offer(args) => offer::offer(&home, args.command, out),
         Command::Network(command) => network::network(&home, command, out),
@@ -96,6 +97,7 @@ fn obey_look(command: LookCommand, home: &Path, out: Out) -> Result<(), Failure>
         LookCommand::Drill(args) => health::drill(home, args, out),
         LookCommand::Stats(args) => look::stats(home, args, out),
         LookCommand::Dump { what } => dump::dump(home, &what, out),
+        LookCommand::Mount(args) => mount::mount(home, &args, out),
         LookCommand::Quote(args) => cost::quote(home, args, out),
     }
 }

@@ -1,6 +1,6 @@
 //! `larder share`, `shares`, `unshare` and `shared`: folders for other people.
 
-use super::args::{ShareArgs, ShareCommand, ShareVerb, SharedCommand};
+use super::args::{ShareArgs, ShareCommand, ShareVerb, SharedCommand, UnlockArgs};
 use super::backup::absolute;
 use super::connect::{Asked, ask, require_home};
 use super::exit::{FAILED, Failure, USAGE, WRONG_WORDS};
@@ -8,7 +8,7 @@ use super::listing::split;
 use super::output::Out;
 use super::progress::watch;
 use super::{restore, words};
-use crate::home::{HomeError, give_sharing, now, read_sharing};
+use crate::home::{HomeError, Safe, give_sharing, now, read_sharing_cert};
 use crate::sharing::address::to_text;
 use larder_rpc::client::all;
 use larder_rpc::{
@@ -32,8 +32,8 @@ pub(super) fn verb(home: &Path, verb: ShareVerb, out: Out) -> Asked {
         ShareVerb::Unshare { id } => unshare(home, id, out),
         ShareVerb::Shared { command } => match command {
             None | Some(SharedCommand::List) => shared(home, out),
-            Some(SharedCommand::Address { words_file }) => {
-                address(home, words_file.as_deref(), out)
+            Some(SharedCommand::Address { words_file, unlock }) => {
+                address(home, (words_file.as_deref(), &unlock), out)
             }
             Some(SharedCommand::Open { what, target }) => open(home, &what, target, out),
         },
@@ -198,14 +198,16 @@ fn unshare(home: &Path, id: String, out: Out) -> Asked {
     })
 }
 
-fn address(home: &Path, words_file: Option<&Path>, out: Out) -> Asked {
+fn address(home: &Path, (words_file, unlock): (Option<&Path>, &UnlockArgs), out: Out) -> Asked {
     require_home(home)?;
     let cert = match words_file {
         Some(file) => {
             let seed = words::seed(&words::read(file)?)?;
-            Some(give_sharing(home, &seed).map_err(of_home)?)
+            let passphrase = words::of_home(home, unlock)?;
+            let safe = Safe::open(home, words::shown(passphrase.as_ref())).map_err(of_home)?;
+            Some(give_sharing(home, &safe, &seed).map_err(of_home)?)
         }
-        None => read_sharing(home).map_err(of_home)?.map(|(_, cert)| cert),
+        None => read_sharing_cert(home).map_err(of_home)?,
     };
     let cert = cert.ok_or_else(|| {
         let why =

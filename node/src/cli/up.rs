@@ -1,7 +1,7 @@
 //! `larder up`: this process becomes the node, until SIGINT or SIGTERM.
 
 use super::args::UpArgs;
-use super::connect::require_home;
+use super::connect::open_home;
 use super::exit::{FAILED, Failure};
 use super::options::{Ready, UpOptions};
 use super::output::Out;
@@ -20,7 +20,7 @@ const USUAL: &str =
 
 pub(super) fn up(home: &Path, args: UpArgs, out: Out) -> Result<(), Failure> {
     follow_parent()?;
-    require_home(home)?;
+    let home = open_home(home, &args.unlock)?;
     log(out, USUAL);
     let options = UpOptions {
         listen: args.listen,

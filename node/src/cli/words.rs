@@ -1,7 +1,9 @@
 //! The twenty-four words, and passphrases, as a user hands them over: a file, or typed where nobody sees them. They are
 //! never printed here and never rest anywhere.
 
+use super::args::UnlockArgs;
 use super::exit::{FAILED, Failure, WRONG_WORDS};
+use crate::home::is_sealed;
 use larder_keys::{Seed, Words};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -26,13 +28,18 @@ pub(super) fn text(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
 
 /// What the words stand for.
 pub(super) fn seed(words: &str) -> Result<Seed, Failure> {
+    parse(words).map(|words| words.seed())
+}
+
+/// The words themselves, if they are any.
+pub(super) fn parse(words: &str) -> Result<Words, Failure> {
     let wrong = |e| {
         Failure::new(
             WRONG_WORDS,
             format_args!("{e}; check the words and their order"),
         )
     };
-    Words::parse(words).map(|words| words.seed()).map_err(wrong)
+    Words::parse(words).map_err(wrong)
 }
 
 /// The words in a file.
@@ -49,6 +56,40 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
 
 /// A passphrase in a file, without the line's end; or as typed, unseen.
 pub(super) fn passphrase(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
+    prompted(file, "The passphrase (it is not shown): ")
+}
+
+/// A passphrase that is to hold from now on: typed unseen, it is typed twice.
+pub(super) fn new_passphrase(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
+    let first = prompted(file, "The new passphrase (it is not shown): ")?;
+    if file.is_none() && io::stdin().is_terminal() {
+        let second = prompted(None, "The same once more: ")?;
+        if *first != *second {
+            let why = "the two are not the same: nothing has changed, try again";
+            return Err(Failure::new(FAILED, why));
+        }
+    }
+    Ok(first)
+}
+
+/// What opens a home: nothing where it lies in the clear, or nobody gave anything.
+pub(super) fn of_home(
+    home: &Path,
+    unlock: &UnlockArgs,
+) -> Result<Option<Zeroizing<String>>, Failure> {
+    if !is_sealed(home) {
+        return Ok(None);
+    }
+    let text = passphrase(unlock.passphrase_file.as_deref())?;
+    Ok((!text.is_empty()).then_some(text))
+}
+
+/// A passphrase as functions take it.
+pub(super) fn shown(passphrase: Option<&Zeroizing<String>>) -> Option<&str> {
+    passphrase.map(|text| text.as_str())
+}
+
+fn prompted(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>, Failure> {
     let text = match file {
         Some(path) => std::fs::read_to_string(path)
             .map(Zeroizing::new)
@@ -56,7 +97,7 @@ pub(super) fn passphrase(file: Option<&Path>) -> Result<Zeroizing<String>, Failu
                 let why = format_args!("cannot read the passphrase in {}: {e}", path.display());
                 Failure::new(FAILED, why)
             })?,
-        None => unseen("The passphrase (it is not shown): ")?,
+        None => unseen(prompt)?,
     };
     Ok(Zeroizing::new(
         text.trim_end_matches(['\r', '\n']).to_owned(),

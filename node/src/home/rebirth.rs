@@ -44,13 +44,17 @@ pub enum Reborn {
 }
 
 /// A home for the account of `words` on the network of `invite`: made, or taken up where an earlier
-/// recovery left it.
+/// recovery left it, with a passphrase if it was sealed since.
 ///
 /// # Errors
 /// [`HomeError`]; then nothing has changed.
-pub fn rebirth(dir: &Path, words: Zeroizing<String>, invite: String) -> Result<Reborn, HomeError> {
+pub fn rebirth(
+    dir: &Path,
+    (words, passphrase): (Zeroizing<String>, Option<&str>),
+    invite: String,
+) -> Result<Reborn, HomeError> {
     if dir.join("config.toml").exists() {
-        return same_home(dir, &words, &invite);
+        return same_home(dir, (&words, passphrase), &invite);
     }
     Words::parse(&words)?;
     invite.parse::<Invite>()?;
@@ -80,8 +84,13 @@ fn is_occupied(dir: &Path) -> Result<bool, HomeError> {
 }
 
 /// Whether the home in `dir` is of these words and this network.
-fn same_home(dir: &Path, words: &str, invite: &str) -> Result<Reborn, HomeError> {
-    let (home, account) = (Home::open(dir)?, Words::parse(words)?.seed().account());
+fn same_home(
+    dir: &Path,
+    (words, passphrase): (&str, Option<&str>),
+    invite: &str,
+) -> Result<Reborn, HomeError> {
+    let home = Home::open(dir, passphrase)?;
+    let account = Words::parse(words)?.seed().account();
     let invite: Invite = invite.parse()?;
     let same = home.keys.account() == account.account()
         && home.genesis_hash()? == invite.genesis
@@ -125,7 +134,7 @@ mod tests {
             words: None,
         };
         let made = init(&at("first"), founding).unwrap();
-        let first = Home::open(&at("first")).unwrap();
+        let first = Home::open(&at("first"), None).unwrap();
         let invite = |genesis| Invite {
             genesis,
             addrs: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
@@ -135,7 +144,7 @@ mod tests {
         let again = |words: &str, invite: &str| {
             rebirth(
                 &at("again"),
-                Zeroizing::new(words.to_owned()),
+                (Zeroizing::new(words.to_owned()), None),
                 invite.to_owned(),
             )
         };
@@ -145,7 +154,7 @@ mod tests {
         assert!(!at("again").exists());
         assert_eq!(again(&made.words, &ours).unwrap(), Reborn::Made);
         assert!(is_recovering(&at("again")));
-        let same = Home::open(&at("again")).unwrap();
+        let same = Home::open(&at("again"), None).unwrap();
         assert_eq!(same.keys.account(), first.keys.account());
         assert_ne!(same.keys.sub_key(), first.keys.sub_key());
         assert_eq!(same.keys.vault.root(), first.keys.vault.root());
@@ -163,7 +172,7 @@ mod tests {
         }
         fs::create_dir(at("full")).unwrap();
         fs::write(at("full").join("letter"), b"mine").unwrap();
-        let full = rebirth(&at("full"), made.words, ours);
+        let full = rebirth(&at("full"), (made.words, None), ours);
         assert!(matches!(full, Err(HomeError::Occupied(_))));
         recovered(&at("again")).unwrap();
         recovered(&at("again")).unwrap();

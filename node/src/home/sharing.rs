@@ -2,7 +2,7 @@
 //! `keys/sharing.cert`. Both come from the words, at `init`, at a recovery, or once for a home that is
 //! older than shares. `docs/protocol.md` §3.13.
 
-use super::{HomeError, genesis_hash, key_path, read_config, read_delegation, read_key, write};
+use super::{HomeError, Safe, genesis_hash, lock, read_config, read_delegation, write};
 use larder_keys::{Seed, SharingCert, SharingKey};
 use larder_types::{GenesisHash, codec};
 use std::fs;
@@ -14,46 +14,68 @@ fn cert_path(dir: &Path) -> PathBuf {
 }
 
 /// Writes both into the home `dir`.
-pub(super) fn write_sharing(dir: &Path, seed: &Seed, net: &GenesisHash) -> Result<(), HomeError> {
+pub(super) fn write_sharing(
+    dir: &Path,
+    safe: &Safe,
+    seed: &Seed,
+    net: &GenesisHash,
+) -> Result<(), HomeError> {
     let key = seed.sharing();
     let cert = SharingCert::sign(&seed.account(), &key, net);
-    write(&key_path(dir, "sharing"), key.secret(), 0o600)?;
+    safe.keep("sharing", key.secret())?;
     // Last: with it the key counts.
     write(&cert_path(dir), &codec::encode(&cert), 0o600)
 }
 
-/// The sharing key of the home `dir`; none in homes that are older than shares.
+/// The account's word on the sharing key of the home `dir`; none in homes that are older than shares.
 ///
 /// # Errors
-/// If a file is damaged.
-pub fn read_sharing(dir: &Path) -> Result<Option<(SharingKey, SharingCert)>, HomeError> {
+/// If the file is damaged.
+pub fn read_sharing_cert(dir: &Path) -> Result<Option<SharingCert>, HomeError> {
     let path = cert_path(dir);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(HomeError::Io { path, source }),
     };
-    let cert: SharingCert = codec::decode(&bytes).map_err(|e| HomeError::Damaged {
-        path: path.clone(),
-        why: e.to_string(),
-    })?;
-    let key = SharingKey::from_secret(&*read_key(&key_path(dir, "sharing"))?);
+    codec::decode(&bytes)
+        .map(Some)
+        .map_err(|e| HomeError::Damaged {
+            path,
+            why: e.to_string(),
+        })
+}
+
+/// The same with the key itself, out of the home's opened safe.
+///
+/// # Errors
+/// If a file is damaged.
+pub fn read_sharing(
+    dir: &Path,
+    safe: &Safe,
+) -> Result<Option<(SharingKey, SharingCert)>, HomeError> {
+    let Some(cert) = read_sharing_cert(dir)? else {
+        return Ok(None);
+    };
+    let key = SharingKey::from_secret(&*safe.need("sharing")?);
     if key.public() != cert.sharing_pk {
-        let why = "it is of another sharing key".to_owned();
+        let (path, why) = (cert_path(dir), "it is of another sharing key".to_owned());
         return Err(HomeError::Damaged { path, why });
     }
     Ok(Some((key, cert)))
 }
 
-/// Gives a home that is older than shares its sharing key.
+/// Gives a home that is older than shares its sharing key. Beside a running node only where the home lies in
+/// the clear: a sealed one has one file for all of its secrets.
 ///
 /// # Errors
 /// [`HomeError::Other`] if the words are another account's.
-pub fn give_sharing(dir: &Path, seed: &Seed) -> Result<SharingCert, HomeError> {
+pub fn give_sharing(dir: &Path, safe: &Safe, seed: &Seed) -> Result<SharingCert, HomeError> {
     let net = genesis_hash(dir, &read_config(dir)?)?;
     if read_delegation(dir)?.account != seed.account().account() {
         return Err(HomeError::Other(dir.to_owned()));
     }
-    write_sharing(dir, seed, &net)?;
+    let _lock = safe.is_sealed().then(|| lock(dir)).transpose()?;
+    write_sharing(dir, safe, seed, &net)?;
     Ok(SharingCert::sign(&seed.account(), &seed.sharing(), &net))
 }

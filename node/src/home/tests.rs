@@ -18,22 +18,25 @@ fn options(words: Option<&str>) -> InitOptions {
 fn a_home_is_made_once_and_opens_for_one_process() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("home");
-    assert!(matches!(Home::open(&home), Err(HomeError::Missing(_))));
+    assert!(matches!(
+        Home::open(&home, None),
+        Err(HomeError::Missing(_))
+    ));
     let made = init(&home, options(None)).unwrap();
     assert!(matches!(
         init(&home, options(None)),
         Err(HomeError::Exists(_))
     ));
-    let open = Home::open(&home).unwrap();
+    let open = Home::open(&home, None).unwrap();
     assert_eq!(open.keys.account(), made.account);
     assert!(open.keys.delegation.verify(&open.genesis_hash().unwrap()));
     assert_eq!(open.keys.delegation.subkey, open.keys.sub_key());
     let genesis = open.genesis().unwrap().unwrap();
     assert_eq!(genesis.founder, made.account);
     assert_eq!(genesis.validators[0].node, open.keys.node.node());
-    assert!(matches!(Home::open(&home), Err(HomeError::Busy(_))));
+    assert!(matches!(Home::open(&home, None), Err(HomeError::Busy(_))));
     drop(open);
-    assert!(Home::open(&home).is_ok());
+    assert!(Home::open(&home, None).is_ok());
 }
 
 #[test]
@@ -56,7 +59,10 @@ fn keys_are_private_and_the_words_are_nowhere() {
         fs::Permissions::from_mode(0o644),
     )
     .unwrap();
-    assert!(matches!(Home::open(&home), Err(HomeError::Damaged { .. })));
+    assert!(matches!(
+        Home::open(&home, None),
+        Err(HomeError::Damaged { .. })
+    ));
 }
 
 #[test]
@@ -80,7 +86,7 @@ fn a_device_is_certified_and_older_homes_open_without() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("home");
     let made = init(&home, options(None)).unwrap();
-    let open = Home::open(&home).unwrap();
+    let open = Home::open(&home, None).unwrap();
     let (cert, genesis) = (
         open.keys.cert.clone().unwrap(),
         open.genesis_hash().unwrap(),
@@ -94,7 +100,7 @@ fn a_device_is_certified_and_older_homes_open_without() {
     for name in ["device.cert", "rendezvous.key"] {
         fs::remove_file(home.join("keys").join(name)).unwrap();
     }
-    let older = Home::open(&home).unwrap();
+    let older = Home::open(&home, None).unwrap();
     assert!(older.keys.cert.is_none());
     assert_ne!(older.recovery_keys().unwrap().key, ours.key);
 }
@@ -152,7 +158,7 @@ fn a_home_of_the_first_version_is_refused_and_left_alone() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
     let before = files(&home);
-    let refused = |home: &Path| match Home::open(home) {
+    let refused = |home: &Path| match Home::open(home, None) {
         Err(e @ HomeError::Old(_)) => (e.exit_code(), e.to_string()),
         other => panic!("{other:?}"),
     };
@@ -176,4 +182,21 @@ fn the_same_words_give_the_same_account() {
     let again = init(&dir.path().join("b"), options(Some(&made.words))).unwrap();
     assert_eq!(made.account, again.account);
     assert_ne!(made.peer_id, again.peer_id, "the node's key is its own");
+}
+
+#[test]
+fn a_certificate_of_another_account_or_device_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let [ours, twin, other] = ["ours", "twin", "other"].map(|name| dir.path().join(name));
+    let words = init(&ours, options(None)).unwrap().words;
+    init(&twin, options(Some(&words))).unwrap();
+    init(&other, options(None)).unwrap();
+    let own = fs::read(cert_path(&ours)).unwrap();
+    for foreign in [&twin, &other] {
+        fs::copy(cert_path(foreign), cert_path(&ours)).unwrap();
+        let refused = Home::open(&ours, None).unwrap_err();
+        assert!(refused.to_string().contains("certify"), "{refused}");
+    }
+    fs::write(cert_path(&ours), own).unwrap();
+    Home::open(&ours, None).unwrap();
 }

@@ -3,9 +3,9 @@
 use crate::types::{RecoverParams, 
     BackupCheck, BackupParams, BrowseParams, CheckDataParams, DiffParams, Difference, Done, Drill,
     DrillParams, Dropping, Durability, Entry, Estimate, EstimateParams, FindParams, ForgetParams,
-    FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, Policy, PruneParams, ReduceParams,
-    RestoreParams, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams, Snapshot,
-    SnapshotsParams, TagParams, UndeleteParams, VaultStats, WhatIf, WhatIfParams,
+    FoundEntry, JobStarted, MarkParams, MarkPlan, Marked, MountParams, Policy, PruneParams,
+    ReduceParams, RestoreParams, Schedule, ScheduleParams, SetPolicyParams, SetScheduleParams,
+    Snapshot, SnapshotsParams, TagParams, UndeleteParams, VaultStats, WhatIf, WhatIfParams,
 };
 use crate::values::{Empty, Page, PageParams};
 
@@ -72,4 +72,7 @@ super::methods! {
     "backup_reduce" backup_reduce(ReduceParams) -> Dropping, Admin;
     /// Begins a restore.
     "backup_restore" backup_restore(RestoreParams) -> JobStarted, Admin;
+    /// Mounts the snapshots at a folder, read-only, until the job is cancelled or somebody unmounts it. It
+    /// stands once the job's stage is `mounted`.
+    "backup_mount" backup_mount(MountParams) -> JobStarted, Admin;
 }

@@ -63,9 +63,17 @@ async fn start(home: &Path) -> Server {
 }
 
 async fn start_with(home: &Path, limits: Limits, feeds: Arc<Feeds>) -> Server {
+    start_hanging(home, limits, feeds, Arc::new(Semaphore::new(0))).await
+}
+
+async fn start_hanging(
+    home: &Path,
+    limits: Limits,
+    feeds: Arc<Feeds>,
+    hung: Arc<Semaphore>,
+) -> Server {
     let door = Door::of_home(home, "127.0.0.1:0".parse().unwrap());
-    let methods = methods(Arc::new(Semaphore::new(0)));
-    let server = serve_methods(door, limits, methods, Arc::new(Probe), feeds)
+    let server = serve_methods(door, limits, methods(hung), Arc::new(Probe), feeds)
         .await
         .unwrap();
     Endpoint::own(server.address()).publish(home).unwrap();

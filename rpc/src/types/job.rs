@@ -2,6 +2,7 @@
 
 use crate::types::backup::{BackupSummary, RestoreSummary};
 use crate::types::health::{CheckSummary, DrillSummary, RepairSummary};
+use crate::types::mount::MountSummary;
 use crate::types::recover::RecoverSummary;
 use crate::types::retention::PruneSummary;
 use crate::values::Moment;
@@ -42,6 +43,8 @@ pub enum JobKind {
     Drill,
     /// Finds what nothing needs any more.
     Prune,
+    /// Shows the snapshots as a folder.
+    Mount,
 }
 
 /// Where a job stands.
@@ -103,6 +106,8 @@ pub enum JobResult {
     Drill(DrillSummary),
     /// What nothing needs any more.
     Prune(PruneSummary),
+    /// A mount that has ended.
+    Mount(MountSummary),
 }
 
 /// Why a job failed.

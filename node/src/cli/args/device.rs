@@ -1,5 +1,6 @@
 //! The words for the account's devices, and for one that joins or comes back.
 
+use super::key::UnlockArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -32,4 +33,6 @@ pub(crate) struct RecoverArgs {
     /// No other device of the account is in use: do not wait for signs of life.
     #[arg(long)]
     pub(crate) alone: bool,
+    #[command(flatten)]
+    pub(crate) unlock: UnlockArgs,
 }

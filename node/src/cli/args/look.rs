@@ -59,6 +59,11 @@ pub(crate) enum LookCommand {
         #[arg(value_name = "SNAPSHOT[:/PATH]")]
         what: String,
     },
+    /// Show the snapshots as a read-only folder, until it is unmounted or this command is stopped.
+    #[command(
+        after_help = "Examples:\n  mkdir -p ~/snapshots && larder mount ~/snapshots\n  ls ~/snapshots/latest/home/me\n  cp -a ~/snapshots/by-time/2026-11-29T08:03:06Z/home/me/letter.odt .\n  umount ~/snapshots                 or Ctrl-C where it was mounted\n\nBelow the folder stand a folder for each snapshot, named as `larder snapshots` names them, `latest`,\nand `by-time`. Only what is read is fetched. The node mounts it, as root or with fusermount3\n(`apt install fuse3`); only the user that runs the node can look in, unless --allow-other is given.\nExit code 3: something could not be read; it was told when it was met."
+    )]
+    Mount(MountArgs),
     /// Say what storing so much would cost now. Nothing is reserved.
     #[command(
         after_help = "Examples:\n  larder quote 100GiB\n  larder quote 1TiB --class high --epochs 90\n  larder quote 1TiB --afresh"
@@ -127,6 +132,16 @@ pub(crate) struct DiffArgs {
     /// Only below this path.
     #[arg(long, value_name = "PATH")]
     pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MountArgs {
+    /// An empty folder; made if it is not there.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Let other users look in, as far as the recorded owners and modes allow.
+    #[arg(long)]
+    pub(crate) allow_other: bool,
 }
 
 #[derive(Debug, Args)]

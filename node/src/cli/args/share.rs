@@ -1,5 +1,6 @@
 //! The words of `share`, `shares`, `unshare` and `shared`.
 
+use super::UnlockArgs;
 use clap::{Args, Subcommand};
 use larder_types::Millis;
 use std::path::PathBuf;
@@ -75,6 +76,8 @@ pub(crate) enum SharedCommand {
         /// Make the home's sharing key from the words in this file first.
         #[arg(long, value_name = "FILE")]
         words_file: Option<PathBuf>,
+        #[command(flatten)]
+        unlock: UnlockArgs,
     },
     /// List what others shared with you.
     #[command(after_help = "Example:\n  larder shared list --json")]

@@ -4,6 +4,7 @@ use super::*;
 
 /// So short that a test need not wait; long enough for whoever is not slow on purpose.
 const SHORT: Limits = Limits {
+    calls: LIMITS.calls,
     connections: 4,
     head: Duration::from_millis(300),
     body: Duration::from_millis(300),
@@ -185,8 +186,12 @@ async fn garbage_is_answered_with_an_error() {
         ("", -32_700),
         ("{", -32_700),
         ("\u{0}\u{1}", -32_700),
-        // An object that is no request; the library makes no difference.
-        ("{}", -32_700),
+        ("{}", -32_600),
+        (" 1", -32_600),
+        ("null", -32_600),
+        ("\"auth_whoami\"", -32_600),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1}", -32_600),
+        ("[]", -32_600),
         ("[1,2]", -32_600),
         (
             "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"nothing\"}",

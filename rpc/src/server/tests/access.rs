@@ -136,3 +136,65 @@ async fn a_subscription_ends_with_its_token() {
     feeds.chain.all_gone().await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_limited_token_makes_no_other() {
+    let home = tempfile::tempdir().unwrap();
+    let server = start(home.path()).await;
+    let more = call(
+        "auth_createToken",
+        &json!({ "name": "more", "scope": "read" }),
+    );
+    for limit in [
+        json!({ "methods": ["auth_createToken", "auth_whoami"] }),
+        json!({ "expires": "2100-01-01T00:00:00Z" }),
+    ] {
+        let mut wanted = json!({ "name": "limited", "scope": "admin" });
+        wanted
+            .as_object_mut()
+            .unwrap()
+            .extend(limit.as_object().unwrap().clone());
+        let (limited, _) = token(&server, home.path(), &wanted).await;
+        let (_, refused) = post(&server, &limited, &more).await;
+        assert_eq!(refused["error"]["code"], 1_601, "{limit}: {refused}");
+    }
+    let (whole, _) = token(
+        &server,
+        home.path(),
+        &json!({ "name": "whole", "scope": "admin" }),
+    )
+    .await;
+    let (_, made) = post(&server, &whole, &more).await;
+    assert!(made["result"]["token"].is_string(), "{made}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_owner_is_served_though_a_reader_has_all_places_for_calls() {
+    let home = tempfile::tempdir().unwrap();
+    let hung = Arc::new(Semaphore::new(0));
+    let limits = Limits { calls: 2, ..LIMITS };
+    let server = start_hanging(home.path(), limits, Arc::default(), Arc::clone(&hung)).await;
+    let wanted = json!({ "name": "reader", "scope": "read" });
+    let (reader, id) = token(&server, home.path(), &wanted).await;
+    let socket = web_socket(&server, &reader).await;
+    let hang = || socket.request::<Value, _>("hang", rpc_params![]);
+    let greedy = async { tokio::join!(hang(), hang()) };
+    let owner = async {
+        hung.acquire_many(2).await.unwrap().forget();
+        let (_, refused) = post(&server, &reader, &call("echo", &json!([]))).await;
+        assert_eq!(
+            refused["error"]["code"],
+            Code::TooManyCalls.number(),
+            "{refused}"
+        );
+        let revoke = call("auth_revokeToken", &json!({ "id": id }));
+        let (_, done) = post(&server, &bearer(home.path()), &revoke).await;
+        assert_eq!(done["result"], json!({}));
+    };
+    tokio::select! {
+        _ = greedy => panic!("hanging calls are not answered"),
+        () = owner => {}
+    }
+    server.stop().await;
+}

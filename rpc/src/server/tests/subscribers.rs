@@ -142,3 +142,22 @@ async fn a_node_that_stops_says_so_to_subscribers_and_to_calls_that_wait() {
         "the subscription ends"
     );
 }
+
+#[tokio::test]
+async fn a_token_for_one_subscription_may_end_it() {
+    let home = tempfile::tempdir().unwrap();
+    let feeds = Arc::<Feeds>::default();
+    let server = start_with(home.path(), LIMITS, Arc::clone(&feeds)).await;
+    let wanted = json!({ "name": "clock", "scope": "read", "methods": ["chain_subscribe"] });
+    let made = call("auth_createToken", &wanted);
+    let (_, made) = post(&server, &bearer(home.path()), &made).await;
+    let bearer = format!("Bearer {}", made["result"]["token"].as_str().unwrap());
+    let socket = web_socket(&server, &bearer).await;
+    let blocks = subscribed(&socket).await;
+    assert!(feeds.chain.is_heard());
+    blocks.unsubscribe().await.unwrap();
+    // The socket stays: only a leave that was allowed ends it.
+    feeds.chain.all_gone().await;
+    assert!(socket.is_connected());
+    server.stop().await;
+}

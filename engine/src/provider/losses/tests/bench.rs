@@ -233,6 +233,11 @@ impl Bench {
     }
 
     pub(super) fn ask(&mut self, request: Request) -> Response {
+        self.asked(request).0
+    }
+
+    /// The answer, and what else the request sets off.
+    pub(super) fn asked(&mut self, request: Request) -> (Response, Vec<Effect>) {
         self.next_token += 1;
         let effects = self.step(Input::Peer(PeerInput::Request {
             from: self.me.node(),
@@ -240,11 +245,13 @@ impl Bench {
             request,
             renter_balance: Amount::from_credits(1_000_000),
         }));
-        let mut answers = effects.into_iter().filter_map(|effect| match effect {
-            Effect::Reply { response, .. } => Some(response),
+        let mut answers = effects.iter().filter_map(|effect| match effect {
+            Effect::Reply { response, .. } => Some(response.clone()),
             _ => None,
         });
-        answers.next().expect("a request is answered")
+        let answer = answers.next().expect("a request is answered");
+        drop(answers);
+        (answer, effects)
     }
 
     pub(super) fn stream(&mut self, header: BulkHeader) -> BulkEffect {

@@ -12,6 +12,12 @@ fn admin() -> Signer {
 
 /// The renter takes the shards in these places back.
 fn reduce(bench: &mut Bench, places: &[u32], key: &Signer) -> (Response, Reduction) {
+    let (answer, reduction, _) = reducing(bench, places, key);
+    (answer, reduction)
+}
+
+/// The same, and what the provider does about it.
+fn reducing(bench: &mut Bench, places: &[u32], key: &Signer) -> (Response, Reduction, Vec<Effect>) {
     let (leaf, leaves) = bench.latest();
     let tree = ContentTree::from_leaves(leaves).unwrap();
     let newest = ContractLeaf {
@@ -28,7 +34,8 @@ fn reduce(bench: &mut Bench, places: &[u32], key: &Signer) -> (Response, Reducti
         places: places.to_vec(),
         reduction: reduction.clone(),
     };
-    (bench.ask(Request::Reduce(Box::new(ask))), reduction)
+    let (answer, effects) = bench.asked(Request::Reduce(Box::new(ask)));
+    (answer, reduction, effects)
 }
 
 /// The reductions that are handed to validators, each in an update of its own.
@@ -67,9 +74,9 @@ fn act(bench: &mut Bench, reduction: &Reduction) -> Vec<Effect> {
 #[test]
 fn what_is_taken_back_is_kept_until_the_boundary_and_is_no_loss() {
     let mut bench = Bench::new(&[1, 2, 3], &[4], &[9]);
-    let (answer, reduction) = reduce(&mut bench, &[1, 3], &admin());
+    let (answer, reduction, effects) = reducing(&mut bench, &[1, 3], &admin());
     assert!(matches!(answer, Response::Signed(_)), "{answer:?}");
-    assert_eq!(posted(&bench.step(Input::Tick)), [reduction.clone()]);
+    assert_eq!(posted(&effects), std::slice::from_ref(&reduction));
     assert_eq!(bench.revise(&[9]), denied(Deny::Busy));
     assert!(matches!(bench.read(2), BulkEffect::Serve { .. }));
     bench.restart();
