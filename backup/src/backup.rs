@@ -272,7 +272,7 @@ impl Vault {
 
     /// Durable segments that nobody can give back any more do not count as stored: what lies in them
     /// is stored again where it is met. Only [`Vault::verify`] takes that back.
-    async fn face_losses<S: Segments>(&self, segments: &S) -> Result<(), BackupError> {
+    pub(crate) async fn face_losses<S: Segments>(&self, segments: &S) -> Result<(), BackupError> {
         let mut gone = self.durable_segment_ids().await?;
         let kept: HashSet<_> = segments.list().await?.iter().map(|s| s.id).collect();
         gone.retain(|id| !kept.contains(id));

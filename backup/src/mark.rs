@@ -97,7 +97,7 @@ impl Forgotten {
 }
 
 impl Mark {
-    /// What is signed: snapshot[32] ‖ no u64 ‖ epoch u32 ‖ time u64 ms ‖ kind u8 ‖ its fields.
+    /// What is signed: snapshot\[32\] ‖ no u64 ‖ epoch u32 ‖ time u64 ms ‖ kind u8 ‖ its fields.
     #[must_use]
     pub fn to_layout(&self) -> Vec<u8> {
         let layout = Layout::new()

@@ -186,6 +186,8 @@ impl Vault {
         let mut left = Vec::new();
         if lock.is_some() {
             self.bury().await?;
+            // Else a copy that is gone could count for more than one that is there.
+            self.face_losses(segments.as_ref()).await?;
             left = self.left_over(segments.as_ref()).await?;
         }
         let mut summary = PruneSummary::default();

@@ -38,7 +38,7 @@ impl Gift {
         gift
     }
 
-    /// to[32] ‖ the offer's layout, its length before it as u32.
+    /// to\[32\] ‖ the offer's layout, its length before it as u32.
     fn to_layout(&self) -> Vec<u8> {
         Layout::new()
             .fixed(self.to)
@@ -83,7 +83,7 @@ pub struct Pact {
 }
 
 impl Pact {
-    /// token[32] ‖ host ‖ guest; a side is node[32] ‖ account[32] ‖ gives u64.
+    /// token\[32\] ‖ host ‖ guest; a side is node\[32\] ‖ account\[32\] ‖ gives u64.
     #[must_use]
     pub fn to_layout(&self) -> Vec<u8> {
         let side = |layout: Layout, party: &Party| {

@@ -60,7 +60,9 @@ pub enum KeyringError {
     #[error("a home has at most {MAX_KEYS} keys: remove one first")]
     TooMany,
     /// An empty passphrase.
-    #[error("the passphrase is empty: choose one")]
+    #[error(
+        "the passphrase is empty: name a file with it by --new-passphrase-file, or type one in a terminal"
+    )]
     Empty,
     /// Another key has it: which of the two it opened could not be said.
     #[error("the key {0} has this passphrase: choose another")]

@@ -170,10 +170,20 @@ impl Home {
         Ok(home)
     }
 
-    /// A certificate, if there is one, is this device's and by this account: whoever has the device and
-    /// not the words could else put one of their own there, and words that this home then obeys.
+    /// What names the account agrees: what the home was sealed for, the sub-key's delegation, and the device's
+    /// certificate, if there is one. Whoever has the device and not the words could else put files of their
+    /// own there, and words that this home then obeys.
     fn certified(&self) -> Result<(), HomeError> {
         let keys = &self.keys;
+        let ring = read_ring(&self.dir)?;
+        let sealed_for_it = ring.is_none_or(|ring| ring.account() == keys.account());
+        let delegated = keys.delegation.subkey == keys.sub_key();
+        if !sealed_for_it || !delegated || !keys.delegation.verify(&self.genesis_hash()?) {
+            return Err(HomeError::Damaged {
+                path: delegation_path(&self.dir),
+                why: "it does not authorise this home's key for this home's account".to_owned(),
+            });
+        }
         let is_ours = |cert: &DeviceCert, net: &GenesisHash| {
             let named = cert.account == keys.account() && cert.device_pk == keys.device.public();
             named && cert.verify(net)

@@ -190,15 +190,17 @@ impl Live {
         rows.iter().map(blob).collect()
     }
 
-    /// Blobs that are needed and lie in durable segments, but in none that is to stay. The first of
-    /// them.
+    /// Blobs that are needed and lie in durable segments, but in none that is to stay and is as good as
+    /// the best of those that go: the first of them.
     pub(crate) async fn uncovered(&mut self) -> Result<Option<BlobId>, IndexError> {
         let row = sqlx::query(
             "SELECT l.id FROM temp.live l WHERE EXISTS (\
              SELECT 1 FROM blobs b JOIN segments s ON s.no = b.segment \
              WHERE b.id = l.id AND s.durable = 1) AND NOT EXISTS (\
              SELECT 1 FROM blobs b JOIN segments s ON s.no = b.segment \
-             WHERE b.id = l.id AND s.durable = 1 AND s.doomed != 1) LIMIT 1",
+             WHERE b.id = l.id AND s.durable = 1 AND s.doomed != 1 AND s.lost <= (\
+             SELECT MIN(t.lost) FROM blobs o JOIN segments t ON t.no = o.segment \
+             WHERE o.id = l.id AND t.durable = 1)) LIMIT 1",
         )
         .fetch_optional(&mut self.db)
         .await?;

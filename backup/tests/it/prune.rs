@@ -6,10 +6,10 @@ use crate::crash::Stuck;
 use crate::retention::{NET, admin, bench, heeding, say, shown};
 use larder_backup::{
     Mark, MarkError, Progress, PruneError, PruneOptions, PruneSummary, RestoreOptions, Say,
-    Segments, SnapshotId,
+    SegmentKind, Segments, SnapshotId,
 };
 use larder_coding::BlobKind;
-use larder_types::{Epoch, Time};
+use larder_types::{Class, Epoch, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -299,4 +299,25 @@ async fn a_tree_that_cannot_be_read_ends_a_prune_before_anything_is_doomed() {
         matches!(refused, Err(MarkError::Needed(_))),
         "nothing is doomed: {refused:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_good_copy_stays_though_there_was_a_better_one() {
+    let bench = bench().await;
+    bench.write("file", &noise(1, 3_000_000));
+    bench.backup().await;
+    let first = bench.kept(SegmentKind::Data).await;
+    let mut options = bench.options();
+    options.class = Class::High;
+    bench.backup_with(options).await.unwrap();
+    let all = bench.kept(SegmentKind::Data).await;
+    assert!(all.len() > first.len(), "it lies twice");
+    // Lost since anybody looked.
+    for id in all.iter().filter(|id| !first.contains(id)) {
+        std::fs::remove_file(bench.segments.path(*id).unwrap()).unwrap();
+    }
+    let done = prune_in(&bench, &bench.segments, at(0)).await.unwrap();
+    let kept = first.iter().all(|id| !done.doomed.contains(id));
+    assert!(kept, "{done:?}");
+    bench.check_restore("out").await;
 }

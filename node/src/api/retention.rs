@@ -54,8 +54,7 @@ impl NodeApi {
             let (_, _, standing) = past;
             standing.forgotten.is_some() && !is_back(past)
         }) {
-            let why = format!("the delay in which {id} could be brought back is over");
-            return Err(RpcError::new(Code::DelayOver, why));
+            return Err(RpcError::new(Code::DelayOver, over(id)));
         }
         let marks = back
             .into_iter()
@@ -97,7 +96,23 @@ impl NodeApi {
             let bytes = from_hex(text).ok_or_else(|| wrong(&"a mark is `0x` and hex"))?;
             codec::decode::<SignedMark>(&bytes).map_err(|e| wrong(&e))
         });
-        self.jobs.mark(marks.collect::<Result<_, _>>()?).await
+        let marks: Vec<SignedMark> = marks.collect::<Result<_, _>>()?;
+        self.in_time(&marks).await?;
+        self.jobs.mark(marks).await
+    }
+
+    /// Whoever plans to bring a snapshot back may take long to find the words: a prune may have begun on what
+    /// it needs.
+    async fn in_time(&self, marks: &[SignedMark]) -> Result<(), RpcError> {
+        let epoch = self.state(larder_ledger::State::epoch);
+        let history = self.jobs.vault.history().await.map_err(internal)?;
+        let late = history.iter().find(|(id, _, standing)| {
+            let back = |m: &SignedMark| m.mark.snapshot == *id && m.mark.say == Say::Undelete;
+            standing.forgotten.is_some_and(|f| !f.is_locked(epoch)) && marks.iter().any(back)
+        });
+        late.map_or(Ok(()), |(id, ..)| {
+            Err(RpcError::new(Code::DelayOver, over(id)))
+        })
     }
 
     /// How what was dropped stands. Whatever marks say is gone the engine is told, once more if need be:
@@ -184,6 +199,10 @@ impl NodeApi {
             kept,
         })
     }
+}
+
+fn over(id: &SnapshotId) -> String {
+    format!("the delay in which {id} could be brought back is over")
 }
 
 fn bad(why: &str) -> RpcError {

@@ -2,17 +2,20 @@
 //! it beside first, so that nothing is written before all of it is there and verified.
 
 use super::connect::{Asked, ask};
-use super::exit::{FAILED, Failure, IN_PART, USAGE};
+use super::exit::{FAILED, Failure, IN_PART, INTERRUPTED, USAGE};
 use super::listing::split;
+use super::mount::Signals;
 use super::output::Out;
 use super::progress::watch;
-use larder_rpc::{BrowseParams, EntryKind, JobResult, RestoreParams};
+use larder_rpc::{BrowseParams, EntryKind, JobParams, JobResult, RestoreParams};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use tokio::sync::oneshot;
 
 pub(super) fn dump(home: &Path, what: &str, out: Out) -> Asked {
     let (snapshot, path) = split(what);
+    // What is restored is in the clear: it goes with this command, however that ends.
     let scratch = tempfile::tempdir()?;
     let target = scratch.path().join("dump");
     let text = target.to_str().map(ToOwned::to_owned);
@@ -23,6 +26,7 @@ pub(super) fn dump(home: &Path, what: &str, out: Out) -> Asked {
     // Standard output is the file's.
     let quiet = Out { json: false, ..out };
     ask(home, |node| async move {
+        let mut signals = Signals::new()?;
         let browse = BrowseParams {
             snapshot: snapshot.clone(),
             path: path.clone(),
@@ -42,7 +46,16 @@ pub(super) fn dump(home: &Path, what: &str, out: Out) -> Asked {
             verify: false,
         };
         let job = node.backup_restore(&params).await?.job;
-        let JobResult::Restore(summary) = watch(&node, job, quiet).await? else {
+        let restored = tokio::select! {
+            restored = watch(&node, job.clone(), quiet) => restored?,
+            () = signals.any() => {
+                // The node writes there until the job has ended.
+                node.job_cancel(&JobParams { job: job.clone() }).await?;
+                watch(&node, job, quiet).await?;
+                return Err(Failure::silent(INTERRUPTED));
+            }
+        };
+        let JobResult::Restore(summary) = restored else {
             return Err(Failure::new(FAILED, "the node answered with another job"));
         };
         for failure in &summary.failures {
@@ -57,9 +70,20 @@ pub(super) fn dump(home: &Path, what: &str, out: Out) -> Asked {
                 ),
             ));
         }
-        match is_file {
-            true => file(&target),
-            false => archive(&target),
+        // In a thread that nobody waits for: whoever reads may have stopped reading.
+        let (done, written) = oneshot::channel();
+        std::thread::spawn(move || {
+            let wrote = match is_file {
+                true => file(&target),
+                false => archive(&target),
+            };
+            done.send(wrote).ok();
+        });
+        tokio::select! {
+            wrote = written => wrote.unwrap_or_else(|_| {
+                Err(Failure::new(FAILED, "the writer ended before it was done"))
+            }),
+            () = signals.any() => Err(Failure::silent(INTERRUPTED)),
         }
     })
 }

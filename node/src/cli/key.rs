@@ -7,15 +7,14 @@ use super::exit::{FAILED, Failure, WRONG_WORDS};
 use super::output::Out;
 use super::words;
 use crate::home::{
-    HomeError, Standing, WayBack, add_key, change_passphrase, is_sealed, now, read_ring,
-    remove_key, write,
+    HomeError, Standing, WayBack, add_key, change_passphrase, is_sealed, now, read_ring, remove_key,
 };
 use crate::invite::Invite;
 use crate::paper::Page;
 use larder_keys::Keyring;
 use larder_rpc::Moment;
 use serde_json::{Value, json};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -199,7 +198,7 @@ fn invite_of(text: &str, way: &WayBack) -> Result<Invite, Failure> {
 /// Writes a file that nobody else reads; what is there is replaced only if that was said.
 fn keep(file: &Path, bytes: &[u8], replace: bool) -> Asked {
     if replace {
-        return write(file, bytes, 0o600).map_err(of_home);
+        return replaced(file, bytes).map_err(|e| not_written(file, &e));
     }
     let opened = OpenOptions::new()
         .write(true)
@@ -214,8 +213,25 @@ fn keep(file: &Path, bytes: &[u8], replace: bool) -> Asked {
         if e.kind() == io::ErrorKind::AlreadyExists {
             return in_the_way(file);
         }
-        Failure::new(FAILED, format_args!("cannot write {}: {e}", file.display()))
+        // Half of the words is left to nobody.
+        fs::remove_file(file).ok();
+        not_written(file, &e)
     })
+}
+
+/// Writes beside, under a name that nobody has, and puts it in place.
+fn replaced(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+    let mut beside = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    beside.write_all(bytes)?;
+    beside.as_file().sync_all()?;
+    beside.persist(file)?;
+    Ok(())
+}
+
+fn not_written(file: &Path, error: &io::Error) -> Failure {
+    let why = format_args!("cannot write {}: {error}", file.display());
+    Failure::new(FAILED, why)
 }
 
 fn in_the_way(file: &Path) -> Failure {

@@ -39,11 +39,11 @@ pub(super) fn mount(home: &Path, args: &MountArgs, out: Out) -> Asked {
     })
 }
 
-/// What ends a mount from the terminal.
-struct Signals([Signal; 3]);
+/// What ends a command from the terminal.
+pub(super) struct Signals([Signal; 3]);
 
 impl Signals {
-    fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         Ok(Self([
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
@@ -51,7 +51,7 @@ impl Signals {
         ]))
     }
 
-    async fn any(&mut self) {
+    pub(super) async fn any(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}

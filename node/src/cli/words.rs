@@ -80,6 +80,10 @@ pub(super) fn of_home(
     if !is_sealed(home) {
         return Ok(None);
     }
+    // Who is no terminal may keep standard input open for ever, or have meant it for something else.
+    if unlock.passphrase_file.is_none() && !io::stdin().is_terminal() {
+        return Ok(None);
+    }
     let text = passphrase(unlock.passphrase_file.as_deref())?;
     Ok((!text.is_empty()).then_some(text))
 }

@@ -39,7 +39,9 @@ pub(super) fn put(path: &Path, bytes: Zeroizing<Vec<u8>>, mode: u32) -> Vec<Step
 
 /// The step after which what happened to `path` in its folder is durable.
 pub(super) fn sync(path: &Path) -> Step {
-    Step::Sync(path.parent().unwrap_or(Path::new(".")).to_owned())
+    // The parent of a bare name is nothing, which is no folder.
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    Step::Sync(folder.unwrap_or(Path::new(".")).to_owned())
 }
 
 /// Where a file lies until it is whole.

@@ -48,6 +48,10 @@ impl Jobs {
         working: &Working,
     ) -> Result<MountSummary, RpcError> {
         let _open = self.mounts.token();
+        // Once the node waits for its mounts to end none begins.
+        if working.cancel.is_cancelled() {
+            return Err(RpcError::new(Code::Stopping, "the node stops"));
+        }
         let (began, target) = (Instant::now(), PathBuf::from(&params.target));
         let troubles: Arc<Mutex<Vec<PathFailure>>> = Arc::default();
         let stop = CancellationToken::new();

@@ -114,7 +114,9 @@ impl Jobs {
                 .await?;
         }
         let done = self.prune_once(options.clone(), working).await?;
-        if done.repacked > 0 {
+        // What lies elsewhere too, written anew now or before, the words alone must bring back from there
+        // before this place of it goes.
+        if !done.doomed.is_empty() {
             let published = self.wait_for_head(working).await?.is_some();
             let all = |e: &Engine| {
                 let known = e.known_segments().into_iter().map(|s| s.segment);
