@@ -15,7 +15,11 @@ pub struct BackupParams {
     pub paths: Vec<String>,
     /// The redundancy class; when absent what the policies of the paths say, else `normal`. Paths of
     /// several classes come to a snapshot for each.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "redundancyClass",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub class: Option<Text<Class>>,
     /// Words to find the snapshot by.
     #[serde(default)]

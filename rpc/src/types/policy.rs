@@ -13,7 +13,11 @@ pub struct SetPolicyParams {
     /// The absolute path; `/` for all paths.
     pub path: String,
     /// How safe; absent: as a path above it says, else `normal`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "redundancyClass",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub class: Option<Text<Class>>,
     /// What is left out, as in `.gitignore`; without a leading slash at any depth below the path.
     #[serde(default)]

@@ -14,7 +14,11 @@ pub struct QuoteParams {
     /// Bytes, before coding.
     pub bytes: u64,
     /// `low`, `normal`, `high` or `critical`; absent: `normal`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "redundancyClass",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub class: Option<Text<Class>>,
     /// For how many epochs; absent: about 30 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -49,7 +49,11 @@ pub struct SetScheduleParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warn_after: Option<Text<Millis>>,
     /// The redundancy class; absent: as the policies of the paths say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "redundancyClass",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub class: Option<Text<Class>>,
     /// Words to find its snapshots by.
     #[serde(default)]
