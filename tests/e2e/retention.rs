@@ -34,7 +34,7 @@ fn with(keeper: &Node, words: &Path, verb: &[&str]) -> crate::fleet::Said {
 fn what_is_forgotten_comes_back_while_it_may_and_only_with_the_words() {
     let fleet = Fleet::found("4s");
     let _providers = fleet.providers(PROVIDERS);
-    let (mut keeper, words) = fleet.keeper_with_words();
+    let (keeper, words) = fleet.keeper_with_words();
     offered(&keeper, PROVIDERS);
     let folder = fleet.path("folder");
     plain(&folder, 2);
@@ -81,19 +81,7 @@ fn what_is_forgotten_comes_back_while_it_may_and_only_with_the_words() {
     assert_eq!(listed(&keeper, true), [first.clone(), second.clone()]);
 
     // The words alone know all of it.
-    keeper.destroy();
-    let home = fleet.path("again");
-    let file = words.to_str().unwrap();
-    larder(
-        &home,
-        &["recover", "--join", &fleet.invite, "--words-file", file],
-    )
-    .done();
-    let mut keeper = fleet.at_home("again", &[]);
-    keeper.start();
-    until("the snapshot is listed", SOON, || {
-        (listed(&keeper, false) == [second.clone()]).then_some(())
-    });
+    let keeper = recovered(&fleet, keeper, &words, &second);
     let all = keeper.larder(&["snapshots", "--all"]).objects();
     let old = all.iter().find(|s| s["snapshot"] == first).unwrap();
     assert_eq!(old["tags"], serde_json::json!(["kept"]), "{old}");
@@ -107,7 +95,7 @@ fn what_is_forgotten_comes_back_while_it_may_and_only_with_the_words() {
 fn what_nothing_needs_is_given_back_by_the_providers_and_the_rest_stays() {
     let fleet = Fleet::found("4s");
     let providers = fleet.providers(PROVIDERS);
-    let (mut keeper, words) = fleet.keeper_with_words();
+    let (keeper, words) = fleet.keeper_with_words();
     offered(&keeper, PROVIDERS);
     let folder = fleet.path("folder");
     plain(&folder, 2);
@@ -154,7 +142,16 @@ fn what_nothing_needs_is_given_back_by_the_providers_and_the_rest_stays() {
     });
 
     // The words alone look for nothing that went.
-    keeper.destroy();
+    let keeper = recovered(&fleet, keeper, &words, &second);
+    restore(&keeper, &fleet.path("again and back"));
+    same(&folder, &fleet.path("again and back"));
+    let repairs = keeper.larder(&["repairs"]).done();
+    assert_eq!(repairs["segments_below_full"], 0, "{repairs}");
+}
+
+/// The home is gone: another, made from the words, lists the snapshot and no other.
+fn recovered(fleet: &Fleet, mut gone: Node, words: &Path, snapshot: &Value) -> Node {
+    gone.destroy();
     let home = fleet.path("again");
     let file = words.to_str().unwrap();
     larder(
@@ -165,12 +162,9 @@ fn what_nothing_needs_is_given_back_by_the_providers_and_the_rest_stays() {
     let mut keeper = fleet.at_home("again", &[]);
     keeper.start();
     until("the snapshot is listed", SOON, || {
-        (listed(&keeper, false) == [second.clone()]).then_some(())
+        (listed(&keeper, false) == std::slice::from_ref(snapshot)).then_some(())
     });
-    restore(&keeper, &fleet.path("again and back"));
-    same(&folder, &fleet.path("again and back"));
-    let repairs = keeper.larder(&["repairs"]).done();
-    assert_eq!(repairs["segments_below_full"], 0, "{repairs}");
+    keeper
 }
 
 /// Bytes that providers hold under contracts.
